@@ -1,0 +1,63 @@
+"""Reverse-mode differentiation: Tensor, Node, op, backward, grad.
+
+An **op** is a pure function on arrays with one vector-Jacobian product (vjp) per differentiable
+input. Called with Tensors it computes, and leaves a **Node** behind: which op it was, where its
+inputs came from, and the values that its vjps ask for, nothing else. `backward` walks the Nodes
+from the newest to the oldest; a gradient is final when it is visited, since everything that used
+the value is newer. Nothing points from an older Node to a newer one, so a graph goes when its last
+result goes, without the cyclic garbage collector.
+
+        w ──┐
+            mul ── node 1 ──┐            backward visits node 2, then node 1,
+        x ──┘               add ── node 2            and ends in the leaves b, w, x
+        b ──────────────────┘
+
+Write an op of your own like this, and `tinygrad_norm.testing.check_op` tests it:
+
+    @op
+    def cube(x):
+        "x**3, elementwise."
+        return x * x * x
+
+    cube.vjp(x=lambda g, x: 3 * x * x * g)
+
+A vjp takes g, the gradient of its op's output, and then by name what it needs: an input, `out`,
+a keyword of the op, or `<input>_shape` where the shape alone is wanted. It is written in operators,
+methods and other ops, so that it runs on arrays in `backward()` and on Tensors under
+`create_graph=True`: one formula, derivatives of any order.
+
+Read graph.py (how a trace is left), then backward.py (how it is walked); mode.py and errors.py
+are what they say.
+"""
+
+from tinygrad_norm.autograd.backward import backward, grad
+from tinygrad_norm.autograd.graph import (
+    Node,
+    RemovableHandle,
+    Size,
+    Tensor,
+    check_editable,
+    edited,
+    elementwise,
+    op,
+    wrap,
+)
+from tinygrad_norm.autograd.mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+
+__all__ = [
+    "Node",
+    "RemovableHandle",
+    "Size",
+    "Tensor",
+    "backward",
+    "check_editable",
+    "edited",
+    "elementwise",
+    "enable_grad",
+    "grad",
+    "is_grad_enabled",
+    "no_grad",
+    "op",
+    "set_grad_enabled",
+    "wrap",
+]

@@ -1,0 +1,519 @@
+"""Tensor, Node, op: how computation leaves its trace."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+import weakref
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_norm import dtypes
+from tinygrad_norm.autograd.errors import explain
+from tinygrad_norm.autograd.mode import mode
+from tinygrad_norm.backend import Array, is_array, xp
+
+# ---- the Tensor ---------------------------------------------------------------------------
+
+
+class Size(tuple):
+    """The shape of a Tensor: a tuple that prints as Size([2, 3])."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """The number of elements, the product of the sizes."""
+        return int(np.prod(self, dtype=np.int64))
+
+    def __repr__(self) -> str:
+        return f"Size({list(self)})"
+
+
+class Tensor:
+    """An array that remembers how it was made.
+
+    array: the NumPy or CuPy array with the values; requires_grad: whether gradients flow to it;
+    grad: the gradient that `backward` left here, for leaves; node: what made it, None for a leaf.
+
+    `tinygrad_norm.ops` attaches the mathematics (`sum`, `relu`, `@`, ...) and
+    `autograd.backward` the method of that name.
+    """
+
+    array: Array
+    counter: list  # [how often the memory was edited in place, by what]; views share it
+    requires_grad: bool = False
+    grad: Tensor | None = None
+    node: Node | None = None
+    hooks: dict[int, Callable] | None = None
+    view_of: tuple[Tensor, Callable, dict] | None = None  # the Tensor viewed, the op, its settings
+    seen: int = 0  # for a view: the version that its node belongs to
+
+    __array_ufunc__ = None  # ndarray * Tensor is a Tensor
+    __hash__ = object.__hash__
+
+    def __init__(self, data: Any, requires_grad: bool = False) -> None:
+        if isinstance(data, Tensor):
+            data = data.array
+        self.array = data if is_array(data) else xp().asarray(data, dtype=dtypes.DEFAULT)
+        dtypes.of(self.array.dtype)
+        self.counter = [0, ""]
+        if requires_grad:
+            self.requires_grad_()
+
+    if TYPE_CHECKING:  # what is attached elsewhere
+
+        def __getattr__(self, name: str) -> Any: ...
+        def __getitem__(self, index: Any) -> Any: ...
+        def __setitem__(self, index: Any, value: Any) -> None: ...
+        def __len__(self) -> int: ...
+        def __iter__(self) -> Iterator[Tensor]: ...
+        def __float__(self) -> float: ...
+        def __int__(self) -> int: ...
+        def __neg__(self) -> Tensor: ...
+        def __add__(self, other: Any) -> Tensor: ...
+        def __matmul__(self, other: Any) -> Tensor: ...
+
+        __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __add__
+        __pow__ = __rpow__ = __lt__ = __le__ = __gt__ = __ge__ = __rmatmul__ = __add__
+
+    @property
+    def shape(self) -> Size:
+        """The sizes of the dimensions."""
+        return Size(self.array.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The element type."""
+        return self.array.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return self.array.ndim
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded op made this Tensor: `backward` leaves gradients in leaves only."""
+        return self.grad_fn is None
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The Node of the op that made this Tensor, None for a leaf."""
+        refresh(self)
+        return self.node
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory without history; `backward` does not notice edits made through it."""
+        return wrap(self.array)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if value.array.dtype != self.array.dtype:
+            raise RuntimeError(
+                f"cannot assign a Tensor of dtype {value.dtype} to .data of dtype {self.dtype}: convert it with .to()"
+            )
+        self.array = value.array
+
+    def detach(self) -> Tensor:
+        """The same memory without history; `backward` notices edits made through it."""
+        result = wrap(self.array)
+        result.counter = self.counter
+        return result
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Ask for (or decline) a gradient for this leaf, in place."""
+        if self.node is not None and not requires_grad:
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. If you want to use a computed "
+                "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
+            )
+        if requires_grad and self.array.dtype.kind != "f":
+            raise RuntimeError(f"only Tensors of floating point dtype can require gradients, but got {self.dtype}")
+        self.requires_grad = bool(requires_grad)
+        return self
+
+    def retain_grad(self) -> None:
+        """Have `backward` leave the gradient in `.grad` though this is not a leaf."""
+        if not self.requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        if (node := self.grad_fn) is not None:
+            node.retained = weakref.ref(self)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Call `hook(grad)` when the gradient of this Tensor is final; what it returns replaces it."""
+        if not self.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        owner = self.grad_fn or self
+        if owner.hooks is None:
+            owner.hooks = {}
+        return RemovableHandle(owner.hooks, hook)
+
+
+class RemovableHandle:
+    """What registering a hook returns: `remove()` takes the hook away again."""
+
+    _ids = itertools.count()
+
+    def __init__(self, hooks: dict[int, Callable], hook: Callable) -> None:
+        self._hooks, self.id = hooks, next(self._ids)
+        hooks[self.id] = hook
+
+    def remove(self) -> None:
+        """Take the hook away; a second call does nothing."""
+        self._hooks.pop(self.id, None)
+
+
+_new = object.__new__
+
+
+def wrap(array: Any) -> Tensor:
+    """A Tensor without history around an array; a NumPy scalar becomes an array first."""
+    tensor = _new(Tensor)
+    tensor.array = np.asarray(array) if isinstance(array, np.generic) else array
+    tensor.counter = [0, ""]
+    return tensor
+
+
+# ---- the Node -----------------------------------------------------------------------------
+
+
+class Node:
+    """One recorded call of an op: what `backward` needs to know of it.
+
+    edges: for each input that needs a gradient, the Node (or the leaf Tensor) it came from;
+    saved: the values the vjps ask for, None once used; guards: (slot, counter, version) of each
+    saved value that could have been edited since; order: later Nodes have larger numbers.
+    """
+
+    __slots__ = ("plan", "edges", "saved", "guards", "order", "shape", "dtype", "hooks", "retained", "__weakref__")
+    plan: Plan
+    edges: list[Node | Tensor]
+    saved: list | None
+    guards: list[tuple[int, list, int]]
+    order: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    hooks: dict[int, Callable] | None
+    retained: weakref.ref[Tensor] | None
+
+    def name(self) -> str:
+        """What made the Tensor, as PyTorch writes it: MulBackward for mul."""
+        return "".join(part.capitalize() for part in self.plan.op.name.split("_")) + "Backward"
+
+    @property
+    def next_functions(self) -> tuple[Node | None, ...]:
+        """The Nodes this one's gradient goes to; None stands for a leaf."""
+        return tuple(edge if isinstance(edge, Node) else None for edge in self.edges)
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} of shape {list(self.shape)}, of {len(self.edges)} differentiable inputs>"
+
+
+_order = itertools.count()
+
+
+# ---- the op -------------------------------------------------------------------------------
+
+
+class Plan:
+    """What to save, and which vjp gets which of it, when just these inputs need a gradient.
+
+    positions: the inputs that need a gradient; inputs: the inputs to save; extras: what to save
+    after them, as (kind, name); vjps: for each position, the vjp and its slots in the saved list.
+    An op with a joint vjp has one function that gives the gradients of all inputs at once.
+    """
+
+    def __init__(self, op: Op, positions: tuple[int, ...], arity: int) -> None:
+        self.op, self.positions = op, positions
+        wanted = {name for p in positions for name in op.vjp_for(p)[1]}
+        if op.definition is not None:  # create_graph runs the definition on the inputs
+            self.inputs = tuple(range(arity))
+            wanted |= set(op.settings)
+        elif op.variadic and op.variadic in wanted:
+            self.inputs = tuple(range(arity))
+        else:
+            self.inputs = tuple(i for i, name in enumerate(op.inputs) if name in wanted and i < arity)
+        self.extras = tuple((op.kind_of(name), name) for name in sorted(wanted) if name not in op.inputs)
+        slots: dict[str, int] = {}
+        if not op.variadic:
+            slots = {op.inputs[p]: slot for slot, p in enumerate(self.inputs)}
+        slots |= {name: len(self.inputs) + k for k, (_, name) in enumerate(self.extras)}
+        self.slots = slots
+        self.vjps = tuple((vjp, tuple(slots[n] for n in names)) for vjp, names in map(op.vjp_for, positions))
+        self.edge_of = {p: k for k, p in enumerate(positions)}
+
+
+class Op:
+    """An op as the engine sees it: its forward function, its signature, its vjps."""
+
+    def __init__(self, forward: Callable, definition: Callable | None, broadcasts: bool, view: bool, keeps: tuple) -> None:
+        self.forward, self.definition = forward, definition
+        self.broadcasts, self.view, self.keeps = broadcasts, view, keeps
+        self.name = forward.__name__.strip("_")
+        parameters = inspect.signature(forward).parameters.values()
+        self.settings = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        self.inputs = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        self.variadic = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
+        self.vjps: dict[str, tuple[Callable, tuple[str, ...]]] = {}
+        self.joint: tuple[Callable, tuple[str, ...]] | None = None
+        self.plans: dict[tuple[int, ...], Plan] = {}
+
+    def kind_of(self, name: str) -> str:
+        """Where a name that a vjp asks for comes from."""
+        if name in ("out", "needs"):
+            return name
+        if name in self.settings:
+            return "setting"
+        if name in self.keeps:
+            return "kept"
+        if name.endswith("_shape") and name[: -len("_shape")] in self.inputs:
+            return "shape"
+        raise TypeError(
+            f"a vjp of {self.name} asks for {name!r}, which is neither an input, `out`, a keyword of the op "
+            f"nor `<input>_shape`: expected one of {[*self.inputs, 'out', *self.settings, *self.keeps]}"
+        )
+
+    def _names(self, vjp: Callable) -> tuple[Callable, tuple[str, ...]]:
+        names = tuple(inspect.signature(vjp).parameters)[1:]
+        for name in names:
+            if name not in self.inputs:
+                self.kind_of(name)
+        return vjp, names
+
+    def set_vjps(self, **vjps: Callable) -> None:
+        """Give the vjp of each differentiable input, by its name."""
+        for name, vjp in vjps.items():
+            if name not in self.inputs:
+                raise TypeError(f"{self.name} has no input {name!r} to differentiate: it has {self.inputs}")
+            self.vjps[name] = self._names(vjp)
+        self.plans.clear()
+
+    def set_joint_vjp(self, vjp: Callable) -> Callable:
+        """Give one function that returns the gradients of all inputs; None for those it has not."""
+        self.joint = self._names(vjp)
+        self.plans.clear()
+        return vjp
+
+    def vjp_for(self, position: int) -> tuple[Callable, tuple[str, ...]]:
+        """The vjp of the input at this position, and the names it asks for."""
+        if self.joint is not None:
+            return self.joint
+        name = self.inputs[position]
+        if name not in self.vjps:
+            raise NotImplementedError(f"{self.name} is not differentiable with respect to its input {name!r}")
+        return self.vjps[name]
+
+    def record(self, inputs: tuple, arrays: list, positions: list[int], result: Tensor, settings: dict, kept: tuple) -> None:
+        """Give `result` the Node of this call."""
+        key = tuple(positions)
+        plan = self.plans.get(key)
+        if plan is None or self.variadic:
+            plan = self.plans[key] = Plan(self, key, len(inputs))
+        node = _new(Node)
+        node.plan = plan
+        node.edges = [x if (n := (x := inputs[p]).node) is None else n for p in positions]
+        node.saved = saved = []
+        node.guards = guards = []
+        for slot, p in enumerate(plan.inputs):
+            saved.append(arrays[p])
+            if isinstance(x := inputs[p], Tensor):
+                guards.append((slot, x.counter, x.counter[0]))
+        for kind, name in plan.extras:
+            if kind == "setting":
+                saved.append(settings[name] if name in settings else self.settings[name])
+            elif kind == "shape":
+                name = name[: -len("_shape")]
+                saved.append(
+                    [a.shape for a in arrays] if name == self.variadic else arrays[self.inputs.index(name)].shape
+                )
+            elif kind == "out":
+                guards.append((len(saved), result.counter, result.counter[0]))
+                saved.append(result.array)
+            elif kind == "needs":
+                saved.append([p in plan.edge_of for p in range(len(inputs))])
+            else:
+                saved.append(kept[self.keeps.index(name)])
+        node.order = next(_order)
+        node.shape = result.array.shape
+        node.dtype = result.array.dtype
+        node.hooks = node.retained = None
+        result.node = node
+        result.requires_grad = True
+
+
+def op(
+    forward: Callable | None = None,
+    *,
+    definition: Callable | None = None,
+    broadcasts: bool = False,
+    view: bool = False,
+    keeps: tuple[str, ...] = (),
+) -> Any:
+    """Make a function on arrays an op: called with Tensors, it computes and records.
+
+    Inputs are positional, settings keyword-only. After the function, give its derivatives:
+    `f.vjp(x=lambda g, ...: ...)`, or all at once with `f.joint_vjp`.
+
+    broadcasts: the op is elementwise: input dtypes are promoted by PyTorch's rules, and gradients
+        are summed back to the inputs' shapes.
+    definition: for a fused op, a plain composition of other ops with the same signature;
+        under create_graph=True it is differentiated in the op's place.
+    keeps: names of further values that forward returns after the result, for the vjps.
+    view: the result may share memory with the first input.
+    """
+    if forward is None:
+        return functools.partial(op, definition=definition, broadcasts=broadcasts, view=view, keeps=keeps)
+    this = Op(forward, definition, broadcasts, view, keeps)
+    record = this.record
+
+    @functools.wraps(forward)
+    def apply(*inputs: Any, **settings: Any) -> Any:
+        arrays, positions, dtype, mixed = [], [], None, False
+        for position, x in enumerate(inputs):
+            if isinstance(x, Tensor):
+                if x.view_of is not None:
+                    refresh(x)
+                if x.requires_grad:
+                    positions.append(position)
+                x = x.array
+                if dtype is None:
+                    dtype = x.dtype
+                elif x.dtype is not dtype:
+                    mixed = True
+            arrays.append(x)
+        if dtype is None:  # no Tensor among the inputs: a plain function on arrays
+            out = forward(*inputs, **settings)
+            return out[0] if keeps else out
+        try:
+            out = forward(*arrays, **settings)
+            if broadcasts and (mixed or out.dtype is not dtype):
+                out = _promoted(forward, arrays, settings, inputs, out)
+        except Exception as error:
+            if (clearer := explain(this.name, arrays, broadcasts, error)) is not None:
+                raise clearer from error
+            raise
+        kept = ()
+        if keeps:
+            out, *kept = out
+        result = wrap(out)
+        if view and shares_memory(result.array, arrays[0]):
+            result.counter = inputs[0].counter
+            if mode.enabled:
+                result.view_of, result.seen = (inputs[0], apply, settings), result.counter[0]
+        if positions and mode.enabled:
+            record(inputs, arrays, positions, result, settings, kept)
+        return result
+
+    apply.op = this  # type: ignore[attr-defined]
+    apply.vjp = this.set_vjps  # type: ignore[attr-defined]
+    apply.joint_vjp = this.set_joint_vjp  # type: ignore[attr-defined]
+    return apply
+
+
+elementwise = functools.partial(op, broadcasts=True)
+
+
+def _promoted(forward: Callable, arrays: list, settings: dict, inputs: tuple, out: Array) -> Array:
+    """The result in the dtype that PyTorch's rules give; computed anew if NumPy's rules differ.
+
+    NumPy lets an array without dimensions or a NumPy scalar widen the result, and takes the
+    logarithm (or quotient) of integers in float64; both would turn float32 into float64.
+    """
+    operands: list[tuple[Any, Any]] = []
+    for i, x in enumerate(arrays):
+        if is_array(x):
+            operands.append((x.dtype, x.shape))
+        elif isinstance(x, (bool, int, float, np.generic)):
+            arrays[i] = x = x.item() if isinstance(x, np.generic) else x
+            operands.append((dtypes.of_scalar(x), None))
+    dtype = dtypes.promote(operands)
+    if out.dtype == dtype or out.dtype.kind == "b":
+        return out
+    if out.dtype.kind == "f" and dtype.kind != "f":
+        dtype = dtypes.DEFAULT
+    return forward(*(x.astype(dtype, copy=False) if is_array(x) else x for x in arrays), **settings)
+
+
+# ---- views --------------------------------------------------------------------------------
+
+
+def shares_memory(array: Array, source: Array) -> bool:
+    """Whether `array` is `source` or a view of its memory."""
+    owner = source if source.base is None else source.base
+    while array is not None:
+        if array is source or array is owner:
+            return True
+        array = getattr(array, "base", None)
+    return False
+
+
+def refresh(x: Tensor) -> None:
+    """Bring the history of a view up to date after its memory was edited through another Tensor."""
+    if x.view_of is None or x.seen == x.counter[0]:
+        return
+    parent, view, settings = x.view_of
+    refresh(parent)
+    if parent.requires_grad:
+        before, mode.enabled = mode.enabled, True
+        x.node = view(parent, **settings).node
+        mode.enabled = before
+        x.requires_grad = True
+    x.seen = x.counter[0]
+
+
+@op
+def write_view(base: Any, value: Any, *, view: Callable, settings: dict) -> Any:
+    """`base` with `value` in the place that `view(base, **settings)` shows."""
+    out = base.copy()
+    view.op.forward(out, **settings)[...] = value  # type: ignore[attr-defined]
+    return out
+
+
+write_view.vjp(
+    base=lambda g, view, settings: write_view(g, 0.0, view=view, settings=settings),
+    value=lambda g, view, settings: view(g, **settings),
+)
+
+
+def check_editable(x: Tensor, name: str) -> None:
+    """Raise where PyTorch forbids to edit x in place: leaves that require grad, and their views."""
+    root = x
+    while root.view_of is not None:
+        root = root.view_of[0]
+    if mode.enabled and root.requires_grad and root.node is None:
+        kind = "a leaf Variable" if root is x else "a view of a leaf Variable"
+        raise RuntimeError(
+            f"{kind} that requires grad is being used in an in-place operation ({name}): "
+            "edit it under no_grad(), or edit .data or .detach()"
+        )
+
+
+def edited(x: Tensor, name: str, node: Node | None) -> Tensor:
+    """Note that the memory of x was edited by the method `name`, and that `node` made the new value.
+
+    If x is a view, the Tensor it views gets a new history too: its old value with x written in.
+    """
+    parents, child = [], x
+    while child.view_of is not None:
+        parents.append(child.view_of)
+        child = child.view_of[0]
+    x.counter[0] += 1
+    x.counter[1] = name
+    if mode.enabled:
+        x.node, x.requires_grad, x.seen = node, node is not None, x.counter[0]
+        child = x
+        for parent, view, settings in parents:
+            pair = (parent, child)
+            positions = [i for i, t in enumerate(pair) if t.requires_grad]
+            if positions:
+                made = {"view": view, "settings": settings}
+                write_view.op.record(pair, [t.array for t in pair], positions, parent, made, ())
+            parent.seen = x.counter[0]
+            child = parent
+    return x
+
+

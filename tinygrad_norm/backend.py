@@ -1,0 +1,239 @@
+"""The NumPy/CuPy switch, and the one random generator.
+
+Creation follows the switch, computation follows the array: `zeros(3)` asks which backend is
+current, `x * 2` asks nobody. This is the only file that imports CuPy.
+
+    set_backend("cupy")              # for the whole program
+    with backend("cupy"): ...        # for a block
+    TINYGRAD_NORM_BACKEND=cupy       # from outside
+    x.to("cuda"), zeros(3, device="cuda")   # for one tensor
+
+"cpu" is another name for "numpy", "cuda" another name for "cupy".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import json
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = Any  # an ndarray of the backend: numpy.ndarray or cupy.ndarray
+
+_ALIASES = {"cpu": "numpy", "cuda": "cupy", "cuda:0": "cupy", "gpu": "cupy"}
+
+
+class Backend(NamedTuple):
+    """An array library: its name, the device its arrays live on, its module, its array type."""
+
+    name: str
+    device: str
+    module: Any
+    array_type: type
+
+
+_NUMPY = Backend("numpy", "cpu", np, np.ndarray)
+_loaded: dict[str, Backend] = {"numpy": _NUMPY}
+_module_of: dict[type, Any] = {np.ndarray: np}
+
+
+def register(backend: Backend) -> None:
+    """Make an array library known, under its name and for its array type."""
+    _loaded[backend.name] = backend
+    _module_of[backend.array_type] = backend.module
+
+
+def load(name: str) -> Backend:
+    """The backend of that name.
+
+    Raises ValueError for an unknown name, ImportError where CuPy is not installed.
+    """
+    name = _ALIASES.get(str(name), str(name))
+    if name not in _loaded:
+        if name != "cupy":
+            raise ValueError(
+                f"unknown backend or device {name!r}: expected 'numpy' (or 'cpu') or 'cupy' (or 'cuda')"
+            )
+        register(_load_cupy())
+    return _loaded[name]
+
+
+def _load_cupy() -> Backend:
+    try:
+        cupy = importlib.import_module("cupy")
+    except ImportError as error:
+        raise ImportError(
+            "the backend 'cupy' needs CuPy, which is not installed. Install the extra that fits "
+            "the CUDA driver: pip install 'tinygrad_norm[cuda13]' or 'tinygrad_norm[cuda12]'"
+        ) from error
+    return Backend("cupy", "cuda", cupy, cupy.ndarray)
+
+
+# ---- the switch ---------------------------------------------------------------------------
+
+
+class _Switch(threading.local):
+    """The current backend, one per thread; a new thread starts with the program's default."""
+
+    default: Backend | None = None
+
+    def __init__(self) -> None:
+        self.current = _Switch.default
+
+
+_switch = _Switch()
+
+
+def get_backend() -> str:
+    """The name of the backend on which new tensors are created."""
+    return _current().name
+
+
+def set_backend(name: str) -> None:
+    """Create new tensors on this backend from now on, in this thread and in those started later."""
+    _switch.current = _Switch.default = load(name)
+
+
+@contextlib.contextmanager
+def backend(name: str) -> Iterator[None]:
+    """Create new tensors on this backend inside the `with` block, in this thread."""
+    before = _current()
+    _switch.current = load(name)
+    try:
+        yield
+    finally:
+        _switch.current = before
+
+
+def _current() -> Backend:
+    if _switch.current is None:
+        if _Switch.default is None:
+            _Switch.default = load(os.environ.get("TINYGRAD_NORM_BACKEND", "numpy"))
+        _switch.current = _Switch.default
+    return _switch.current
+
+
+# ---- which library an array belongs to ----------------------------------------------------
+
+
+def xp(*arrays: Any) -> Any:
+    """The module (numpy or cupy) of the first array among the arguments; the switch's if none."""
+    for array in arrays:
+        module = _module_of.get(array.__class__)
+        if module is not None:
+            return module
+        if isinstance(array, (np.ndarray, np.generic)):
+            return np
+    return _current().module
+
+
+def is_array(value: Any) -> bool:
+    """Whether value is an array of a loaded backend."""
+    return value.__class__ in _module_of or isinstance(value, np.ndarray)
+
+
+def backend_of(array: Array) -> Backend:
+    """The backend whose array this is."""
+    module = xp(array)
+    return next(b for b in _loaded.values() if b.module is module)
+
+
+def module_for(device: str | None) -> Any:
+    """The module that creates arrays on `device`; the current backend's for None."""
+    return (_current() if device is None else load(device)).module
+
+
+def transfer(array: Array, device: str) -> Array:
+    """The array on `device`: itself if it is there, else a copy in the same memory order."""
+    source, target = backend_of(array), load(device)
+    if source is target:
+        return array
+    host = array.get() if source.name != "numpy" else array
+    return host if target.name == "numpy" else target.module.asarray(host)
+
+
+# ---- randomness ---------------------------------------------------------------------------
+
+
+class Generator:
+    """A source of random numbers, seeded once: initialisation, dropout and shuffling draw from it.
+
+    Numbers drawn for NumPy arrays come from PCG64 (`numpy.random.default_rng`), those for CuPy
+    arrays from CuPy's own generator with the same seed: both reproduce, but differ.
+
+    Every seed is valid, 0 included.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = device
+        self.manual_seed(int(np.random.SeedSequence().generate_state(1)[0]))
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start anew from `seed`, a non-negative integer; returns the generator itself."""
+        if not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise ValueError(f"a seed has to be a non-negative integer, but got {seed!r}")
+        self._seed = int(seed)
+        self._sources = {np: np.random.default_rng(self._seed)}
+        return self
+
+    def initial_seed(self) -> int:
+        """The seed of the last `manual_seed`."""
+        return self._seed
+
+    def get_state(self) -> Array:
+        """What `set_state` needs to go on from here, as a uint8 array (host numbers only)."""
+        state = {"seed": self._seed, "numpy": self._sources[np].bit_generator.state}
+        return np.frombuffer(json.dumps(state).encode(), np.uint8).copy()
+
+    def set_state(self, state: Any) -> None:
+        """Go on from a state that `get_state` returned."""
+        try:
+            content = json.loads(np.asarray(state, np.uint8).tobytes())
+            source = np.random.default_rng(content["seed"])
+            source.bit_generator.state = content["numpy"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError("not a generator's state: expected what Generator.get_state() returned") from error
+        self._seed, self._sources = content["seed"], {np: source}
+
+    def source(self, module: Any = np) -> Any:
+        """The array library's own generator, seeded with this one's seed."""
+        if module not in self._sources:
+            self._sources[module] = module.random.default_rng(self._seed)
+        return self._sources[module]
+
+    def uniform(self, shape: tuple[int, ...], dtype: Any = np.float32, module: Any = np) -> Array:
+        """Numbers from [0, 1). Floating types other than float32 and float64 are drawn as float32."""
+        dtype = np.dtype(dtype)
+        drawn = dtype if dtype in (np.float32, np.float64) else np.dtype(np.float32)
+        return module.asarray(self.source(module).random(shape, dtype=drawn)).astype(dtype, copy=False)
+
+    def normal(self, shape: tuple[int, ...], dtype: Any = np.float32, module: Any = np) -> Array:
+        """Numbers from the normal distribution with mean 0 and variance 1."""
+        dtype = np.dtype(dtype)
+        drawn = dtype if dtype in (np.float32, np.float64) else np.dtype(np.float32)
+        return module.asarray(self.source(module).standard_normal(shape, dtype=drawn)).astype(dtype, copy=False)
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...], dtype: Any, module: Any = np) -> Array:
+        """Integers from [low, high)."""
+        return module.asarray(self.source(module).integers(low, high, shape)).astype(dtype)
+
+    def permutation(self, n: int) -> np.ndarray:
+        """The integers 0 to n-1 in random order, always on the host: they index."""
+        return self.source().permutation(n)
+
+
+@functools.cache
+def default_generator() -> Generator:
+    """The generator that everything draws from unless told otherwise."""
+    return Generator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seed the default generator: the same seed, the same initialisation, dropout and shuffling."""
+    return default_generator().manual_seed(seed)

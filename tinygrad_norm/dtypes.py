@@ -1,0 +1,63 @@
+"""Element types and PyTorch's promotion rules.
+
+A dtype is NumPy's own `numpy.dtype`; the names below are PyTorch's for the supported ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+float64 = double = np.dtype("float64")
+float32 = float = np.dtype("float32")
+float16 = half = np.dtype("float16")
+int64 = long = np.dtype("int64")
+int32 = int = np.dtype("int32")
+uint8 = np.dtype("uint8")
+bool = np.dtype("bool")
+
+DEFAULT = float32
+NAMES = ("float64", "double", "float32", "float", "float16", "half", "int64", "long", "int32", "int", "uint8", "bool")
+SUPPORTED = (float64, float32, float16, int64, int32, uint8, bool)
+_SCALARS = {"float": DEFAULT, "int": int64, "bool": bool}
+_RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
+
+
+def of(value: Any) -> np.dtype:
+    """The dtype for one of the supported types, given as PyTorch's name, NumPy's or Python's."""
+    if value.__class__ is np.dtype and value in SUPPORTED:
+        return value
+    dtype = _SCALARS.get(getattr(value, "__name__", "")) if isinstance(value, type) else None
+    if dtype is None:
+        try:
+            dtype = np.dtype(value)
+        except TypeError:
+            dtype = None
+    if dtype not in SUPPORTED:
+        raise TypeError(f"unsupported dtype {value!r}: expected one of {', '.join(d.name for d in SUPPORTED)}")
+    return dtype
+
+
+def of_scalar(value: Any) -> np.dtype:
+    """The dtype of a tensor made from a Python number: bool, int64 or float32."""
+    return _SCALARS[type(value).__name__]
+
+
+def promote(operands: list[tuple[Any, tuple[Any, ...] | None]]) -> np.dtype:
+    """The dtype of an operation on these (dtype, shape) pairs; a Python number has shape None.
+
+    PyTorch's rule: among bool < integer < floating the highest category wins; a tensor without
+    dimensions, and after it a Python number, counts only if it is of a higher category than all
+    tensors with dimensions. https://docs.pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc
+    """
+    result, category = None, -1
+    for level in (lambda s: s, lambda s: s == (), lambda s: s is None):
+        found = [dtype for dtype, shape in operands if level(shape)]
+        if not found:
+            continue
+        highest = max(_RANK[dtype.kind] for dtype in found)
+        if highest > category:
+            result, category = np.result_type(*(d for d in found if _RANK[d.kind] == highest)), highest
+    assert result is not None
+    return np.dtype("int32") if result == np.int16 else result

@@ -1,0 +1,1 @@
+"""Algorithms on raw arrays, without autograd: what the fused ops call."""

@@ -1,0 +1,186 @@
+"""In-place methods: the new value is written into the Tensor's memory, its history is the op's.
+
+Each is an ordinary op whose result is copied over its first input; `edited` then counts the edit,
+so that `backward` notices if an op had saved the old value, and carries it to Tensors that are
+viewed. Forbidden as in PyTorch: leaves that require grad, other shapes, lower kinds of dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tinygrad_norm.autograd import Tensor, check_editable, edited, op, wrap
+from tinygrad_norm.backend import Generator, default_generator, is_array, xp
+from tinygrad_norm.ops import elementwise, shape
+from tinygrad_norm.ops.shape import raw_index
+
+_RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
+
+
+def overwrite(target: Tensor, result: Tensor, name: str) -> Tensor:
+    """Give target the values and the history of result."""
+    check_editable(target, name)
+    if result.array.shape != target.array.shape:
+        raise RuntimeError(
+            f"output with shape {list(target.shape)} doesn't match the broadcast shape {list(result.shape)} ({name})"
+        )
+    if _RANK[result.dtype.kind] > _RANK[target.dtype.kind]:
+        raise RuntimeError(f"result type {result.dtype} can't be cast to the desired output type {target.dtype} ({name})")
+    result = result.to(target.dtype)
+    target.array[...] = result.array
+    return edited(target, name, result.node)
+
+
+def _inplace(function: Callable, name: str) -> Callable:
+    def method(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        check_editable(input, name)
+        return overwrite(input, function(input, *args, **kwargs), name)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"{name[:-1]}, in place."
+    return method
+
+
+add_, sub_, mul_, div_, clamp_ = (
+    _inplace(getattr(elementwise, name[:-1]), name) for name in ("add_", "sub_", "mul_", "div_", "clamp_")
+)
+ADDED = {  # in-place forms that the table above does not spell out
+    f"{name}_": _inplace(getattr(elementwise, name), f"{name}_")
+    for name in ("pow", "neg", "abs", "exp", "log", "sqrt", "reciprocal", "sigmoid", "tanh", "masked_fill")
+}
+
+
+def relu_(input: Tensor) -> Tensor:
+    """relu, in place, without a copy: its derivative needs the result only."""
+    check_editable(input, "relu_")
+    if not input.requires_grad:
+        xp(input.array).maximum(input.array, 0, out=input.array)
+        return edited(input, "relu_", None)
+    before = wrap(input.array)
+    before.node, before.requires_grad, before.counter = input.grad_fn, True, input.counter
+    xp(input.array).maximum(input.array, 0, out=input.array)
+    after = wrap(input.array)
+    after.counter = input.counter
+    input.counter[0] += 1  # what the Node saves is the value after the edit
+    elementwise.relu.op.record((before,), [input.array], [0], after, {}, ())
+    input.counter[0] -= 1
+    return edited(input, "relu_", after.node)
+
+
+@op
+def _replaced(x, *, value):
+    """Constants in place of x."""
+    return value
+
+
+_replaced.vjp(x=lambda g: g * 0)
+
+
+def _constant(input: Tensor, value: Any, name: str) -> Tensor:
+    check_editable(input, name)
+    input.array[...] = value
+    node = _replaced(input, value=input.array).node if input.requires_grad else None
+    return edited(input, name, node)
+
+
+def fill_(input: Tensor, value: Any) -> Tensor:
+    """Every element set to a number."""
+    if isinstance(value, Tensor):
+        if value.ndim:
+            raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
+        return overwrite(input, value.expand(input.array.shape), "fill_")
+    return _constant(input, value, "fill_")
+
+
+def zero_(input: Tensor) -> Tensor:
+    """Every element set to 0."""
+    return _constant(input, 0, "zero_")
+
+
+def normal_(input: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+    """Filled with random numbers of that mean and standard deviation."""
+    if std < 0:
+        raise RuntimeError(f"normal_ expects std >= 0.0, but found std {std}")
+    drawn = (generator or default_generator()).normal(input.array.shape, input.dtype, xp(input.array))
+    return _constant(input, drawn * std + mean, "normal_")
+
+
+def uniform_(input: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+    """Filled with random numbers from [a, b)."""
+    if a > b:
+        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={a} > to={b}")
+    drawn = (generator or default_generator()).uniform(input.array.shape, input.dtype, xp(input.array))
+    return _constant(input, drawn * (b - a) + a, "uniform_")
+
+
+def copy_(input: Tensor, other: Any) -> Tensor:
+    """The elements of other, broadcast and converted."""
+    source = other if isinstance(other, Tensor) else wrap(xp(input.array).asarray(other))
+    return overwrite(input, source.to(input).expand(input.array.shape), "copy_")
+
+
+def unsqueeze_(input: Tensor, dim: int) -> Tensor:
+    """unsqueeze, in place: the Tensor itself changes its shape."""
+    return _reshaped(input, shape.unsqueeze(input, dim), "unsqueeze_")
+
+
+def squeeze_(input: Tensor, dim: Any = None) -> Tensor:
+    """squeeze, in place: the Tensor itself changes its shape."""
+    return _reshaped(input, shape.squeeze(input, dim), "squeeze_")
+
+
+def _reshaped(target: Tensor, view: Tensor, name: str) -> Tensor:
+    if target.requires_grad and target.node is None:
+        check_editable(target, name)
+    target.array, target.node, target.view_of, target.seen = view.array, view.node, None, view.seen
+    if target.node is not None:
+        target.requires_grad = True
+    return target
+
+
+# ---- item assignment ----------------------------------------------------------------------
+
+
+@op
+def _with_item(x, value, *, index):
+    """x with value at the index."""
+    out = x.copy()
+    out[index] = value
+    return out
+
+
+def _value_vjp(g, value_shape, index):
+    at_index = shape._getitem(g, index=index)
+    axes = tuple(range(at_index.ndim - len(value_shape)))
+    axes += tuple(i for i in range(len(axes), at_index.ndim) if value_shape[i - len(axes)] == 1)
+    return at_index.sum(axis=axes, keepdims=True).reshape(value_shape) if axes else at_index
+
+
+_with_item.vjp(x=lambda g, index: _with_item(g, 0.0, index=index), value=_value_vjp)
+
+
+def setitem(input: Tensor, index: Any, value: Any) -> None:
+    """input[index] = value."""
+    check_editable(input, "item assignment")
+    index = raw_index(index)
+    source = value.array if isinstance(value, Tensor) else value
+    if is_array(source) and source.shape != (target := input.array[index].shape):
+        shape_of_value = source.shape[max(source.ndim - len(target), 0) :]
+        if source.size != 1 and any(n not in (1, m) for n, m in zip(shape_of_value[::-1], target[::-1])):
+            raise RuntimeError(
+                f"shape mismatch: value tensor of shape {list(source.shape)} cannot be broadcast "
+                f"to indexing result of shape {list(target)}"
+            )
+    pair = (input, value)
+    positions = [i for i, t in enumerate(pair) if isinstance(t, Tensor) and t.requires_grad]
+    node = None
+    if positions:
+        for t in pair:
+            if isinstance(t, Tensor):
+                assert t.grad_fn is not None or t.is_leaf  # histories of views are brought up to date
+        result = wrap(input.array)
+        _with_item.op.record(pair, [input.array, source], positions, result, {"index": index}, ())
+        node = result.node
+    input.array[index] = source
+    edited(input, "item assignment", node)

@@ -1,0 +1,199 @@
+"""Products: matmul, einsum, outer, linear."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tinygrad_norm.autograd import Tensor, elementwise, op
+from tinygrad_norm.backend import xp
+from tinygrad_norm.ops.shape import reshape, squeeze, unsqueeze
+
+
+@elementwise  # the leading dimensions broadcast
+def _matmul(a, b):
+    return a @ b
+
+
+_matmul.vjp(a=lambda g, b: g @ b.swapaxes(-1, -2), b=lambda g, a: a.swapaxes(-1, -2) @ g)
+
+
+def matmul(input: Tensor, other: Tensor) -> Tensor:
+    """The matrix product over the last two dimensions; the leading ones broadcast.
+
+    A vector on the left is a row, on the right a column, and is one again in the result.
+    """
+    if not isinstance(input, Tensor) or not isinstance(other, Tensor):
+        raise TypeError(f"matmul: expected two Tensors, but got {type(input).__name__} and {type(other).__name__}")
+    if input.ndim == 0 or other.ndim == 0:
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {input.ndim}D and {other.ndim}D")
+    if input.dtype != other.dtype:
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {input.dtype} != {other.dtype}")
+    a = unsqueeze(input, 0) if input.ndim == 1 else input
+    b = unsqueeze(other, 1) if other.ndim == 1 else other
+    (m, k), (k2, n) = a.array.shape[-2:], b.array.shape[-2:]
+    if k != k2:
+        raise RuntimeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({m}x{k} and {k2}x{n}): "
+            "the columns of the first have to be the rows of the second"
+        )
+    out = _matmul(a, b)
+    if input.ndim == 1:
+        out = squeeze(out, -2)
+    return squeeze(out, -1) if other.ndim == 1 else out
+
+
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The product of two matrices."""
+    _need_ndim("mm", 2, input, mat2)
+    return matmul(input, mat2)
+
+
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The products of two batches of matrices, (B, M, K) and (B, K, N)."""
+    _need_ndim("bmm", 3, input, mat2)
+    if input.array.shape[0] != mat2.array.shape[0]:
+        raise RuntimeError(f"bmm: expected batches of one size, but got {list(input.shape)} and {list(mat2.shape)}")
+    return matmul(input, mat2)
+
+
+def _need_ndim(name: str, ndim: int, *tensors: Tensor) -> None:
+    for t in tensors:
+        if t.ndim != ndim:
+            raise RuntimeError(f"{name}: expected tensors of {ndim} dimensions, but got the shape {list(t.shape)}")
+
+
+def outer(input: Tensor, vec2: Tensor) -> Tensor:
+    """out[i, j] = input[i] * vec2[j]."""
+    _need_ndim("outer", 1, input, vec2)
+    return unsqueeze(input, 1) * vec2
+
+
+# ---- linear -------------------------------------------------------------------------------
+
+
+def linear_definition(x: Any, weight: Any, bias: Any) -> Any:
+    """y = x W^T + b over the last dimension of x."""
+    y = matmul(x, weight.swapaxes(0, 1))
+    return y if bias is None else y + bias
+
+
+@op(definition=linear_definition)
+def _linear(x, weight, bias):
+    """One product on all rows, bias added in place."""
+    rows = x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+    y = rows @ weight.T
+    if bias is not None:
+        y += bias
+    return y if x.ndim == 2 else y.reshape(x.shape[:-1] + (weight.shape[0],))
+
+
+@_linear.joint_vjp
+def _linear_vjp(g, x, weight, needs):
+    rows = g if g.ndim == 2 else g.reshape(-1, g.shape[-1])
+    gx = gweight = gbias = None
+    if needs[0]:
+        gx = rows @ weight
+        gx = gx if x.ndim == 2 else gx.reshape(x.shape)
+    if needs[1]:
+        gweight = rows.T @ (x if x.ndim == 2 else x.reshape(-1, x.shape[-1]))
+    if needs[2]:
+        gbias = rows.sum(0)
+    return gx, gweight, gbias
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """y = x W^T + b: x (*, in), W (out, in), b (out,), y (*, out)."""
+    if weight.ndim != 2:
+        raise RuntimeError(f"linear: expected a weight of shape (out, in), but got {list(weight.shape)}")
+    *lead, features = input.array.shape or (0,)
+    out_features, in_features = weight.array.shape
+    if features != in_features or not input.ndim:
+        rows = 1
+        for n in lead:
+            rows *= n
+        raise RuntimeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{features} and {in_features}x{out_features}): "
+            f"the last dimension of the input, {list(input.shape)}, has to be in_features={in_features}"
+        )
+    if input.dtype != weight.dtype:
+        raise RuntimeError(
+            f"mat1 and mat2 must have the same dtype, but got {input.dtype} and {weight.dtype}: "
+            "convert the input with .to(dtype), or the module with .float() or .double()"
+        )
+    if bias is not None and bias.array.shape != (out_features,):
+        raise RuntimeError(f"linear: expected a bias of shape [{out_features}], but got {list(bias.shape)}")
+    return _linear(input, weight, bias)
+
+
+# ---- einsum -------------------------------------------------------------------------------
+
+
+@elementwise  # operands share labels; a label may have size 1 in one of them and broadcast
+def _einsum(*operands, subscripts, out):
+    return xp(*operands).einsum(f"{','.join(subscripts)}->{out}", *operands, optimize=len(operands) > 2)
+
+
+@_einsum.joint_vjp
+def _einsum_vjp(g, operands, subscripts, out, needs):
+    """Each operand's gradient is an einsum too, of g and the other operands."""
+    gradients = []
+    for i, labels in enumerate(subscripts):
+        others = [k for k in range(len(operands)) if k != i]
+        gradients.append(
+            _einsum(g, *[operands[k] for k in others], subscripts=(out, *[subscripts[k] for k in others]), out=labels)
+            if needs[i]
+            else None
+        )
+    return gradients
+
+
+def einsum(equation: str, *operands: Any) -> Tensor:
+    """The sum of products that Einstein's convention names: einsum("bij,bjk->bik", x, y).
+
+    Labels not in the output are summed over; a label repeated within one operand takes its diagonal;
+    "..." stands for dimensions that broadcast.
+    """
+    tensors: Sequence[Tensor] = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
+    terms, arrow, out = equation.replace(" ", "").partition("->")
+    labels = terms.split(",")
+    if len(labels) != len(tensors):
+        raise ValueError(f"einsum(): {len(labels)} operands in the equation {equation!r}, but {len(tensors)} were given")
+    widest = max((t.ndim - len(s.replace("...", "")) for t, s in zip(tensors, labels) if "..." in s), default=0)
+    spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in equation][:widest]
+    for i, (t, s) in enumerate(zip(tensors, labels)):
+        hidden = t.ndim - len(s.replace("...", ""))
+        if hidden < 0 or hidden and "..." not in s:
+            raise RuntimeError(
+                f"einsum(): the number of subscripts in the equation ({len(s)}) does not match the number of "
+                f"dimensions ({t.ndim}) for operand {i}"
+            )
+        labels[i] = s.replace("...", "".join(spare[widest - hidden :]))
+    if arrow:
+        out = out.replace("...", "".join(spare))
+    else:
+        joined = "".join(labels)
+        out = "".join(spare) + "".join(sorted(c for c in set(joined) - set(spare) if joined.count(c) == 1))
+    for c in out:
+        if c not in "".join(labels) or out.count(c) > 1:
+            raise RuntimeError(f"einsum(): output subscript {c} has to appear once, and in one of the operands: {equation!r}")
+    simple = [_simplified(t, s, out, labels[:i] + labels[i + 1 :]) for i, (t, s) in enumerate(zip(tensors, labels))]
+    return _einsum(*[t for t, _ in simple], subscripts=tuple(s for _, s in simple), out=out)
+
+
+def _simplified(t: Tensor, labels: str, out: str, others: list[str]) -> tuple[Tensor, str]:
+    """The operand with repeated labels reduced to their diagonal, and its own private ones summed over."""
+    for c in sorted(set(labels)):
+        while (first := labels.index(c)) != (last := labels.rindex(c)):
+            n = t.array.shape[first]
+            if t.array.shape[last] != n:
+                raise RuntimeError(f"einsum(): label {c} stands for sizes {n} and {t.array.shape[last]} in one operand")
+            order = [d for d in range(t.ndim) if d not in (first, last)]
+            flat = reshape(t.permute(*order, first, last), *[t.array.shape[d] for d in order], n * n)
+            t = flat[..., :: n + 1]
+            labels = "".join(labels[d] for d in order) + c
+    private = [d for d, c in enumerate(labels) if c not in out and not any(c in s for s in others)]
+    if private:
+        t = t.sum(dim=tuple(private))
+        labels = "".join(c for d, c in enumerate(labels) if d not in private)
+    return t, labels
