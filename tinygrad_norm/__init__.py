@@ -1,10 +1,68 @@
 """tinygrad_norm: a reverse-mode Tensor engine on NumPy (or CuPy), to train with and to read.
 
-Reading order: backend.py (the switch), autograd/ (how computation leaves a trace, and how
-gradients walk it back), ops/ (each forward beside its derivatives), nn/functional/ (layers as
-functions), nn/ (modules), optim/ (update rules), data/ (loading), gradcheck.py and testing.py
-(how all of it is known to be right).
+    import tinygrad_norm as tn
+    from tinygrad_norm import nn, optim
+
+Reading order: `backend` (the switch), `autograd` (how computation leaves a trace, and how gradients
+walk it back), `ops` (each forward beside its derivatives), `nn.functional` (layers as functions),
+`nn` (modules), `optim` (update rules), `data` (loading), `saving`; then `gradcheck` and `testing`:
+how all of it is known to be right.
 """
-from tinygrad_norm.autograd import *
-from tinygrad_norm.ops import functions, created
-globals().update(functions); globals().update(created)
+
+from math import inf, nan, pi
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_norm import data, dtypes, nn, optim
+from tinygrad_norm.autograd import (
+    Size,
+    Tensor,
+    elementwise,
+    enable_grad,
+    grad,
+    is_grad_enabled,
+    no_grad,
+    op,
+    set_grad_enabled,
+)
+from tinygrad_norm.backend import Generator, backend, get_backend, manual_seed, set_backend
+from tinygrad_norm.gradcheck import gradcheck, gradgradcheck
+from tinygrad_norm.ops import created as _created
+from tinygrad_norm.ops import functions as _functions
+from tinygrad_norm.saving import load, save
+
+__version__ = "0.1.0"
+__all__ = [
+    "Generator",
+    "Size",
+    "Tensor",
+    "backend",
+    "data",
+    "elementwise",
+    "enable_grad",
+    "get_backend",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "inf",
+    "is_grad_enabled",
+    "load",
+    "manual_seed",
+    "nan",
+    "nn",
+    "no_grad",
+    "op",
+    "optim",
+    "pi",
+    "save",
+    "set_backend",
+    "set_grad_enabled",
+    *_functions,
+    *_created,
+    *dtypes.NAMES,
+]
+
+globals().update(_functions | _created | {name: getattr(dtypes, name) for name in dtypes.NAMES})
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...

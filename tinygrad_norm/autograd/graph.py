@@ -492,28 +492,26 @@ def check_editable(x: Tensor, name: str) -> None:
         )
 
 
-def edited(x: Tensor, name: str, node: Node | None) -> Tensor:
-    """Note that the memory of x was edited by the method `name`, and that `node` made the new value.
+def edited(x: Tensor, name: str) -> None:
+    """Count an edit of x's memory by the method `name`."""
+    x.counter[0] += 1
+    x.counter[1] = name
+
+
+def adopt(x: Tensor, node: Node | None) -> Tensor:
+    """Give x, whose memory was just edited, the history of its new value.
 
     If x is a view, the Tensor it views gets a new history too: its old value with x written in.
     """
-    parents, child = [], x
-    while child.view_of is not None:
-        parents.append(child.view_of)
-        child = child.view_of[0]
-    x.counter[0] += 1
-    x.counter[1] = name
-    if mode.enabled:
-        x.node, x.requires_grad, x.seen = node, node is not None, x.counter[0]
-        child = x
-        for parent, view, settings in parents:
-            pair = (parent, child)
-            positions = [i for i, t in enumerate(pair) if t.requires_grad]
-            if positions:
-                made = {"view": view, "settings": settings}
-                write_view.op.record(pair, [t.array for t in pair], positions, parent, made, ())
-            parent.seen = x.counter[0]
-            child = parent
+    if not mode.enabled:
+        return x
+    x.node, x.requires_grad, x.seen = node, node is not None, x.counter[0]
+    while x.view_of is not None:
+        parent, view, settings = x.view_of
+        pair = (parent, x)
+        if positions := [i for i, t in enumerate(pair) if t.requires_grad]:
+            place = {"view": view, "settings": settings}
+            write_view.op.record(pair, [t.array for t in pair], positions, parent, place, ())
+        parent.seen = x.counter[0]
+        x = parent
     return x
-
-

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tinygrad_norm.autograd import Tensor, check_editable, edited, op, wrap
+from tinygrad_norm.autograd import Tensor, adopt, check_editable, edited, is_grad_enabled, op, wrap
+from tinygrad_norm.autograd.graph import refresh
 from tinygrad_norm.backend import Generator, default_generator, is_array, xp
 from tinygrad_norm.ops import elementwise, shape
 from tinygrad_norm.ops.shape import raw_index
@@ -29,7 +30,9 @@ def overwrite(target: Tensor, result: Tensor, name: str) -> Tensor:
         raise RuntimeError(f"result type {result.dtype} can't be cast to the desired output type {target.dtype} ({name})")
     result = result.to(target.dtype)
     target.array[...] = result.array
-    return edited(target, name, result.node)
+    edited(target, name)
+    adopt(target, result.node)
+    return target
 
 
 def _inplace(function: Callable, name: str) -> Callable:
@@ -54,18 +57,16 @@ ADDED = {  # in-place forms that the table above does not spell out
 def relu_(input: Tensor) -> Tensor:
     """relu, in place, without a copy: its derivative needs the result only."""
     check_editable(input, "relu_")
-    if not input.requires_grad:
-        xp(input.array).maximum(input.array, 0, out=input.array)
-        return edited(input, "relu_", None)
-    before = wrap(input.array)
-    before.node, before.requires_grad, before.counter = input.grad_fn, True, input.counter
-    xp(input.array).maximum(input.array, 0, out=input.array)
-    after = wrap(input.array)
+    array, before = input.array, wrap(input.array)
+    before.node, before.requires_grad = input.grad_fn, input.requires_grad
+    xp(array).maximum(array, 0, out=array)
+    edited(input, "relu_")
+    after = wrap(array)
     after.counter = input.counter
-    input.counter[0] += 1  # what the Node saves is the value after the edit
-    elementwise.relu.op.record((before,), [input.array], [0], after, {}, ())
-    input.counter[0] -= 1
-    return edited(input, "relu_", after.node)
+    if before.requires_grad and is_grad_enabled():
+        elementwise.relu.op.record((before,), [array], [0], after, {}, ())
+    adopt(input, after.node)
+    return input
 
 
 @op
@@ -80,8 +81,9 @@ _replaced.vjp(x=lambda g: g * 0)
 def _constant(input: Tensor, value: Any, name: str) -> Tensor:
     check_editable(input, name)
     input.array[...] = value
-    node = _replaced(input, value=input.array).node if input.requires_grad else None
-    return edited(input, name, node)
+    edited(input, name)
+    adopt(input, _replaced(input, value=input.array).node if input.requires_grad else None)
+    return input
 
 
 def fill_(input: Tensor, value: Any) -> Tensor:
@@ -173,14 +175,15 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
                 f"to indexing result of shape {list(target)}"
             )
     pair = (input, value)
+    for t in pair:
+        if isinstance(t, Tensor):
+            refresh(t)
     positions = [i for i, t in enumerate(pair) if isinstance(t, Tensor) and t.requires_grad]
     node = None
-    if positions:
-        for t in pair:
-            if isinstance(t, Tensor):
-                assert t.grad_fn is not None or t.is_leaf  # histories of views are brought up to date
+    if positions and is_grad_enabled():
         result = wrap(input.array)
         _with_item.op.record(pair, [input.array, source], positions, result, {"index": index}, ())
         node = result.node
     input.array[index] = source
-    edited(input, "item assignment", node)
+    edited(input, "item assignment")
+    adopt(input, node)

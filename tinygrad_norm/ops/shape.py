@@ -266,7 +266,10 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 
 @op(view=True)
 def _getitem(x, *, index):
-    return x[index]
+    out = x[index]
+    if not is_array(out):  # NumPy gives a number where one element is left: ask for the view of it
+        out = x[(*index, ...) if isinstance(index, tuple) else (index, ...)]
+    return out
 
 
 _getitem.vjp(x=lambda g, x_shape, index: _place(g, index=index, shape=x_shape))

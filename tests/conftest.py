@@ -1,0 +1,39 @@
+"""The suite runs on any backend: `pytest --backend numpy|strict|cupy`."""
+
+from __future__ import annotations
+
+import os
+
+import hypothesis
+import pytest
+import strict
+
+import tinygrad_norm as tn
+from tinygrad_norm.backend import register
+
+register(strict.BACKEND)
+
+for _name, _examples in (("dev", 10), ("ci", 15), ("thorough", 200)):
+    hypothesis.settings.register_profile(
+        _name, max_examples=_examples, deadline=None, derandomize=_name == "ci", print_blob=True
+    )
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The backend to run on."""
+    parser.addoption("--backend", default="numpy", help="the backend to run on: numpy, strict (a double of CuPy) or cupy")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Switch for the whole run."""
+    tn.set_backend(config.getoption("--backend"))
+
+
+@pytest.fixture(autouse=True)
+def fresh(request: pytest.FixtureRequest):
+    """Every test starts from the same seed and leaves the global state as it was."""
+    tn.manual_seed(0)
+    yield
+    assert tn.is_grad_enabled(), "the test left gradients switched off"
+    assert tn.get_backend() == request.config.getoption("--backend"), "the test left another backend"

@@ -1,0 +1,177 @@
+"""Is a gradient right? Compare it with the slope that the function itself shows.
+
+For a random cotangent c, s(x) = sum(c * f(x)) is a number, and its derivative with respect to each
+single element of each input is measured by differences and compared with what `grad` gives. The
+cotangent is random since a constant one is blind: the gradient of sum(batch_norm(x)) is 0 whatever
+batch norm does.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_norm.autograd import Tensor, enable_grad, grad, no_grad, wrap
+from tinygrad_norm.backend import backend_of, xp
+
+_STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
+_AGREEMENT = 3e-6  # of the differences at h and 2h, where nothing lies between them
+
+
+class GradcheckError(RuntimeError):
+    """A gradient that differs from the numerical one."""
+
+
+def gradcheck(
+    func: Callable,
+    inputs: Tensor | Sequence[Any],
+    *,
+    atol: float = 1e-7,
+    rtol: float = 1e-6,
+    seed: int = 0,
+    raise_exception: bool = True,
+) -> bool:
+    """Compare the gradients of `func(*inputs)` with numerical ones, in float64.
+
+    func: a function of Tensors, or a Module, whose parameters are then checked too; it returns a
+        Tensor or several. It has to give the same result each time: seed what is random in it.
+    inputs: those that require grad are checked; they have to be float64.
+    atol, rtol: |analytic - numerical| <= atol + rtol * max|numerical| of that input.
+
+    Returns True; for a wrong gradient raises GradcheckError, which names the input, the index
+    and both values, or returns False if raise_exception is False. Raises it too where the function
+    has a kink at the input given: move the input away. ValueError if there is nothing to check.
+    """
+    checked = _checked(func, inputs)
+    arguments = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    try:
+        with enable_grad():
+            outputs = _outputs(func(*arguments))
+            cotangents = _cotangents(outputs, seed)
+            tensors = [t for _, t in checked]
+            analytic = grad(outputs, tensors, cotangents, allow_unused=True)
+
+        def value() -> float:
+            with no_grad():
+                results = _outputs(func(*arguments))
+            return sum(float((c.array * o.array).sum()) for c, o in zip(cotangents, results))
+
+        for (name, tensor), gradient in zip(checked, analytic):
+            _compare(name, tensor, gradient, value, atol, rtol)
+    except GradcheckError:
+        if raise_exception:
+            raise
+        return False
+    return True
+
+
+def gradgradcheck(
+    func: Callable,
+    inputs: Tensor | Sequence[Any],
+    *,
+    atol: float = 1e-7,
+    rtol: float = 1e-6,
+    seed: int = 0,
+    raise_exception: bool = True,
+) -> bool:
+    """As gradcheck, for the second derivatives: the gradients are checked as a function of the inputs.
+
+    The cotangent is one of its inputs.
+    """
+    arguments = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    checked = _checked(func, inputs)
+    with no_grad():
+        cotangents = _cotangents(_outputs(func(*arguments)), seed + 1)
+    for c in cotangents:
+        c.requires_grad_()
+
+    def gradients(*values: Any) -> list[Tensor]:
+        with enable_grad():
+            outputs = _outputs(func(*values[: len(arguments)]))
+            found = grad(outputs, [t for _, t in checked], cotangents, create_graph=True, allow_unused=True)
+        return [g for g in found if g is not None and g.requires_grad]
+
+    gradients.named_parameters = getattr(func, "named_parameters", None)  # type: ignore[attr-defined]
+    return gradcheck(
+        gradients, [*arguments, *cotangents], atol=atol, rtol=rtol, seed=seed, raise_exception=raise_exception
+    )
+
+
+def _outputs(result: Any) -> list[Tensor]:
+    """The differentiable Tensors among what a function returned."""
+    results = [result] if isinstance(result, Tensor) else list(result)
+    return [r for r in results if isinstance(r, Tensor) and r.dtype.kind == "f"]
+
+
+def _cotangents(outputs: list[Tensor], seed: int) -> list[Tensor]:
+    random = np.random.default_rng(seed)
+    return [wrap(xp(o.array).asarray(random.uniform(0.5, 1.5, o.shape) * random.choice([-1, 1], o.shape))) for o in outputs]
+
+
+def _checked(func: Callable, inputs: Any) -> list[tuple[str, Tensor]]:
+    """The Tensors to check, each with the name that an error gives it."""
+    arguments = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    named = [(f"input {i}", t) for i, t in enumerate(arguments) if isinstance(t, Tensor) and t.requires_grad]
+    parameters = getattr(func, "named_parameters", None)
+    if parameters is not None:
+        named += [(f"parameter {name!r}", p) for name, p in parameters() if p.requires_grad]
+    if not named:
+        raise ValueError("gradcheck: expected at least one input with requires_grad=True")
+    for name, tensor in named:
+        if tensor.dtype != np.float64:
+            raise ValueError(
+                f"gradcheck: {name} is {tensor.dtype}, expected float64: differences in lower precision "
+                "say nothing; convert with .double()"
+            )
+    return named
+
+
+def _compare(name: str, tensor: Tensor, gradient: Tensor | None, value: Callable, atol: float, rtol: float) -> None:
+    """Compare one input's gradient with the numerical one, element by element."""
+    analytic = np.zeros(tensor.shape) if gradient is None else _host(gradient.array)
+    if analytic.shape != tuple(tensor.shape):
+        raise GradcheckError(f"{name}: expected a gradient of shape {list(tensor.shape)}, but got {list(analytic.shape)}")
+    indices = list(itertools.product(*map(range, tensor.shape)))
+    numerical = {index: _slope(name, tensor.array, index, value) for index in indices}
+    scale = max(map(abs, numerical.values()), default=0.0)
+    for index in indices:
+        if not abs(analytic[index] - numerical[index]) <= atol + rtol * scale:
+            raise GradcheckError(
+                f"{name}, index {index}: the gradient is {analytic[index]:.10g}, but the numerical derivative is "
+                f"{numerical[index]:.10g} (tolerance {atol + rtol * scale:.1g})"
+            )
+
+
+def _host(array: Any) -> np.ndarray:
+    return array if backend_of(array).name == "numpy" else array.get()
+
+
+def _slope(name: str, array: Any, index: tuple, value: Callable) -> float:
+    """The derivative of value() by array[index].
+
+    Central differences at h and 2h, combined so that the error is of order h**4 (Richardson). Where
+    a kink lies between them the two disagree: then h is made smaller, until it is out of reach.
+    """
+    here = array[index].item()
+
+    def difference(h: float) -> float:
+        array[index] = here + h
+        above = value()
+        array[index] = here - h
+        return (above - value()) / (2 * h)
+
+    try:
+        for h in _STEPS:
+            near, far = difference(h), difference(2 * h)
+            slope = (4 * near - far) / 3
+            if abs(near - far) <= _AGREEMENT * (1 + abs(slope)):
+                return slope
+    finally:
+        array[index] = here
+    raise GradcheckError(
+        f"{name}, index {index}: the function has no derivative near the value {here:.6g} (a kink or a jump, "
+        "or it is random): move the input away from it"
+    )

@@ -1,0 +1,67 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_norm.backend import Array, xp
+from tinygrad_norm.optim.optimizer import Optimizer, scratch
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum, dampening, weight decay and Nesterov's variant.
+
+        g = gradient (its negative if maximize)
+        g = g + weight_decay * p
+        v = g in the first step, then momentum * v + (1 - dampening) * g
+        g = g + momentum * v if nesterov, else v
+        p = p - lr * g
+
+    So without momentum p shrinks by the factor 1 - lr * weight_decay in each step.
+    Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning".
+    """
+
+    state_names = ("momentum_buffer",)
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        defaults = dict(
+            lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov, maximize=maximize
+        )
+        super().__init__(params, defaults)
+
+    def check(self, group: dict[str, Any]) -> None:
+        """Raise ValueError for settings that make no sense."""
+        super().check(group)
+        if group["momentum"] < 0.0:
+            raise ValueError(f"Invalid momentum value: {group['momentum']}")
+        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
+            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+
+    def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """The rule above, in place; `work` holds what the rule calls g."""
+        module, momentum = xp(p), group["momentum"]
+        work = scratch(state, p)
+        if group["maximize"]:
+            g = module.negative(g, out=work)
+        if group["weight_decay"] != 0:
+            decayed = p * group["weight_decay"] if g is work else module.multiply(p, group["weight_decay"], out=work)
+            g = module.add(g, decayed, out=work)
+        if momentum != 0:
+            v = state.get("momentum_buffer")
+            if v is None:
+                v = state["momentum_buffer"] = g.copy()
+            else:
+                v *= momentum
+                v += g if group["dampening"] == 0 else g * (1 - group["dampening"])
+            g = module.add(g, module.multiply(v, momentum), out=work) if group["nesterov"] else v
+        p -= module.multiply(g, group["lr"], out=work)
