@@ -6,12 +6,9 @@ import os
 
 import hypothesis
 import pytest
-import strict
+import strict  # noqa: F401  (registers the backend of that name)
 
 import tinygrad_norm as tn
-from tinygrad_norm.backend import register
-
-register(strict.BACKEND)
 
 for _name, _examples in (("dev", 10), ("ci", 15), ("thorough", 200)):
     hypothesis.settings.register_profile(

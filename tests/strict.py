@@ -7,12 +7,12 @@ number give an array without dimensions, as CuPy's do. `transfers` counts the wa
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from tinygrad_norm.backend import Backend
+from tinygrad_norm.backend import Backend, register
 
 # what CuPy offers of what the package uses; a test compares the lists with CuPy itself
 FUNCTIONS = (
@@ -26,7 +26,7 @@ METHODS = (
     "all any argmax argmin astype clip copy cumsum fill max mean min prod ravel reshape squeeze sum swapaxes transpose"
 ).split()
 OPERATORS = (
-    "add radd sub rsub mul rmul truediv rtruediv floordiv mod pow rpow matmul eq ne lt le gt ge and or xor "
+    "add radd sub rsub mul rmul truediv rtruediv floordiv mod pow rpow matmul eq ne lt le gt ge and rand or ror "
     "neg pos abs invert iadd isub imul itruediv"
 ).split()
 
@@ -183,9 +183,11 @@ class _Generator:
         return ndarray(np.asarray(self.source.integers(low, high, size)))
 
 
-module = SimpleNamespace(**{name: _Function(getattr(np, name)) for name in FUNCTIONS})
+module: Any = ModuleType("strict")
+vars(module).update({name: _Function(getattr(np, name)) for name in FUNCTIONS})
 module.asarray = _asarray
+module.from_dlpack = _Function(np.from_dlpack)
 module.random = SimpleNamespace(default_rng=_Generator)
 module.linalg = SimpleNamespace(qr=_Function(np.linalg.qr))
-module.__name__ = "strict"
 BACKEND = Backend("strict", "strict", module, ndarray)
+register(BACKEND)

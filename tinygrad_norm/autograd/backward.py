@@ -154,7 +154,7 @@ def _differentiate(node: Node, g: Any, create_graph: bool) -> Sequence[Any]:
             return _through_definition(plan, saved, g)
     if plan.op.joint is not None:
         vjp, slots = plan.vjps[0]
-        every = vjp(g, *([saved[: len(plan.inputs)]] if plan.op.variadic in plan.op.joint[1] else []), *[saved[s] for s in slots])
+        every = vjp(g, *[saved[s] for s in slots])
         return [every[p] for p in plan.positions]
     return [vjp(g, *[saved[s] for s in slots]) for vjp, slots in plan.vjps]
 

@@ -233,12 +233,12 @@ class Plan:
         if op.definition is not None:  # create_graph runs the definition on the inputs
             self.inputs = tuple(range(arity))
             wanted |= set(op.settings)
-        elif op.variadic and op.variadic in wanted:
-            self.inputs = tuple(range(arity))
+        elif op.variadic:
+            self.inputs = tuple(range(arity)) if op.variadic in wanted else ()
         else:
-            self.inputs = tuple(i for i, name in enumerate(op.inputs) if name in wanted and i < arity)
+            self.inputs = tuple(i for i, name in enumerate(op.inputs) if name in wanted)
         self.extras = tuple((op.kind_of(name), name) for name in sorted(wanted) if name not in op.inputs)
-        slots: dict[str, int] = {}
+        slots: dict[str, Any] = {op.variadic: slice(0, len(self.inputs))} if op.variadic else {}
         if not op.variadic:
             slots = {op.inputs[p]: slot for slot, p in enumerate(self.inputs)}
         slots |= {name: len(self.inputs) + k for k, (_, name) in enumerate(self.extras)}
@@ -257,6 +257,8 @@ class Op:
         parameters = inspect.signature(forward).parameters.values()
         self.settings = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         self.inputs = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        if reserved := {"out", "needs"} & {*self.inputs, *self.settings}:
+            raise TypeError(f"{self.name}: {sorted(reserved)} cannot name an argument of an op: vjps get them from the engine")
         self.variadic = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
         self.vjps: dict[str, tuple[Callable, tuple[str, ...]]] = {}
         self.joint: tuple[Callable, tuple[str, ...]] | None = None
@@ -309,10 +311,10 @@ class Op:
 
     def record(self, inputs: tuple, arrays: list, positions: list[int], result: Tensor, settings: dict, kept: tuple) -> None:
         """Give `result` the Node of this call."""
-        key = tuple(positions)
+        key = (*positions, -len(inputs)) if self.variadic else tuple(positions)
         plan = self.plans.get(key)
-        if plan is None or self.variadic:
-            plan = self.plans[key] = Plan(self, key, len(inputs))
+        if plan is None:
+            plan = self.plans[key] = Plan(self, tuple(positions), len(inputs))
         node = _new(Node)
         node.plan = plan
         node.edges = [x if (n := (x := inputs[p]).node) is None else n for p in positions]

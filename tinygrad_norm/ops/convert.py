@@ -51,7 +51,8 @@ def to(input: Tensor, *args: Any, dtype: Any = None, device: Any = None, copy: b
             dtype = arg
     result = input
     if dtype is not None and (wanted := dtypes.of(dtype)) != input.dtype:
-        result = _to_dtype(result, dtype=wanted)
+        source = result if wanted.kind == "f" else result.detach()  # no gradient flows through integers
+        result = _to_dtype(source, dtype=wanted)
     if device is not None and load(device) is not (home := backend_of(input.array)):
         result = _to_device(result, device=load(device).name, home=home.name)
     return clone(result) if copy and result is input else result

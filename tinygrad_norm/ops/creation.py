@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, wrap
-from tinygrad_norm.backend import Array, Generator, backend_of, default_generator, is_array, module_for, transfer
+from tinygrad_norm.backend import Array, Generator, backend_of, default_generator, get_backend, is_array, module_for, transfer
 
 
 def _made(array: Array, requires_grad: bool) -> Tensor:
@@ -41,10 +41,10 @@ def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_gra
     """
     if isinstance(data, Tensor):
         data = data.array
-    if is_array(data) or isinstance(data, np.generic):
-        if device is not None and is_array(data):
-            data = transfer(data, device)
-        array = (data if is_array(data) else np.asarray(data)).copy()
+    if isinstance(data, np.generic):
+        data, device = np.asarray(data), device or get_backend()
+    if is_array(data):
+        array = (data if device is None else transfer(data, device)).copy()
         return _made(array.astype(dtypes.of(dtype or array.dtype), copy=False), requires_grad)
     array = np.asarray(_to_lists(data))
     if array.dtype == object or array.dtype.kind in "USO":

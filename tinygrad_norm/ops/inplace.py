@@ -12,7 +12,7 @@ from typing import Any
 
 from tinygrad_norm.autograd import Tensor, adopt, check_editable, edited, is_grad_enabled, op, wrap
 from tinygrad_norm.autograd.graph import refresh
-from tinygrad_norm.backend import Generator, default_generator, is_array, xp
+from tinygrad_norm.backend import Generator, default_generator, xp
 from tinygrad_norm.ops import elementwise, shape
 from tinygrad_norm.ops.shape import raw_index
 
@@ -163,27 +163,30 @@ _with_item.vjp(x=lambda g, index: _with_item(g, 0.0, index=index), value=_value_
 
 
 def setitem(input: Tensor, index: Any, value: Any) -> None:
-    """input[index] = value."""
+    """input[index] = value; value is broadcast, and sizes of 1 in front of it are dropped."""
     check_editable(input, "item assignment")
-    index = raw_index(index)
+    index = raw_index(index, input.array)
+    if isinstance(value, Tensor):
+        value = _fitting(value, input.array[index].shape)
+        refresh(value)
+    refresh(input)
     source = value.array if isinstance(value, Tensor) else value
-    if is_array(source) and source.shape != (target := input.array[index].shape):
-        shape_of_value = source.shape[max(source.ndim - len(target), 0) :]
-        if source.size != 1 and any(n not in (1, m) for n, m in zip(shape_of_value[::-1], target[::-1])):
-            raise RuntimeError(
-                f"shape mismatch: value tensor of shape {list(source.shape)} cannot be broadcast "
-                f"to indexing result of shape {list(target)}"
-            )
-    pair = (input, value)
-    for t in pair:
-        if isinstance(t, Tensor):
-            refresh(t)
+    pair, after = (input, value), wrap(input.array)
     positions = [i for i, t in enumerate(pair) if isinstance(t, Tensor) and t.requires_grad]
-    node = None
     if positions and is_grad_enabled():
-        result = wrap(input.array)
-        _with_item.op.record(pair, [input.array, source], positions, result, {"index": index}, ())
-        node = result.node
+        _with_item.op.record(pair, [input.array, source], positions, after, {"index": index}, ())
     input.array[index] = source
     edited(input, "item assignment")
-    adopt(input, node)
+    adopt(input, after.node)
+
+
+def _fitting(value: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The value without superfluous dimensions of size 1, if it can be broadcast to the shape."""
+    extra = max(value.ndim - len(shape), 0)
+    old = value.array.shape
+    sizes = zip(reversed(old[extra:]), reversed(shape))
+    if any(n != 1 for n in old[:extra]) or any(n not in (1, m) for n, m in sizes):
+        raise RuntimeError(
+            f"shape mismatch: value tensor of shape {list(old)} cannot be broadcast to indexing result of shape {list(shape)}"
+        )
+    return value.reshape(old[extra:]) if extra else value

@@ -130,18 +130,18 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 @elementwise  # operands share labels; a label may have size 1 in one of them and broadcast
-def _einsum(*operands, subscripts, out):
-    return xp(*operands).einsum(f"{','.join(subscripts)}->{out}", *operands, optimize=len(operands) > 2)
+def _einsum(*operands, subscripts, result):
+    return xp(*operands).einsum(f"{','.join(subscripts)}->{result}", *operands, optimize=len(operands) > 2)
 
 
 @_einsum.joint_vjp
-def _einsum_vjp(g, operands, subscripts, out, needs):
+def _einsum_vjp(g, operands, subscripts, result, needs):
     """Each operand's gradient is an einsum too, of g and the other operands."""
     gradients = []
     for i, labels in enumerate(subscripts):
         others = [k for k in range(len(operands)) if k != i]
         gradients.append(
-            _einsum(g, *[operands[k] for k in others], subscripts=(out, *[subscripts[k] for k in others]), out=labels)
+            _einsum(g, *[operands[k] for k in others], subscripts=(result, *[subscripts[k] for k in others]), result=labels)
             if needs[i]
             else None
         )
@@ -178,7 +178,7 @@ def einsum(equation: str, *operands: Any) -> Tensor:
         if c not in "".join(labels) or out.count(c) > 1:
             raise RuntimeError(f"einsum(): output subscript {c} has to appear once, and in one of the operands: {equation!r}")
     simple = [_simplified(t, s, out, labels[:i] + labels[i + 1 :]) for i, (t, s) in enumerate(zip(tensors, labels))]
-    return _einsum(*[t for t, _ in simple], subscripts=tuple(s for _, s in simple), out=out)
+    return _einsum(*[t for t, _ in simple], subscripts=tuple(s for _, s in simple), result=out)
 
 
 def _simplified(t: Tensor, labels: str, out: str, others: list[str]) -> tuple[Tensor, str]:

@@ -38,7 +38,7 @@ def _elements(array: np.ndarray, indent: int) -> str:
     text = np.array2string(
         array, separator=", ", formatter=formatter, threshold=_LIMIT, edgeitems=_EDGE, max_line_width=_WIDTH - indent
     )
-    return text.replace("\n", "\n" + " " * indent)
+    return text.replace(", ...,", ",  ...,").replace("\n", "\n" + " " * indent)
 
 
 def _visible(array: np.ndarray) -> np.ndarray:

@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op, wrap
 from tinygrad_norm.backend import backend_of, is_array, xp
@@ -290,26 +292,28 @@ def _place(g, *, index, shape):
 _place.vjp(g=lambda g, index: _getitem(g, index=index))
 
 
-def raw_index(index: Any) -> Any:
-    """An index as the arrays take it: Tensors as their arrays, lists as arrays of integers or bools."""
+def raw_index(index: Any, array: Any) -> Any:
+    """An index as `array` takes it: Tensors, lists and NumPy arrays as arrays of its own library."""
     if isinstance(index, tuple):
-        return tuple(raw_index(i) for i in index)
+        return tuple(raw_index(i, array) for i in index)
     if isinstance(index, Tensor):
         index = index.array
     elif isinstance(index, list):
-        index = xp().asarray(index) if index else xp().zeros(0, dtypes.int64)
-    if is_array(index) and index.dtype.kind == "f":
+        index = xp(array).asarray(index) if index else xp(array).zeros(0, dtypes.int64)
+    if not is_array(index):
+        return index
+    if index.dtype.kind == "f":
         raise IndexError(
             f"tensors used as indices must be long, int, byte or bool tensors, but got {index.dtype}: use .long()"
         )
-    if is_array(index) and index.dtype == dtypes.uint8:
+    if index.dtype == dtypes.uint8:
         index = index.astype(bool)  # PyTorch's old masks
-    return index
+    return xp(array).asarray(index) if isinstance(index, np.ndarray) else index
 
 
 def getitem(input: Tensor, index: Any) -> Tensor:
     """input[index]: a view for integers, slices, None and ...; a copy for tensors, lists and masks."""
-    return _getitem(input, index=raw_index(index))
+    return _getitem(input, index=raw_index(index, input.array))
 
 
 def _grid(shape: tuple[int, ...], sizes: tuple[int, ...], dim: int, index: Any) -> tuple:

@@ -1,0 +1,143 @@
+"""Modules, optimizers and whole trainings in lockstep with PyTorch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from compare.peer import TOLERANCE, close, tn, torch
+
+from tinygrad_norm.testing import values
+
+
+def copy_weights(ours, theirs) -> None:
+    """Give our model PyTorch's weights, by the names in the state_dict."""
+    state = {key: tn.tensor(value.numpy(), device=tn.get_backend()) for key, value in theirs.state_dict().items()}
+    ours.load_state_dict(state)
+
+
+def mlp(nn, inplace: bool = True):
+    """The regression net 1-200-200-200-1 of the weight decay experiment."""
+    return nn.Sequential(
+        nn.Linear(1, 200), nn.ReLU(inplace), nn.Linear(200, 200), nn.ReLU(inplace), nn.Linear(200, 200), nn.ReLU(inplace), nn.Linear(200, 1)
+    )
+
+
+OPTIMIZERS = {
+    "sgd": lambda o, p: o.SGD(p, lr=0.01),
+    "sgd_momentum_decay": lambda o, p: o.SGD(p, lr=0.01, momentum=0.9, weight_decay=1e-2),
+    "sgd_dampening": lambda o, p: o.SGD(p, lr=0.01, momentum=0.9, dampening=0.5),
+    "sgd_nesterov": lambda o, p: o.SGD(p, lr=0.01, momentum=0.9, nesterov=True, weight_decay=1e-3),
+    "sgd_maximize": lambda o, p: o.SGD(p, lr=1e-5, momentum=0.5, maximize=True, weight_decay=1e-2),
+    "adam": lambda o, p: o.Adam(p, lr=0.01),
+    "adam_decay": lambda o, p: o.Adam(p, lr=0.01, weight_decay=0.1, amsgrad=True, betas=(0.8, 0.95), eps=1e-6),
+    "adam_maximize": lambda o, p: o.Adam(p, lr=1e-4, maximize=True),
+    "adamw": lambda o, p: o.AdamW(p, lr=0.01),
+    "groups": lambda o, p: o.SGD([{"params": list(p)[:2], "lr": 0.02}, {"params": list(p)[2:], "momentum": 0.5}], lr=0.01),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_50_steps_stay_in_lockstep(name) -> None:
+    theirs = mlp(torch.nn).double()
+    ours = mlp(tn.nn).double()
+    copy_weights(ours, theirs)
+    if name == "groups":
+        optimizers = [OPTIMIZERS[name](lib.optim, list(net.parameters())) for lib, net in ((tn, ours), (torch, theirs))]
+    else:
+        optimizers = [OPTIMIZERS[name](lib.optim, net.parameters()) for lib, net in ((tn, ours), (torch, theirs))]
+    x = np.linspace(-1, 1, 10)[:, None]
+    for step in range(50):
+        y = 1.5 * x + values(x.shape, step, low=-0.5, high=0.5, avoid=())
+        for lib, net, optimizer in ((tn, ours, optimizers[0]), (torch, theirs, optimizers[1])):
+            loss = lib.nn.MSELoss()(net(lib.tensor(x, **place(lib))), lib.tensor(y, **place(lib)))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    for (key, p), q in zip(ours.state_dict().items(), theirs.state_dict().values()):
+        close(p, q.numpy(), TOLERANCE), key
+
+
+def place(lib) -> dict:
+    """Where our tensors go."""
+    return {"device": tn.get_backend()} if lib is tn else {}
+
+
+def test_schedulers_give_the_same_rates() -> None:
+    rates = []
+    for lib in (tn, torch):
+        found = []
+        for make in (
+            lambda o, lib=lib: lib.optim.lr_scheduler.StepLR(o, 3, 0.5),
+            lambda o, lib=lib: lib.optim.lr_scheduler.CosineAnnealingLR(o, 10, 0.01),
+        ):
+            p = lib.zeros(1, requires_grad=True)
+            optimizer = lib.optim.SGD([p], lr=0.1)
+            scheduler = make(optimizer)
+            for _ in range(10):
+                found.append(optimizer.param_groups[0]["lr"])
+                p.grad = lib.zeros(1)
+                optimizer.step()
+                scheduler.step()
+            found.append(scheduler.get_last_lr()[0])
+        rates.append(found)
+    np.testing.assert_allclose(rates[0], rates[1], rtol=1e-12)
+
+
+def test_modules_print_like_pytorchs() -> None:
+    def build(nn):
+        net = nn.Sequential(nn.Linear(3, 2, bias=False), nn.ReLU(inplace=True), nn.Sequential(nn.Flatten(), nn.LeakyReLU(0.2)))
+        net.append(nn.ModuleList([nn.Identity(), nn.ELU(), nn.GELU(), nn.Tanh(), nn.Sigmoid(), nn.SiLU(), nn.Softmax(dim=1)]))
+        net.append(nn.CrossEntropyLoss())
+        return net
+
+    assert repr(build(tn.nn)) == repr(build(torch.nn)).replace("    (0): Identity()", "    (0): Identity()")
+
+
+def test_state_dicts_have_the_same_keys_and_shapes() -> None:
+    ours, theirs = mlp(tn.nn).state_dict(), mlp(torch.nn).state_dict()
+    assert [(k, tuple(v.shape)) for k, v in ours.items()] == [(k, tuple(v.shape)) for k, v in theirs.items()]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("xavier_uniform_", {"gain": 2.0}),
+        ("xavier_normal_", {}),
+        ("kaiming_uniform_", {"a": 0.1}),
+        ("kaiming_normal_", {"mode": "fan_out", "nonlinearity": "relu"}),
+        ("trunc_normal_", {"std": 0.5, "a": -0.4, "b": 1.0}),
+        ("uniform_", {"a": -1.0}),
+        ("normal_", {"mean": 3.0, "std": 0.1}),
+    ],
+)
+def test_initialisation_has_pytorchs_distribution(name, arguments) -> None:
+    torch.manual_seed(0)
+    ours, theirs = tn.zeros(300, 40, 3), torch.zeros(300, 40, 3)
+    getattr(tn.nn.init, name)(ours, **arguments)
+    getattr(torch.nn.init, name)(theirs, **arguments)
+    quantiles = np.linspace(0.02, 0.98, 25)
+    spread = float(theirs.std())
+    np.testing.assert_allclose(
+        np.quantile(ours.cpu().numpy(), quantiles), np.quantile(theirs.numpy(), quantiles), atol=0.1 * spread
+    )  # 36,000 numbers on each side: a quantile in the tail is uncertain by 0.02 of the spread
+
+
+def test_gains_and_default_layers_agree() -> None:
+    for name, param in (("linear", None), ("conv2d", None), ("sigmoid", None), ("tanh", None), ("relu", None), ("leaky_relu", 0.3), ("selu", None)):
+        assert tn.nn.init.calculate_gain(name, param) == pytest.approx(torch.nn.init.calculate_gain(name, param))
+    ours, theirs = tn.nn.Linear(400, 300), torch.nn.Linear(400, 300)
+    for p, q in zip(ours.parameters(), theirs.parameters()):
+        assert float(p.detach().std()) == pytest.approx(float(q.detach().std()), rel=0.15)
+        assert float(p.detach().abs().max()) <= 1 / 20
+
+
+def test_gradient_clipping_agrees() -> None:
+    for norm_type in (2.0, 1.0, float("inf")):
+        totals = []
+        for lib in (tn, torch):
+            parameters = [lib.zeros(3, requires_grad=True), lib.zeros(2, 2, requires_grad=True)]
+            for i, p in enumerate(parameters):
+                p.grad = lib.full(tuple(p.shape), i + 2.0)
+            total = lib.nn.utils.clip_grad_norm_(parameters, 1.5, norm_type)
+            totals.append([float(total), *[float(p.grad.flatten()[0]) for p in parameters]])
+        np.testing.assert_allclose(totals[0], totals[1], rtol=1e-6)

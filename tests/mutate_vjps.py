@@ -1,0 +1,127 @@
+"""Is every derivative tested? Negate each vjp in turn, and see that the op table notices.
+
+    python tests/mutate_vjps.py
+
+For each vjp of each op the cases of op_table.py that use it are run until one fails. A vjp that is
+zero by definition (sign, floor, ...) is replaced by the identity instead, since -0 is 0. Prints the
+count, and exits with 1 if a mutant survives.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import hypothesis
+from hypothesis import given
+from hypothesis import strategies as st
+from op_table import CASES, Case
+from test_autograd import test_gradients_come_back_in_the_dtype_of_their_input
+
+from tinygrad_norm import testing
+from tinygrad_norm.autograd.graph import Op, Plan
+
+OTHER_TESTS = {"to_dtype": [test_gradients_come_back_in_the_dtype_of_their_input]}
+ZERO = {"sign", "floor", "ceil", "round", "replaced"}
+
+
+def run(case: Case) -> None:
+    """One case of the table, on a few inputs."""
+
+    @hypothesis.settings(max_examples=5, deadline=None, database=None, derandomize=True)
+    @given(data=st.data())
+    def check(data: Any) -> None:
+        inputs, settings = data.draw(case.inputs)
+        testing.check_op(case.function, *inputs, reference=case.reference, settings=settings, second=case.second)
+
+    check()
+
+
+def users() -> dict[Op, list[Case]]:
+    """Which cases use which op, seen by watching what is planned."""
+    found: dict[Op, list[Case]] = {}
+    planned: set[Op] = set()
+    original = Plan.__init__
+
+    def watch(self: Plan, op: Op, *rest: Any) -> None:
+        planned.add(op)
+        original(self, op, *rest)
+
+    Plan.__init__ = watch  # type: ignore[method-assign]
+    for case in CASES:
+        planned.clear()
+        for op in all_ops():
+            op.plans.clear()
+        run(case)
+        for op in planned:
+            found.setdefault(op, []).append(case)
+    Plan.__init__ = original  # type: ignore[method-assign]
+    return found
+
+
+def all_ops() -> list[Op]:
+    """Every op of the package."""
+    return sorted((o for o in gc.get_objects() if isinstance(o, Op)), key=lambda o: o.name)
+
+
+def mutants(op: Op) -> Iterator[tuple[str, Callable[[], None]]]:
+    """For each differentiable input, its name and what plants the mutant."""
+
+    def wrong(vjp: Callable) -> Callable:
+        return (lambda g, *rest: g) if op.name in ZERO else (lambda *args: -vjp(*args))
+
+    for name, (vjp, names) in list(op.vjps.items()):
+        yield name, lambda name=name, vjp=vjp, names=names: op.vjps.update({name: (wrong(vjp), names)})
+    if op.joint is not None:
+        joint, names = op.joint
+        count = 1 if op.variadic else len(op.inputs)
+        for i in range(count):
+
+            def negated(*args: Any, i: int = i) -> list:
+                every = list(joint(*args))
+                return [-x if x is not None and (k == i or op.variadic) else x for k, x in enumerate(every)]
+
+            yield (op.variadic or op.inputs[i]), lambda negated=negated: setattr(op, "joint", (negated, names))
+
+
+def killed(op: Op, plant: Callable[[], None], cases: list[Case]) -> bool:
+    """Whether one of the cases, or of the other tests named above, fails with the mutant in place."""
+    vjps, joint = dict(op.vjps), op.joint
+    plant()
+    op.plans.clear()
+    try:
+        for check in [*(partial(run, case) for case in cases), *OTHER_TESTS.get(op.name, [])]:
+            try:
+                check()
+            except Exception:
+                return True
+        return False
+    finally:
+        op.vjps, op.joint = vjps, joint
+        op.plans.clear()
+
+
+def main() -> int:
+    """Plant every mutant; print the survivors and the count."""
+    warnings.simplefilter("ignore")
+    using = users()
+    survivors, total = [], 0
+    for op in all_ops():
+        for name, plant in mutants(op):
+            if op.joint is not None and name == "target" and op.name == "cross_entropy":
+                continue  # classes have no gradient
+            total += 1
+            if not killed(op, plant, using.get(op, [])):
+                survivors.append(f"{op.name}.{name}")
+    for survivor in survivors:
+        print(f"survived: the negated vjp of {survivor}")
+    print(f"{total - len(survivors)} of {total} mutants killed")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

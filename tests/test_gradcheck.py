@@ -1,0 +1,158 @@
+"""The gradient checker is seen to fail: planted mutants, kinks, wrong dtypes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import constant, leaf
+
+import tinygrad_norm as tn
+from tinygrad_norm import nn, testing
+from tinygrad_norm.gradcheck import GradcheckError
+
+
+def with_vjps(forward, **vjps):
+    """An op with these vjps."""
+    made = tn.op(forward)
+    made.vjp(**vjps)
+    return made
+
+
+def layer_norm(x):
+    """Without weight, bias and eps."""
+    c = x - x.mean(1, keepdims=True)
+    return c / np.sqrt((c * c).mean(1, keepdims=True))
+
+
+def x_hat(x):
+    """What layer_norm gives, on arrays or Tensors."""
+    c = x - x.mean(axis=1, keepdims=True)
+    return c / (c * c).mean(axis=1, keepdims=True) ** 0.5
+
+
+def rstd(x):
+    """One over the standard deviation."""
+    c = x - x.mean(axis=1, keepdims=True)
+    return (c * c).mean(axis=1, keepdims=True) ** -0.5
+
+
+def mean(x):
+    """Over the rows."""
+    return x.mean(axis=1, keepdims=True)
+
+
+MUTANTS = {
+    "zero": with_vjps(lambda x: x * x, x=lambda g, x: g * 0),
+    "sign": with_vjps(lambda x: x * x, x=lambda g, x: -2 * g * x),
+    "factor": with_vjps(lambda x: x * x, x=lambda g, x: g * x),
+    "forgotten_cotangent": with_vjps(lambda x: x * x, x=lambda g, x: 2 * x),
+    "one_percent": with_vjps(lambda x: x * x, x=lambda g, x: 2.00001 * g * x),
+    "one_element": with_vjps(lambda x: x * x, x=lambda g, x: 2 * g * x * (x < 1.2)),
+    "swapped_inputs": with_vjps(lambda x, y: x * y, x=lambda g, x: g * x, y=lambda g, y: g * y),
+    "detached": lambda x: x * x.detach(),
+    "norm_without_mean_term": with_vjps(layer_norm, x=lambda g, x: rstd(x) * (g - x_hat(x) * mean(g * x_hat(x)))),
+    "norm_without_x_hat_term": with_vjps(layer_norm, x=lambda g, x: rstd(x) * (g - mean(g))),
+    "norm_with_zero_gradient": with_vjps(layer_norm, x=lambda g, x: g * 0),
+    "transposed": with_vjps(lambda x: x @ x.T, x=lambda g, x: g @ x),
+    "shape": with_vjps(lambda x: x.sum(0), x=lambda g, x: g + 0 * x[0]),
+}
+SECOND_ORDER = {
+    "constant_saved": with_vjps(lambda x: x * x * x, x=lambda g, x: g * 3 * square_without_history(x)),
+    "second_order_zero": with_vjps(lambda x: x * x, x=lambda g, x: 2 * g * cut(x)),
+}
+
+
+def square_without_history(x):
+    """Right as a first derivative, wrong as a function to differentiate."""
+    return cut(x * x)
+
+
+def cut(x):
+    """The value without its history."""
+    return x.detach() if isinstance(x, tn.Tensor) else x
+
+
+def inputs(name) -> list:
+    """What to try a mutant on."""
+    if tn.get_backend() != "numpy" and name.startswith("norm"):
+        pytest.skip("written in NumPy")
+    x = leaf(testing.values((3, 3), 1))
+    return [x, leaf(testing.values((3, 3), 2))] if name == "swapped_inputs" else [x]
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_wrong_gradient_is_rejected(name) -> None:
+    with pytest.raises((GradcheckError, RuntimeError), match="input 0, index|gradient of shape"):
+        tn.gradcheck(MUTANTS[name], inputs(name))
+
+
+@pytest.mark.parametrize("name", SECOND_ORDER)
+def test_a_wrong_second_derivative_is_rejected_where_the_first_is_right(name) -> None:
+    assert tn.gradcheck(SECOND_ORDER[name], inputs(name))
+    with pytest.raises(GradcheckError, match="input 0, index"):
+        tn.gradgradcheck(SECOND_ORDER[name], inputs(name))
+    assert not tn.gradgradcheck(SECOND_ORDER[name], inputs(name), raise_exception=False)
+
+
+def test_check_op_rejects_what_gradcheck_cannot_see() -> None:
+    x = testing.values((3,), 1)
+
+    def mutating(x):
+        x.array[...] = x.array * 1.0000001
+        return x * 2
+
+    @tn.op
+    def aliasing(x):
+        return x * 1
+
+    aliasing.vjp(x=lambda g: g)
+
+    @tn.op
+    def widening(x):
+        return x.astype("float64")
+
+    widening.vjp(x=lambda g: g)
+    with pytest.raises(AssertionError):
+        testing.check_op(mutating, x)
+    testing.check_op(aliasing, x)  # the engine sees to it that a gradient is nobody else's
+    with pytest.raises(AssertionError, match="float32 in, but float64 out"):
+        testing.check_op(widening, x)
+    with pytest.raises(AssertionError, match="the value on"):
+        testing.check_op(tn.sin, x, reference=np.cos)
+    if tn.get_backend() == "numpy":
+        testing.check_op(tn.sin, x, devices=["numpy", "strict"])
+
+
+def test_a_kink_at_the_input_is_named() -> None:
+    jump = tn.op(lambda x: (x > 0.5) * 1.0)
+    jump.vjp(x=lambda g: g * 0)
+    with pytest.raises(GradcheckError, match=r"no derivative near the value 0\.5 \(a kink or a jump"):
+        tn.gradcheck(jump, leaf([0.5]))
+
+
+def test_a_kink_nearby_is_avoided() -> None:
+    assert tn.gradcheck(tn.relu, leaf([5e-4, -3e-5, 1.0]))
+
+
+def test_what_cannot_be_checked_is_said() -> None:
+    with pytest.raises(ValueError, match="float64"):
+        tn.gradcheck(tn.sin, leaf([1.0], "float32"))
+    with pytest.raises(ValueError, match="at least one input"):
+        tn.gradcheck(tn.sin, constant([1.0]))
+
+
+def test_parameters_of_modules_are_checked_too() -> None:
+    class Wrong(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(tn.ones(2, dtype="float64"))
+
+        def forward(self, x):
+            return x * self.weight.detach() * self.weight
+
+    with pytest.raises(GradcheckError, match="parameter 'weight', index"):
+        tn.gradcheck(Wrong(), leaf([1.0, 2.0]))
+
+
+def test_several_outputs_are_checked_together() -> None:
+    assert tn.gradcheck(lambda x: (x * x, x.sin(), x.argmax()), leaf([1.0, 2.0]))
