@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import tinygrad_norm as tn
 import tinygrad_norm.nn.functional as F
 from tinygrad_norm import testing
+from tinygrad_norm.ops import linalg
 
 
 
@@ -364,6 +365,7 @@ def linear_inputs(draw: Any) -> tuple:
 case("matmul", tn.matmul, product(), np.matmul)
 case("linear", F.linear, linear_inputs(), lambda x, w, b: x @ w.T + b)
 case("linear_without_bias", lambda x, w: F.linear(x, w), linear_inputs().map(lambda t: t[:2]), lambda x, w: x @ w.T)
+case("linear_definition", linalg.linear_definition, linear_inputs(), lambda x, w, b: x @ w.T + b)
 case("outer", lambda x: tn.outer(x.flatten(), x.flatten() + 1), any_array, lambda x: np.outer(x, x.ravel() + 1))
 for _equation, _shapes in (
     ("ij,jk->ik", [(2, 3), (3, 2)]),

@@ -87,7 +87,7 @@ def test_names_are_checked() -> None:
         net.register_parameter("p", tn.zeros(1))
     with pytest.raises(TypeError, match="Tensor or None required"):
         net.register_buffer("b", 3)
-    with pytest.raises(TypeError, match="not a Module subclass"):
+    with pytest.raises(TypeError, match="Module or None required"):
         net.add_module("m", 3)
 
 

@@ -89,89 +89,107 @@ def _propagate(
     """The final gradients of the leaves, or of `wanted` if given, as Tensors nobody else holds."""
     retain = create_graph if retain_graph is None else retain_graph
     nodes = _reachable([target for target, _ in roots])
-    needed = captured = None
+    needed: set[Target] | None = None
+    captured: set[Target] = set()
     if wanted is not None:
         captured = {_target(x) for x in wanted}
         needed = _leading_to(captured, nodes)
     gradients: dict[Target, Any] = {}
-    borrowed: set[Target] = set()  # whose gradient is also known elsewhere, or a view
+    borrowed: set[Target] = set()  # those whose gradient is also known elsewhere, or a view
     for target, g in roots:
-        _add(gradients, borrowed, target, g, True)
+        if target in gradients:
+            g = gradients[target] + g
+        gradients[target] = g
+        borrowed.add(target)
     final: dict[Target, Tensor] = {}
     before, mode.enabled = mode.enabled, create_graph
     try:
         for node in nodes:
-            if node not in gradients:
+            g = gradients.pop(node, None)
+            if g is None:
                 continue
-            g = gradients.pop(node)
-            if node.hooks or node.retained is not None or captured and node in captured:
+            if node.hooks or node.retained is not None:
                 g = _observe(node, g, create_graph)
-                if captured and node in captured:
+            if needed is not None:
+                if node in captured:
                     final[node] = _own(g, True)
-            if needed is not None and node not in needed:
-                continue
-            shares = node in borrowed
-            for target, gx in zip(node.edges, _differentiate(node, g, create_graph)):
-                if gx is None or needed is not None and target not in needed:
+                if node not in needed:
+                    continue
+            plan, saved = node.plan, node.saved
+            if saved is None or node.guards:
+                _check_saved(node)
+            if create_graph:
+                saved = _as_tensors(node, saved)
+            given = None
+            if create_graph and plan.op.definition is not None:
+                given = _through_definition(plan, saved, g)
+            elif plan.joint:
+                vjp, pick = plan.vjps[0]
+                given = vjp(g, *pick(saved))
+                if len(given) != len(node.edges):
+                    given = [given[p] for p in plan.positions]
+            if not retain and saved:
+                node.saved = None
+            for k, target in enumerate(node.edges):
+                if needed is not None and target not in needed:
+                    continue
+                if given is not None:
+                    gx = given[k]
+                else:
+                    vjp, pick = plan.vjps[k]
+                    gx = vjp(g, *pick(saved))
+                if gx is None:
                     continue
                 if target.__class__ is Node:
                     shape, dtype = target.shape, target.dtype
                 else:
                     shape, dtype = target.array.shape, target.array.dtype
+                    if gx is g or _is_view(gx):
+                        borrowed.add(target)
                 if gx.shape != shape or gx.dtype is not dtype:
                     gx = _fit(gx, shape, dtype, node)
-                _add(gradients, borrowed, target, gx, gx is g and shares or _is_shared(gx, g))
-            if not retain:
-                node.saved = None
+                if target in gradients:  # a new array: what has arrived may be known elsewhere
+                    gx = gradients[target] + gx
+                    borrowed.discard(target)
+                gradients[target] = gx
         for leaf, g in gradients.items():
-            if isinstance(leaf, Node):
-                continue
-            g = _own(g, leaf in borrowed)
-            for hook in list((leaf.hooks or {}).values()):
-                g = _hooked(hook, g)
-            final[leaf] = g
+            if leaf.__class__ is not Node:
+                g = _own(g, leaf in borrowed)
+                for hook in list((leaf.hooks or {}).values()):
+                    g = _hooked(hook, g)
+                final[leaf] = g
     finally:
         mode.enabled = before
     return final
 
 
-def _differentiate(node: Node, g: Any, create_graph: bool) -> Sequence[Any]:
-    """The gradient of each edge of the Node."""
-    plan, saved = node.plan, node.saved
-    if saved is None:
-        if plan.vjps and any(slots for _, slots in plan.vjps):
-            raise RuntimeError(
-                f"Trying to backward through the graph a second time ({node.name()}): the saved values "
-                "were freed by the first. Specify retain_graph=True there if you need to."
-            )
-        saved = []
+def _check_saved(node: Node) -> None:
+    """Raise if the saved values are gone, or were edited since they were saved."""
+    if node.saved is None:
+        raise RuntimeError(
+            f"Trying to backward through the graph a second time ({node.name()}): the saved values "
+            "were freed by the first. Specify retain_graph=True there if you need to."
+        )
     for slot, counter, version in node.guards:
         if counter[0] != version:
             raise _modified(node, slot, counter, version)
-    if create_graph:
-        saved = _as_tensors(node, saved)
-        if plan.op.definition is not None:
-            return _through_definition(plan, saved, g)
-    if plan.op.joint is not None:
-        vjp, slots = plan.vjps[0]
-        every = vjp(g, *[saved[s] for s in slots])
-        return [every[p] for p in plan.positions]
-    return [vjp(g, *[saved[s] for s in slots]) for vjp, slots in plan.vjps]
 
 
 def _as_tensors(node: Node, saved: list) -> list:
     """The saved values with the histories they had when they were saved."""
     plan, values = node.plan, list(saved)
     counters = {slot: counter for slot, counter, _ in node.guards}
-    for slot, position in enumerate(plan.inputs):
-        if is_array(saved[slot]):
-            edge = node.edges[plan.edge_of[position]] if position in plan.edge_of else None
-            values[slot] = _restored(saved[slot], edge, counters.get(slot))
-    for name, slot in plan.slots.items():
-        if name == "out":
+
+    def edge(position: int) -> Target:
+        return node.edges[plan.edge_of[position]] if position in plan.edge_of else None
+
+    for slot, (kind, key) in enumerate(plan.sources):
+        if kind == "input" and is_array(saved[slot]):
+            values[slot] = _restored(saved[slot], edge(key), counters.get(slot))
+        elif kind == "inputs":
+            values[slot] = [_restored(a, edge(p), None) if is_array(a) else a for p, a in enumerate(saved[slot])]
+        elif kind == "out":
             values[slot] = _restored(saved[slot], node, counters[slot])
-        elif name in plan.op.keeps:
-            values[slot] = wrap(saved[slot])
     return values
 
 
@@ -197,8 +215,9 @@ def _through_definition(plan: Plan, saved: list, g: Tensor) -> list:
 
     Each input is renamed first: where one input depends on another, each keeps its own share.
     """
-    inputs = [_same(x) if isinstance(x, Tensor) and x.requires_grad else x for x in saved[: len(plan.inputs)]]
-    settings = {name: saved[plan.slots[name]] for name in plan.op.settings}
+    value = dict(zip(plan.names, saved))
+    inputs = [_same(x) if isinstance(x := value[name], Tensor) and x.requires_grad else x for name in plan.op.inputs]
+    settings = {name: value[name] for name in plan.op.settings}
     assert plan.op.definition is not None
     out = plan.op.definition(*inputs, **settings)
     return list(grad([out], [inputs[p] for p in plan.positions], [g], create_graph=True, allow_unused=True))
@@ -230,23 +249,9 @@ def _leading_to(captured: set[Target], nodes: list[Node]) -> set[Target]:
 # ---- gradients on their way ---------------------------------------------------------------
 
 
-def _add(gradients: dict[Target, Any], borrowed: set[Target], target: Target, g: Any, shared: bool) -> None:
-    """Add g to the gradient of the target: a new array where there is one already, never in place."""
-    if target in gradients:
-        gradients[target] = gradients[target] + g
-        borrowed.discard(target)
-    else:
-        gradients[target] = g
-        if shared:
-            borrowed.add(target)
-
-
-def _is_shared(gx: Any, g: Any) -> bool:
-    """Whether a vjp's result may be memory that someone else knows: its cotangent, or a view."""
-    if gx is g:
-        return True
-    array = gx.array if isinstance(gx, Tensor) else gx
-    return getattr(array, "base", None) is not None
+def _is_view(g: Any) -> bool:
+    """Whether a vjp's result shows memory that someone else may know."""
+    return getattr(g.array if isinstance(g, Tensor) else g, "base", None) is not None
 
 
 def _own(g: Any, shared: bool) -> Tensor:
@@ -355,7 +360,7 @@ def _roots(outputs: list[Tensor], cotangents: Any, create_graph: bool) -> list[t
 
 def _modified(node: Node, slot: int, counter: list, version: int) -> RuntimeError:
     plan = node.plan
-    what = next((f"input {n!r}" if n != "out" else "output" for n, s in plan.slots.items() if s == slot), "an input")
+    what = "output" if plan.names[slot] == "out" else f"input {plan.names[slot]!r}"
     return RuntimeError(
         f"one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"the {what} of {plan.op.name}, saved at version {version}, is now at version {counter[0]}; "

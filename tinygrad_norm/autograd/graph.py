@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import operator
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,14 +43,15 @@ class Tensor:
     `autograd.backward` the method of that name.
     """
 
+    __slots__ = ("__dict__", "__weakref__", "array", "counter", "grad", "hooks", "node", "requires_grad", "seen", "view_of")
     array: Array
     counter: list  # [how often the memory was edited in place, by what]; views share it
-    requires_grad: bool = False
-    grad: Tensor | None = None
-    node: Node | None = None
-    hooks: dict[int, Callable] | None = None
-    view_of: tuple[Tensor, Callable, dict] | None = None  # the Tensor viewed, the op, its settings
-    seen: int = 0  # for a view: the version that its node belongs to
+    requires_grad: bool
+    grad: Tensor | None
+    node: Node | None
+    hooks: dict[int, Callable] | None
+    view_of: tuple[Tensor, Callable, dict] | None  # the Tensor viewed, the op, its settings
+    seen: int  # for a view: the version that its node belongs to
 
     __array_ufunc__ = None  # ndarray * Tensor is a Tensor
     __hash__ = object.__hash__
@@ -60,6 +62,8 @@ class Tensor:
         self.array = data if is_array(data) else xp().asarray(data, dtype=dtypes.DEFAULT)
         dtypes.of(self.array.dtype)
         self.counter = [0, ""]
+        self.grad = self.hooks = self.node = self.view_of = None
+        self.requires_grad = False
         if requires_grad:
             self.requires_grad_()
 
@@ -175,6 +179,8 @@ def wrap(array: Any) -> Tensor:
     tensor = _new(Tensor)
     tensor.array = np.asarray(array) if isinstance(array, np.generic) else array
     tensor.counter = [0, ""]
+    tensor.grad = tensor.hooks = tensor.node = tensor.view_of = None
+    tensor.requires_grad = False
     return tensor
 
 
@@ -184,12 +190,13 @@ def wrap(array: Any) -> Tensor:
 class Node:
     """One recorded call of an op: what `backward` needs to know of it.
 
-    edges: for each input that needs a gradient, the Node (or the leaf Tensor) it came from;
-    saved: the values the vjps ask for, None once used; guards: (slot, counter, version) of each
-    saved value that could have been edited since; order: later Nodes have larger numbers.
+    plan: the op, and what its vjps ask for; edges: for each input that needs a gradient, the Node
+    (or the leaf Tensor) it came from; saved: the values that the vjps ask for, None once used;
+    guards: (slot, counter, version) of each saved value that could be edited later; order: later
+    Nodes have larger numbers; shape, dtype: those of the result.
     """
 
-    __slots__ = ("plan", "edges", "saved", "guards", "order", "shape", "dtype", "hooks", "retained", "__weakref__")
+    __slots__ = ("__weakref__", "dtype", "edges", "guards", "hooks", "order", "plan", "retained", "saved", "shape")
     plan: Plan
     edges: list[Node | Tensor]
     saved: list | None
@@ -222,29 +229,34 @@ _order = itertools.count()
 class Plan:
     """What to save, and which vjp gets which of it, when just these inputs need a gradient.
 
-    positions: the inputs that need a gradient; inputs: the inputs to save; extras: what to save
-    after them, as (kind, name); vjps: for each position, the vjp and its slots in the saved list.
-    An op with a joint vjp has one function that gives the gradients of all inputs at once.
+    names: what is saved, in order; sources: where each comes from, as (kind, key); vjps: for each
+    of the positions the vjp, and what picks its arguments out of the saved list. An op with a joint
+    vjp has one function that gives the gradients of all inputs at once.
     """
 
     def __init__(self, op: Op, positions: tuple[int, ...], arity: int) -> None:
         self.op, self.positions = op, positions
-        wanted = {name for p in positions for name in op.vjp_for(p)[1]}
-        if op.definition is not None:  # create_graph runs the definition on the inputs
-            self.inputs = tuple(range(arity))
-            wanted |= set(op.settings)
-        elif op.variadic:
-            self.inputs = tuple(range(arity)) if op.variadic in wanted else ()
-        else:
-            self.inputs = tuple(i for i, name in enumerate(op.inputs) if name in wanted)
-        self.extras = tuple((op.kind_of(name), name) for name in sorted(wanted) if name not in op.inputs)
-        slots: dict[str, Any] = {op.variadic: slice(0, len(self.inputs))} if op.variadic else {}
-        if not op.variadic:
-            slots = {op.inputs[p]: slot for slot, p in enumerate(self.inputs)}
-        slots |= {name: len(self.inputs) + k for k, (_, name) in enumerate(self.extras)}
-        self.slots = slots
-        self.vjps = tuple((vjp, tuple(slots[n] for n in names)) for vjp, names in map(op.vjp_for, positions))
         self.edge_of = {p: k for k, p in enumerate(positions)}
+        needs = tuple(p in self.edge_of for p in range(arity))
+        vjps = []
+        for vjp, names in map(op.vjp_for, positions):
+            if "needs" in names:
+                vjp, names = functools.partial(vjp, needs=needs), tuple(n for n in names if n != "needs")
+            vjps.append((vjp, names))
+        wanted = [name for _, names in vjps for name in names]
+        if op.definition is not None:  # create_graph runs the definition on inputs and settings
+            wanted += [*op.inputs, *op.settings]
+        self.names = list(dict.fromkeys(wanted))
+        self.sources = [op.source_of(name) for name in self.names]
+        self.vjps = [(vjp, self._picking(names)) for vjp, names in vjps]
+        self.joint = op.joint is not None
+
+    def _picking(self, names: tuple[str, ...]) -> Callable[[list], Sequence]:
+        """What takes these names' values out of the saved list: a slice where they come first."""
+        slots = [self.names.index(name) for name in names]
+        if slots == list(range(len(slots))):
+            return operator.itemgetter(slice(len(slots)))
+        return operator.itemgetter(*slots) if len(slots) > 1 else operator.itemgetter(slice(slots[0], slots[0] + 1))
 
 
 class Op:
@@ -262,18 +274,21 @@ class Op:
         self.variadic = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
         self.vjps: dict[str, tuple[Callable, tuple[str, ...]]] = {}
         self.joint: tuple[Callable, tuple[str, ...]] | None = None
-        self.plans: dict[tuple[int, ...], Plan] = {}
+        self.plans: dict[Any, Plan] = {}
 
-    def kind_of(self, name: str) -> str:
-        """Where a name that a vjp asks for comes from."""
+    def source_of(self, name: str) -> tuple[str, Any]:
+        """Where a name that a vjp asks for comes from: a kind, and what to look up there."""
+        if name in self.inputs:
+            return ("inputs", None) if name == self.variadic else ("input", self.inputs.index(name))
         if name in ("out", "needs"):
-            return name
+            return name, None
         if name in self.settings:
-            return "setting"
+            return "setting", name
         if name in self.keeps:
-            return "kept"
-        if name.endswith("_shape") and name[: -len("_shape")] in self.inputs:
-            return "shape"
+            return "kept", self.keeps.index(name)
+        of = name.removesuffix("_shape")
+        if of != name and of in self.inputs:
+            return ("shapes", None) if of == self.variadic else ("shape", self.inputs.index(of))
         raise TypeError(
             f"a vjp of {self.name} asks for {name!r}, which is neither an input, `out`, a keyword of the op "
             f"nor `<input>_shape`: expected one of {[*self.inputs, 'out', *self.settings, *self.keeps]}"
@@ -282,8 +297,7 @@ class Op:
     def _names(self, vjp: Callable) -> tuple[Callable, tuple[str, ...]]:
         names = tuple(inspect.signature(vjp).parameters)[1:]
         for name in names:
-            if name not in self.inputs:
-                self.kind_of(name)
+            self.source_of(name)
         return vjp, names
 
     def set_vjps(self, **vjps: Callable) -> None:
@@ -309,42 +323,58 @@ class Op:
             raise NotImplementedError(f"{self.name} is not differentiable with respect to its input {name!r}")
         return self.vjps[name]
 
-    def record(self, inputs: tuple, arrays: list, positions: list[int], result: Tensor, settings: dict, kept: tuple) -> None:
-        """Give `result` the Node of this call."""
-        key = (*positions, -len(inputs)) if self.variadic else tuple(positions)
+    def plan(self, mask: int, arity: int) -> Plan:
+        """The plan for these inputs that need a gradient, one bit each."""
+        key = (mask, arity) if self.variadic else mask
         plan = self.plans.get(key)
         if plan is None:
-            plan = self.plans[key] = Plan(self, tuple(positions), len(inputs))
-        node = _new(Node)
-        node.plan = plan
-        node.edges = [x if (n := (x := inputs[p]).node) is None else n for p in positions]
-        node.saved = saved = []
-        node.guards = guards = []
-        for slot, p in enumerate(plan.inputs):
-            saved.append(arrays[p])
-            if isinstance(x := inputs[p], Tensor):
-                guards.append((slot, x.counter, x.counter[0]))
-        for kind, name in plan.extras:
-            if kind == "setting":
-                saved.append(settings[name] if name in settings else self.settings[name])
-            elif kind == "shape":
-                name = name[: -len("_shape")]
-                saved.append(
-                    [a.shape for a in arrays] if name == self.variadic else arrays[self.inputs.index(name)].shape
-                )
+            positions = tuple(p for p in range(arity) if mask >> p & 1)
+            plan = self.plans[key] = Plan(self, positions, arity)
+        return plan
+
+    def record(self, mask: int, edges: list, inputs: tuple, arrays: list, settings: dict, result: Tensor, kept: Any = ()) -> None:
+        """Give `result` the Node of this call."""
+        plan = self.plans.get(mask) if not self.variadic else None
+        if plan is None:
+            plan = self.plan(mask, len(inputs))
+        saved: list[Any] = []
+        guards = []
+        for kind, key in plan.sources:
+            if kind == "input":
+                if isinstance(x := inputs[key], Tensor):
+                    guards.append((len(saved), x.counter, x.counter[0]))
+                saved.append(arrays[key])
             elif kind == "out":
                 guards.append((len(saved), result.counter, result.counter[0]))
                 saved.append(result.array)
-            elif kind == "needs":
-                saved.append([p in plan.edge_of for p in range(len(inputs))])
+            elif kind == "setting":
+                saved.append(settings[key] if key in settings else self.settings[key])
+            elif kind == "shape":
+                saved.append(arrays[key].shape)
+            elif kind == "kept":
+                saved.append(kept[key])
+            elif kind == "shapes":
+                saved.append([a.shape for a in arrays])
             else:
-                saved.append(kept[self.keeps.index(name)])
+                guards += [(len(saved), x.counter, x.counter[0]) for x in inputs if isinstance(x, Tensor)]
+                saved.append(arrays)
+        node = _new(Node)
+        node.plan, node.edges, node.saved, node.guards = plan, edges, saved, guards
         node.order = next(_order)
-        node.shape = result.array.shape
-        node.dtype = result.array.dtype
+        node.shape, node.dtype = result.array.shape, result.array.dtype
         node.hooks = node.retained = None
         result.node = node
         result.requires_grad = True
+
+    def record_edit(self, inputs: tuple, arrays: list, settings: dict, result: Tensor) -> None:
+        """As record, for what was computed in another way, in place; nothing if nothing requires grad."""
+        mask, edges = 0, []
+        for position, x in enumerate(inputs):
+            if isinstance(x, Tensor) and x.requires_grad:
+                mask |= 1 << position
+                edges.append(x if x.node is None else x.node)
+        if mask and mode.enabled:
+            self.record(mask, edges, inputs, arrays, settings, result)
 
 
 def op(
@@ -374,26 +404,30 @@ def op(
 
     @functools.wraps(forward)
     def apply(*inputs: Any, **settings: Any) -> Any:
-        arrays, positions, dtype, mixed = [], [], None, False
-        for position, x in enumerate(inputs):
+        arrays: list[Any] = []
+        edges: list[Any] = []
+        mask, bit, dtype, mixed = 0, 1, None, False
+        for x in inputs:
             if isinstance(x, Tensor):
                 if x.view_of is not None:
                     refresh(x)
                 if x.requires_grad:
-                    positions.append(position)
+                    mask += bit
+                    edges.append(x if x.node is None else x.node)
                 x = x.array
                 if dtype is None:
                     dtype = x.dtype
                 elif x.dtype is not dtype:
                     mixed = True
             arrays.append(x)
+            bit += bit
         if dtype is None:  # no Tensor among the inputs: a plain function on arrays
             out = forward(*inputs, **settings)
             return out[0] if keeps else out
         try:
             out = forward(*arrays, **settings)
             if broadcasts and (mixed or out.dtype is not dtype):
-                out = _promoted(forward, arrays, settings, inputs, out)
+                out = _promoted(forward, arrays, settings, out)
         except Exception as error:
             if (clearer := explain(this.name, arrays, broadcasts, error)) is not None:
                 raise clearer from error
@@ -401,13 +435,17 @@ def op(
         kept = ()
         if keeps:
             out, *kept = out
-        result = wrap(out)
+        result = _new(Tensor)  # as wrap, without the call
+        result.array = np.asarray(out) if isinstance(out, np.generic) else out
+        result.counter = [0, ""]
+        result.grad = result.hooks = result.node = result.view_of = None
+        result.requires_grad = False
         if view and shares_memory(result.array, arrays[0]):
             result.counter = inputs[0].counter
             if mode.enabled:
                 result.view_of, result.seen = (inputs[0], apply, settings), result.counter[0]
-        if positions and mode.enabled:
-            record(inputs, arrays, positions, result, settings, kept)
+        if mask and mode.enabled:
+            record(mask, edges, inputs, arrays, settings, result, kept)
         return result
 
     apply.op = this  # type: ignore[attr-defined]
@@ -419,7 +457,7 @@ def op(
 elementwise = functools.partial(op, broadcasts=True)
 
 
-def _promoted(forward: Callable, arrays: list, settings: dict, inputs: tuple, out: Array) -> Array:
+def _promoted(forward: Callable, arrays: list, settings: dict, out: Array) -> Array:
     """The result in the dtype that PyTorch's rules give; computed anew if NumPy's rules differ.
 
     NumPy lets an array without dimensions or a NumPy scalar widen the result, and takes the
@@ -510,10 +548,8 @@ def adopt(x: Tensor, node: Node | None) -> Tensor:
     x.node, x.requires_grad, x.seen = node, node is not None, x.counter[0]
     while x.view_of is not None:
         parent, view, settings = x.view_of
-        pair = (parent, x)
-        if positions := [i for i, t in enumerate(pair) if t.requires_grad]:
-            place = {"view": view, "settings": settings}
-            write_view.op.record(pair, [t.array for t in pair], positions, parent, place, ())
+        place = {"view": view, "settings": settings}
+        write_view.op.record_edit((parent, x), [parent.array, x.array], place, parent)
         parent.seen = x.counter[0]
         x = parent
     return x

@@ -6,7 +6,6 @@ buffer, which is saved and moved with the module but not trained. Order is the o
 
 from __future__ import annotations
 
-import itertools
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -45,27 +44,22 @@ class Module:
     """
 
     training: bool
+    _kinds: dict[str, str]  # the registered names, in order, each "parameter", "buffer" or "module"
 
     def __init__(self) -> None:
-        object.__setattr__(self, "training", True)
-        object.__setattr__(self, "_parameters", {})
-        object.__setattr__(self, "_buffers", {})
-        object.__setattr__(self, "_modules", {})
-        object.__setattr__(self, "_non_persistent", set())
-        object.__setattr__(self, "_forward_pre_hooks", {})
-        object.__setattr__(self, "_forward_hooks", {})
+        self.__dict__.update(training=True, _kinds={}, _non_persistent=set(), _pre_hooks={}, _hooks={})
 
     def forward(self, *inputs: Any) -> Any:
         """What calling the module computes; each Module defines its own."""
         raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     def __call__(self, *inputs: Any, **arguments: Any) -> Any:
-        for pre_hook in list(self._forward_pre_hooks.values()):
+        for pre_hook in list(self._pre_hooks.values()):
             changed = pre_hook(self, inputs)
             if changed is not None:
                 inputs = changed if isinstance(changed, tuple) else (changed,)
         output = self.forward(*inputs, **arguments)
-        for hook in list(self._forward_hooks.values()):
+        for hook in list(self._hooks.values()):
             changed = hook(self, inputs, output)
             output = output if changed is None else changed
         return output
@@ -73,95 +67,75 @@ class Module:
     # ---- registration ---------------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
-        parts = self.__dict__.get("_parameters")
-        if parts is None:
-            for kind, cls in (("parameters", Parameter), ("module", Module)):
-                if isinstance(value, cls):
-                    raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
-            object.__setattr__(self, name, value)
-            return
-        registries = (self._parameters, self._buffers, self._modules)
-        if isinstance(value, (Parameter, Module)):
-            home = self._parameters if isinstance(value, Parameter) else self._modules
-            self.__dict__.pop(name, None)
-            for registry in registries:
-                if registry is not home:
-                    registry.pop(name, None)
-            home[name] = value
-            return
-        for registry in registries:
-            if name in registry:
-                if value is not None and not (registry is self._buffers and isinstance(value, Tensor)):
-                    kinds = zip(registries, ("Parameter", "Tensor", "Module"))
-                    expected = next(kind for r, kind in kinds if r is registry)
+        kinds = self.__dict__.get("_kinds")
+        kind = "parameter" if isinstance(value, Parameter) else "module" if isinstance(value, Module) else None
+        if kinds is None and kind is not None:
+            raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
+        if kinds is not None:
+            if kind is not None:
+                if kinds.get(name) != kind:
+                    kinds.pop(name, None)
+                    kinds[name] = kind
+            elif (old := kinds.get(name)) is not None and value is not None:
+                if not (old == "buffer" and isinstance(value, Tensor)):
+                    expected = "Tensor" if old == "buffer" else old.capitalize()
                     raise TypeError(f"cannot assign '{type(value).__name__}' as '{name}' ({expected} or None expected)")
-                registry[name] = value
-                return
-        if isinstance(value, (list, tuple)) and any(isinstance(v, (Module, Parameter)) for v in value):
-            warnings.warn(
-                f"{type(self).__name__}.{name} is a plain {type(value).__name__} of modules or parameters, which are "
-                "not registered: they will not be trained, moved or saved. Use nn.ModuleList (or setattr for each).",
-                stacklevel=2,
-            )
+            elif isinstance(value, (list, tuple)) and any(isinstance(v, (Module, Parameter)) for v in value):
+                warnings.warn(
+                    f"{type(self).__name__}.{name} is a plain {type(value).__name__} of modules or parameters, which "
+                    "are not registered: they will not be trained, moved or saved. Use nn.ModuleList (or setattr for each).",
+                    stacklevel=2,
+                )
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
-        for registry in ("_parameters", "_buffers", "_modules"):
-            found = self.__dict__.get(registry, {})
-            if name in found:
-                return found[name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __delattr__(self, name: str) -> None:
-        for registry in (self._parameters, self._buffers, self._modules):
-            if name in registry:
-                del registry[name]
-                self._non_persistent.discard(name)
-                return
         object.__delattr__(self, name)
+        self._kinds.pop(name, None)
+        self._non_persistent.discard(name)
 
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self._parameters, *self._buffers, *self._modules})
+    def _parts(self, kind: str) -> Iterator[tuple[str, Any]]:
+        """The names and values of this module's own parameters, buffers or submodules that are not None."""
+        for name, its_kind in self._kinds.items():
+            if its_kind == kind and self.__dict__[name] is not None:
+                yield name, self.__dict__[name]
+
+    def _register(self, name: str, value: Any, kind: str, cls: type) -> None:
+        if "_kinds" not in self.__dict__:
+            raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
+        if not isinstance(name, str) or not name or "." in name:
+            raise KeyError(f'a name has to be a non-empty string without ".", but got {name!r}')
+        if hasattr(self, name) and name not in self._kinds:
+            raise KeyError(f"attribute '{name}' already exists")
+        if value is not None and not isinstance(value, cls):
+            raise TypeError(f"cannot assign '{type(value).__name__}' object to {kind} '{name}' ({cls.__name__} or None required)")
+        self._kinds[name] = kind
+        self.__dict__[name] = value
 
     def register_parameter(self, name: str, param: Parameter | None) -> None:
         """Register a parameter under a name; None keeps the name free for one."""
-        self._check_name(name)
-        if param is not None and not isinstance(param, Parameter):
-            raise TypeError(f"cannot assign '{type(param).__name__}' object to parameter '{name}' (Parameter or None required)")
-        self._parameters[name] = param
+        self._register(name, param, "parameter", Parameter)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Register a Tensor that is not trained; one that is not persistent is not in state_dict."""
-        self._check_name(name)
-        if tensor is not None and not isinstance(tensor, Tensor):
-            raise TypeError(f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' (Tensor or None required)")
-        self._buffers[name] = tensor
+        self._register(name, tensor, "buffer", Tensor)
         (self._non_persistent.discard if persistent else self._non_persistent.add)(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Register a submodule under a name."""
-        self._check_name(name)
-        if module is not None and not isinstance(module, Module):
-            raise TypeError(f"{type(module).__name__} is not a Module subclass")
-        self._modules[name] = module
+        self._register(name, module, "module", Module)
 
     register_module = add_module
 
-    def _check_name(self, name: str) -> None:
-        if "_parameters" not in self.__dict__:
-            raise AttributeError("cannot assign parts before Module.__init__() call")
-        if not isinstance(name, str) or not name or "." in name:
-            raise KeyError(f'a name has to be a non-empty string without ".", but got {name!r}')
-        if hasattr(self, name) and not any(name in r for r in (self._parameters, self._buffers, self._modules)):
-            raise KeyError(f"attribute '{name}' already exists")
-
     def register_forward_hook(self, hook: Callable) -> RemovableHandle:
         """Call hook(module, inputs, output) after forward; what it returns, if not None, is the output."""
-        return RemovableHandle(self._forward_hooks, hook)
+        return RemovableHandle(self._hooks, hook)
 
     def register_forward_pre_hook(self, hook: Callable) -> RemovableHandle:
         """Call hook(module, inputs) before forward; what it returns, if not None, are the inputs."""
-        return RemovableHandle(self._forward_pre_hooks, hook)
+        return RemovableHandle(self._pre_hooks, hook)
 
     # ---- walking the tree -----------------------------------------------------------------
 
@@ -172,29 +146,28 @@ class Module:
             return
         memo.add(self)
         yield prefix, self
-        for name, module in self._modules.items():
-            if module is not None:
-                yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name)
+        for name, module in self._parts("module"):
+            yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name)
 
-    def _named(self, registry: str, prefix: str, recurse: bool) -> Iterator[tuple[str, Any]]:
+    def _named(self, kind: str, prefix: str, recurse: bool) -> Iterator[tuple[str, Any]]:
         seen = set()
         for path, module in self.named_modules(prefix=prefix) if recurse else [(prefix, self)]:
-            for name, part in getattr(module, registry).items():
-                if part is not None and part not in seen:
+            for name, part in module._parts(kind):
+                if part not in seen:
                     seen.add(part)
                     yield f"{path}.{name}" if path else name, part
 
     def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
         """All parameters, each once, with dotted names, in the order of assignment."""
-        yield from self._named("_parameters", prefix, recurse)
+        yield from self._named("parameter", prefix, recurse)
 
     def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
         """All buffers, each once, with dotted names."""
-        yield from self._named("_buffers", prefix, recurse)
+        yield from self._named("buffer", prefix, recurse)
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The direct submodules, each once, with their names."""
-        yield from self._named("_modules", "", False)
+        yield from self._named("module", "", False)
 
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """All parameters, each once."""
@@ -277,13 +250,12 @@ class Module:
 
     def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
         """Parameters and persistent buffers by dotted name; they share the module's memory."""
-        state = {f"{prefix}{n}": t.detach() for n, t in self._parameters.items() if t is not None}
-        for name, buffer in self._buffers.items():
-            if buffer is not None and name not in self._non_persistent:
+        state = {f"{prefix}{name}": p.detach() for name, p in self._parts("parameter")}
+        for name, buffer in self._parts("buffer"):
+            if name not in self._non_persistent:
                 state[f"{prefix}{name}"] = buffer.detach()
-        for name, module in self._modules.items():
-            if module is not None:
-                state |= module.state_dict(f"{prefix}{name}.")
+        for name, module in self._parts("module"):
+            state |= module.state_dict(f"{prefix}{name}.")
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True) -> IncompatibleKeys:
@@ -317,7 +289,7 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        children = [f"({name}): " + repr(m).replace("\n", "\n  ") for name, m in self._modules.items()]
+        children = [f"({name}): " + repr(m).replace("\n", "\n  ") for name, m in self._parts("module")]
         extra = self.extra_repr()
         if not children:
             return f"{type(self).__name__}({extra})"
@@ -331,7 +303,34 @@ def _converted(tensor: Tensor, args: tuple, dtype: Any, device: Any) -> Tensor:
     return moved if moved.dtype == tensor.dtype or tensor.dtype.kind == "f" else moved.to(tensor.dtype)
 
 
-class Sequential(Module):
+class _Container(Module):
+    """Submodules in a row."""
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+    def __iter__(self) -> Iterator[Module]:
+        return (module for _, module in self._parts("module"))
+
+    def _at(self, index: int) -> str:
+        """The name of the module at an index, which may count from the end."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"index {index} is out of range: there are {len(self)} modules")
+        return list(self._kinds)[index]
+
+    def append(self, module: Module) -> Any:
+        """Add a module at the end."""
+        self.add_module(str(len(self)), module)
+        return self
+
+    def extend(self, modules: Any) -> Any:
+        """Add several modules at the end."""
+        for module in modules:
+            self.append(module)
+        return self
+
+
+class Sequential(_Container):
     """Modules one after the other: Sequential(a, b)(x) is b(a(x)). Also from a dict of names."""
 
     def __init__(self, *modules: Any) -> None:
@@ -340,72 +339,38 @@ class Sequential(Module):
             for name, module in modules[0].items():
                 self.add_module(name, module)
         else:
-            for i, module in enumerate(modules):
-                self.add_module(str(i), module)
+            self.extend(modules)
 
     def forward(self, input: Any) -> Any:
         """Each module on the output of the one before it."""
-        for module in self._modules.values():
+        for module in self:
             input = module(input)
         return input
 
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self._modules.values())
-
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return type(self)(dict(list(self._modules.items())[index]))
-        return _nth(self._modules, index)
-
-    def append(self, module: Module) -> Sequential:
-        """Add a module at the end."""
-        self.add_module(str(len(self)), module)
-        return self
+            return type(self)(dict(list(self._parts("module"))[index]))
+        return getattr(self, self._at(index))
 
 
-class ModuleList(Module):
+class ModuleList(_Container):
     """A list of modules that are registered."""
 
     def __init__(self, modules: Any = None) -> None:
         super().__init__()
         self.extend(modules or [])
 
-    def append(self, module: Module) -> ModuleList:
-        """Add a module at the end."""
-        self.add_module(str(len(self)), module)
-        return self
-
-    def extend(self, modules: Any) -> ModuleList:
-        """Add several modules at the end."""
-        for module in modules:
-            self.append(module)
-        return self
-
     def insert(self, index: int, module: Module) -> None:
         """Add a module before the one at the index."""
         modules = list(self)
         modules.insert(index, module)
-        self._modules.clear()
-        self.extend(modules)
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self._modules.values())
+        self._kinds.clear()
+        for i, m in enumerate(modules):
+            self._kinds[str(i)] = "module"
+            self.__dict__[str(i)] = m
 
     def __getitem__(self, index: Any) -> Any:
-        return ModuleList(list(self)[index]) if isinstance(index, slice) else _nth(self._modules, index)
+        return ModuleList(list(self)[index]) if isinstance(index, slice) else getattr(self, self._at(index))
 
     def __setitem__(self, index: int, module: Module) -> None:
-        _nth(self._modules, index)
-        self.add_module(str(range(len(self))[index]), module)
-
-
-def _nth(modules: dict[str, Module], index: int) -> Module:
-    if not -len(modules) <= index < len(modules):
-        raise IndexError(f"index {index} is out of range: there are {len(modules)} modules")
-    return next(itertools.islice(modules.values(), range(len(modules))[index], None))
+        setattr(self, self._at(index), module)

@@ -57,15 +57,13 @@ ADDED = {  # in-place forms that the table above does not spell out
 def relu_(input: Tensor) -> Tensor:
     """relu, in place, without a copy: its derivative needs the result only."""
     check_editable(input, "relu_")
-    array, before = input.array, wrap(input.array)
-    before.node, before.requires_grad = input.grad_fn, input.requires_grad
+    refresh(input)
+    array, history = input.array, input.node
     xp(array).maximum(array, 0, out=array)
     edited(input, "relu_")
-    after = wrap(array)
-    after.counter = input.counter
-    if before.requires_grad and is_grad_enabled():
-        elementwise.relu.op.record((before,), [array], [0], after, {}, ())
-    adopt(input, after.node)
+    if history is not None and is_grad_enabled():
+        elementwise.relu.op.record(1, [history], (input,), [array], {}, input)
+    adopt(input, input.node)
     return input
 
 
@@ -172,9 +170,7 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
     refresh(input)
     source = value.array if isinstance(value, Tensor) else value
     pair, after = (input, value), wrap(input.array)
-    positions = [i for i, t in enumerate(pair) if isinstance(t, Tensor) and t.requires_grad]
-    if positions and is_grad_enabled():
-        _with_item.op.record(pair, [input.array, source], positions, after, {"index": index}, ())
+    _with_item.op.record_edit(pair, [input.array, source], {"index": index}, after)
     input.array[index] = source
     edited(input, "item assignment")
     adopt(input, after.node)

@@ -49,13 +49,14 @@ class SGD(Optimizer):
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """The rule above, in place; `work` holds what the rule calls g."""
-        module, momentum = xp(p), group["momentum"]
+        module, momentum, weight_decay = xp(p), group["momentum"], group["weight_decay"]
         work = scratch(state, p)
         if group["maximize"]:
-            g = module.negative(g, out=work)
-        if group["weight_decay"] != 0:
-            decayed = p * group["weight_decay"] if g is work else module.multiply(p, group["weight_decay"], out=work)
-            g = module.add(g, decayed, out=work)
+            g = -g
+        if weight_decay != 0:
+            module.multiply(p, weight_decay, out=work)
+            work += g
+            g = work
         if momentum != 0:
             v = state.get("momentum_buffer")
             if v is None:
@@ -63,5 +64,6 @@ class SGD(Optimizer):
             else:
                 v *= momentum
                 v += g if group["dampening"] == 0 else g * (1 - group["dampening"])
-            g = module.add(g, module.multiply(v, momentum), out=work) if group["nesterov"] else v
-        p -= module.multiply(g, group["lr"], out=work)
+            g = g + momentum * v if group["nesterov"] else v
+        module.multiply(g, group["lr"], out=work)
+        p -= work
