@@ -21,7 +21,6 @@ from tinygrad_norm import testing
 from tinygrad_norm.ops import linalg
 
 
-
 class Case(NamedTuple):
     """One op: see above."""
 
@@ -473,4 +472,3 @@ case(
     classification(),
     None,
 )
-

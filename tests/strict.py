@@ -16,11 +16,11 @@ from tinygrad_norm.backend import Backend, register
 
 # what CuPy offers of what the package uses; a test compares the lists with CuPy itself
 FUNCTIONS = (
-    "abs add all amax amin any arange argmax argmin asarray broadcast_to ceil clip concatenate copysign cos divide "
-    "einsum empty empty_like equal exp expand_dims expm1 eye flip floor full full_like greater greater_equal isfinite "
-    "isinf isnan less less_equal linspace log log1p logical_and logical_not logical_or matmul maximum minimum multiply "
-    "negative not_equal ones ones_like reciprocal roll round sign sin sqrt stack subtract sum tanh where zeros zeros_like "
-    "diagonal ascontiguousarray"
+    "abs add all amax amin any arange argmax argmin asarray broadcast_to ceil clip concatenate copysign cos "
+    "divide einsum empty empty_like equal exp expand_dims expm1 eye flip floor full full_like greater "
+    "greater_equal isfinite isinf isnan less less_equal linspace log log1p logical_and logical_not logical_or "
+    "matmul maximum minimum multiply negative not_equal ones ones_like reciprocal roll round sign sin sqrt stack "
+    "subtract sum tanh where zeros zeros_like diagonal ascontiguousarray"
 ).split()
 METHODS = (
     "all any argmax argmin astype clip copy cumsum fill max mean min prod ravel reshape squeeze sum swapaxes transpose"
@@ -43,7 +43,9 @@ class ndarray:
         self.inner, self.base = inner, base
 
     def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
-        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy array explicitly.")
+        raise TypeError(
+            "Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy array explicitly."
+        )
 
     def __array_function__(self, function: Any, *args: Any) -> Any:
         raise TypeError(f"a NumPy function on an array of the GPU: numpy.{function.__name__}")

@@ -174,7 +174,7 @@ def test_splits_are_complete_and_disjoint() -> None:
     assert sorted(int(p[i][0]) for p in parts for i in range(len(p))) == list(range(10))
     assert [len(p) for p in random_split(data, [0.5, 0.25, 0.25])] == [6, 2, 2]
     assert [b.tolist() for (b,) in DataLoader(Subset(data, [1, 3, 5]), batch_size=2)] == [[1, 3], [5]]
-    assert list(DataLoader(Subset(Squares(), [4]), batch_size=1))[0]["x"].tolist() == [4]
+    assert next(iter(DataLoader(Subset(Squares(), [4]), batch_size=1)))["x"].tolist() == [4]
     with pytest.raises(ValueError, match="Sum of input lengths"):
         random_split(data, [1, 2])
 

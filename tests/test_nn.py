@@ -31,7 +31,13 @@ class Net(nn.Module):
 
 def test_parts_are_registered_in_the_order_of_assignment() -> None:
     net = Net()
-    assert [n for n, _ in net.named_parameters()] == ["scale", "second.weight", "second.bias", "blocks.0.weight", "blocks.0.bias"]
+    assert [n for n, _ in net.named_parameters()] == [
+        "scale",
+        "second.weight",
+        "second.bias",
+        "blocks.0.weight",
+        "blocks.0.bias",
+    ]
     assert [n for n, _ in net.named_buffers()] == ["count", "cache"]
     assert list(net.state_dict()) == ["scale", "count", "second.weight", "second.bias", "blocks.0.weight", "blocks.0.bias"]
     assert [n for n, _ in net.named_modules()] == ["", "second", "blocks", "blocks.0", "blocks.1"]
@@ -146,7 +152,11 @@ def test_state_is_loaded_whole_or_not_at_all() -> None:
     before = {k: host(v).copy() for k, v in net.state_dict().items()}
     with pytest.raises(RuntimeError) as error:
         net.load_state_dict(state)
-    for text in ('Missing key(s) in state_dict: "scale"', 'Unexpected key(s) in state_dict: "extra"', "size mismatch for second.weight"):
+    for text in (
+        'Missing key(s) in state_dict: "scale"',
+        'Unexpected key(s) in state_dict: "extra"',
+        "size mismatch for second.weight",
+    ):
         assert text in str(error.value)
     for key, value in net.state_dict().items():
         close(value, before[key])

@@ -35,7 +35,9 @@ def test_sgd_takes_the_published_steps(name) -> None:
     np.testing.assert_allclose(found, figures, rtol=0, atol=5e-9)
 
 
-@pytest.mark.parametrize("make", [lambda p: optim.SGD(p, 0.1, 0.9), lambda p: optim.Adam(p, 0.1, amsgrad=True), lambda p: optim.AdamW(p, 0.1)])
+@pytest.mark.parametrize(
+    "make", [lambda p: optim.SGD(p, 0.1, 0.9), lambda p: optim.Adam(p, 0.1, amsgrad=True), lambda p: optim.AdamW(p, 0.1)]
+)
 def test_training_goes_on_from_a_saved_state(make, tmp_path) -> None:
     def steps(w, optimizer, count):
         for _ in range(count):
@@ -130,7 +132,11 @@ def test_groups_have_their_own_settings() -> None:
         (lambda w: optim.SGD([1.0]), TypeError, "can only optimize Tensors"),
         (lambda w: optim.Adam([w], betas=(1.0, 0.9)), ValueError, "Invalid beta parameter at index 0: 1.0"),
         (lambda w: optim.Adam([w], eps=-1), ValueError, "Invalid epsilon value: -1"),
-        (lambda w: optim.SGD([w]).load_state_dict(optim.SGD([w, w.detach()]).state_dict()), ValueError, "doesn't match the size"),
+        (
+            lambda w: optim.SGD([w]).load_state_dict(optim.SGD([w, w.detach()]).state_dict()),
+            ValueError,
+            "doesn't match the size",
+        ),
         (lambda w: optim.lr_scheduler.StepLR(w, 3), TypeError, "not an Optimizer"),
     ],
 )

@@ -90,7 +90,13 @@ def test_a_python_number_or_a_wider_scalar_never_widens(dtype, number, zero_dim)
 
 
 def test_promotion_follows_pytorch() -> None:
-    i, f, d, b, u = constant([1, 2]), constant([1.0], "float32"), constant([1.0]), constant([True, True]), constant([3], "uint8")
+    i, f, d, b, u = (
+        constant([1, 2]),
+        constant([1.0], "float32"),
+        constant([1.0]),
+        constant([True, True]),
+        constant([3], "uint8"),
+    )
     assert (i + f).dtype == tn.float32
     assert (f + d).dtype == tn.float64
     assert (i + 1.5).dtype == tn.float32
@@ -212,8 +218,16 @@ def test_conversion() -> None:
 
 
 ERRORS = {
-    "add": (lambda a: a + constant([1.0, 2.0, 3.0]), RuntimeError, r"The size of tensor a \(2\) must match the size of tensor b \(3\) at non-singleton dimension 1"),
-    "matmul": (lambda a: tn.zeros(2, 5) @ tn.zeros(3, 4), RuntimeError, r"mat1 and mat2 shapes cannot be multiplied \(2x5 and 3x4\)"),
+    "add": (
+        lambda a: a + constant([1.0, 2.0, 3.0]),
+        RuntimeError,
+        r"The size of tensor a \(2\) must match the size of tensor b \(3\) at non-singleton dimension 1",
+    ),
+    "matmul": (
+        lambda a: tn.zeros(2, 5) @ tn.zeros(3, 4),
+        RuntimeError,
+        r"mat1 and mat2 shapes cannot be multiplied \(2x5 and 3x4\)",
+    ),
     "matmul_dtype": (lambda a: a @ tn.zeros(2, 2), RuntimeError, "same dtype"),
     "mm": (lambda a: a.mm(a[0]), RuntimeError, "expected tensors of 2 dimensions"),
     "reshape": (lambda a: a.reshape(3), RuntimeError, r"shape '\[3\]' is invalid for input of size 4"),

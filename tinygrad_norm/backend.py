@@ -57,9 +57,7 @@ def load(name: str) -> Backend:
     name = _ALIASES.get(str(name), str(name))
     if name not in _loaded:
         if name != "cupy":
-            raise ValueError(
-                f"unknown backend or device {name!r}: expected 'numpy' (or 'cpu') or 'cupy' (or 'cuda')"
-            )
+            raise ValueError(f"unknown backend or device {name!r}: expected 'numpy' (or 'cpu') or 'cupy' (or 'cuda')")
         register(_load_cupy())
     return _loaded[name]
 

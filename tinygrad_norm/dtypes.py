@@ -20,11 +20,11 @@ bool = np.dtype("bool")
 DEFAULT = float32
 NAMES = ("float64", "double", "float32", "float", "float16", "half", "int64", "long", "int32", "int", "uint8", "bool")
 SUPPORTED = (float64, float32, float16, int64, int32, uint8, bool)
-_SCALARS = {"float": DEFAULT, "int": int64, "bool": bool}
+_SCALARS: dict[str, Any] = {"float": DEFAULT, "int": int64, "bool": bool}
 _RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 
-def of(value: Any) -> np.dtype:
+def of(value: Any) -> np.dtype[Any]:
     """The dtype for one of the supported types, given as PyTorch's name, NumPy's or Python's."""
     if value.__class__ is np.dtype and value in SUPPORTED:
         return value
@@ -39,7 +39,7 @@ def of(value: Any) -> np.dtype:
     return dtype
 
 
-def of_scalar(value: Any) -> np.dtype:
+def of_scalar(value: Any) -> np.dtype[Any]:
     """The dtype of a tensor made from a Python number: bool, int64 or float32."""
     return _SCALARS[type(value).__name__]
 
@@ -60,4 +60,4 @@ def promote(operands: list[tuple[Any, tuple[Any, ...] | None]]) -> np.dtype:
         if highest > category:
             result, category = np.result_type(*(d for d in found if _RANK[d.kind] == highest)), highest
     assert result is not None
-    return np.dtype("int32") if result == np.int16 else result
+    return result

@@ -33,7 +33,12 @@ def shapes(*, min_dims: int = 0, max_dims: int = 3, min_side: int = 1, max_side:
 
 
 def values(
-    shape: tuple[int, ...], seed: int, low: float = -2.0, high: float = 2.0, apart: float = 0.02, avoid: Sequence[float] = (0.0,)
+    shape: tuple[int, ...],
+    seed: int,
+    low: float = -2.0,
+    high: float = 2.0,
+    apart: float = 0.02,
+    avoid: Sequence[float] = (0.0,),
 ) -> np.ndarray:
     """A float64 array of distinct numbers from [low, high], none within `apart` of those in `avoid`.
 
@@ -113,7 +118,14 @@ def check_op(
 
 
 def _check_on(
-    device: str, op: Callable, inputs: tuple, differentiable: list[int], reference: Any, settings: dict, second: bool, exact: float
+    device: str,
+    op: Callable,
+    inputs: tuple,
+    differentiable: list[int],
+    reference: Any,
+    settings: dict,
+    second: bool,
+    exact: float,
 ) -> None:
     def leaves(dtype: Any) -> list:
         made = [transfer(x.copy(), device) if is_array(x) else x for x in inputs]

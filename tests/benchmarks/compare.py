@@ -43,7 +43,13 @@ def mlp(lib) -> Callable:
     """20 steps of SGD on the MLP 1-200-200-200-1 with 10 points."""
     nn = lib.nn
     net = nn.Sequential(
-        nn.Linear(1, 200), nn.ReLU(True), nn.Linear(200, 200), nn.ReLU(True), nn.Linear(200, 200), nn.ReLU(True), nn.Linear(200, 1)
+        nn.Linear(1, 200),
+        nn.ReLU(True),
+        nn.Linear(200, 200),
+        nn.ReLU(True),
+        nn.Linear(200, 200),
+        nn.ReLU(True),
+        nn.Linear(200, 1),
     )
     optimizer = lib.optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-2)
     criterion = nn.MSELoss()
@@ -123,7 +129,6 @@ def measure(make: Callable, budget: float) -> tuple[float, float, float]:
 def peak_memory(library: str) -> float:
     """Megabytes at the peak of a process that trains the MLP for 200 steps."""
     lines = f"""
-import resource
 import {library} as lib
 nn = lib.nn
 net = nn.Sequential(nn.Linear(1, 200), nn.ReLU(True), nn.Linear(200, 200), nn.ReLU(True), nn.Linear(200, 1))
@@ -133,7 +138,7 @@ for _ in range(200):
     optimizer.zero_grad()
     nn.functional.mse_loss(net(x), 1.5 * x).backward()
     optimizer.step()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
     return float(subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True).stdout)
 
@@ -141,7 +146,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 def import_time(library: str) -> float:
     """Seconds that `import library` takes after `import numpy`."""
     code = f"import numpy, time; t = time.perf_counter(); import {library}; print(time.perf_counter() - t)"
-    runs = [float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) for _ in range(5)]
+    runs = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) for _ in range(5)
+    ]
     return statistics.median(runs)
 
 
@@ -158,10 +165,12 @@ def main() -> None:
         if arguments.only in name:
             ours, one, two = measure(make, 0.5 if arguments.quick else 3)
             asked = f">= {target}" if target else ""
-            print(f"| {name} | {ours * 1e3:.3g} | {one * 1e3:.3g} | {two * 1e3:.3g} | {one / ours:.2f} | {two / ours:.2f} | {asked} |", flush=True)
+            times = " | ".join(f"{t * 1e3:.3g}" for t in (ours, one, two))
+            print(f"| {name} | {times} | {one / ours:.2f} | {two / ours:.2f} | {asked} |", flush=True)
     if not arguments.only:
         print("\n| | ours | PyTorch |\n|---|---|---|")
-        print(f"| peak memory of a process that trains an MLP, MB | {peak_memory('tinygrad_norm'):.0f} | {peak_memory('torch'):.0f} |")
+        ours, theirs = peak_memory("tinygrad_norm"), peak_memory("torch")
+        print(f"| peak memory of a process that trains an MLP, MB | {ours:.0f} | {theirs:.0f} |")
         print(f"| import beyond NumPy's, s | {import_time('tinygrad_norm'):.3f} | {import_time('torch'):.3f} |")
 
 

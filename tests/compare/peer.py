@@ -51,7 +51,7 @@ def same(function: Callable, *inputs: Any, tolerance: float = TOLERANCE) -> None
 
 def same_error(function: Callable) -> None:
     """Assert that function(library, nn) raises the same kind of error in both."""
-    with pytest.raises(Exception) as theirs:  # noqa: PT011
+    with pytest.raises(Exception) as theirs:
         function(torch, torch.nn)
     with pytest.raises(theirs.type):
         function(tn, tn.nn)

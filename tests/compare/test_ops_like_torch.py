@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from compare.peer import same, same_error, torch
 
+from compare.peer import same, same_error, torch
 from tinygrad_norm.testing import values
 
 SHAPES = [(), (3,), (2, 3), (2, 3, 4), (1, 3, 1), (0, 2)]
 ELEMENTWISE = {
     name: (lambda t, F, x, name=name: getattr(t, name)(x))
-    for name in "neg abs sign exp log1p sqrt rsqrt reciprocal square sin cos tanh sigmoid relu floor ceil round isnan isinf isfinite expm1 erf".split()
+    for name in (
+        "neg abs sign exp log1p sqrt rsqrt reciprocal square sin cos tanh sigmoid relu floor ceil round isnan isinf "
+        "isfinite expm1 erf"
+    ).split()
 }
 ELEMENTWISE |= {
-    name: (lambda t, F, x, name=name: getattr(F, name)(x)) for name in "leaky_relu elu gelu silu softplus relu sigmoid tanh".split()
+    name: (lambda t, F, x, name=name: getattr(F, name)(x))
+    for name in ["leaky_relu", "elu", "gelu", "silu", "softplus", "relu", "sigmoid", "tanh"]
 }
 ELEMENTWISE |= {
     "gelu_tanh": lambda t, F, x: F.gelu(x, approximate="tanh"),
@@ -32,7 +36,17 @@ ELEMENTWISE |= {
     "masked_fill": lambda t, F, x: x.masked_fill(x > 1, 4.0),
     "where": lambda t, F, x: t.where(x > 1, x, 1.0),
     "add_alpha": lambda t, F, x: t.add(x, x, alpha=3),
-    "comparison": lambda t, F, x: [x > 1, x >= 1, x < 1, x <= 1, x == x, x != x, ~(x > 1), (x > 1) & (x < 2), (x > 1) | (x < 2)],
+    "comparison": lambda t, F, x: [
+        x > 1,
+        x >= 1,
+        x < 1,
+        x <= 1,
+        x == x,
+        x != x,
+        ~(x > 1),
+        (x > 1) & (x < 2),
+        (x > 1) | (x < 2),
+    ],
     "norm": lambda t, F, x: t.norm(x),
     "sum": lambda t, F, x: x.sum(),
     "flatten": lambda t, F, x: x.flatten(),
@@ -54,15 +68,17 @@ def test_elementwise(name, shape) -> None:
     same(ELEMENTWISE[name], values(shape, 1, low=0.2, high=2.5, avoid=(1.0, 1.5, 2.0, 0.5)))
 
 
-@pytest.mark.parametrize("pair", [((), ()), ((3,), ()), ((2, 3), (3,)), ((2, 1), (1, 3)), ((2, 1, 3), (4, 1)), ((0, 2), (2,))], ids=str)
-@pytest.mark.parametrize("name", "add sub mul div pow maximum minimum true_divide".split())
+@pytest.mark.parametrize(
+    "pair", [((), ()), ((3,), ()), ((2, 3), (3,)), ((2, 1), (1, 3)), ((2, 1, 3), (4, 1)), ((0, 2), (2,))], ids=str
+)
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div", "pow", "maximum", "minimum", "true_divide"])
 def test_binary(name, pair) -> None:
     same(lambda t, F, a, b: getattr(t, name)(a, b), values(pair[0], 1, low=0.3), values(pair[1], 2, low=0.3))
 
 
 @pytest.mark.parametrize("keepdim", [False, True])
 @pytest.mark.parametrize("dim", [0, -1, (0, 1), (0, -1), (1,), None], ids=str)
-@pytest.mark.parametrize("name", "sum mean var std amax amin logsumexp norm any all".split())
+@pytest.mark.parametrize("name", ["sum", "mean", "var", "std", "amax", "amin", "logsumexp", "norm", "any", "all"])
 def test_reductions(name, dim, keepdim) -> None:
     if name == "logsumexp" and dim is None:
         dim = (0, 1, 2)
@@ -147,7 +163,16 @@ OTHERS = {
     "linear": lambda t, F, x: F.linear(x, x[0], x[1, :, 0]),
     "linear_vector": lambda t, F, x: F.linear(x[0, 0], x[0]),
     "prod_zeros": lambda t, F, x: t.prod(t.round(x)),
-    "creation": lambda t, F, x: [t.zeros(2), t.ones(1, 2), t.full((2,), 3), t.full((2,), 3.0), t.eye(3), t.arange(4), t.arange(1, 2, 0.3), t.linspace(0, 1, 7)],
+    "creation": lambda t, F, x: [
+        t.zeros(2),
+        t.ones(1, 2),
+        t.full((2,), 3),
+        t.full((2,), 3.0),
+        t.eye(3),
+        t.arange(4),
+        t.arange(1, 2, 0.3),
+        t.linspace(0, 1, 7),
+    ],
     "promotion": lambda t, F, x: [
         x.float() * x[0, 0, 0].detach(),
         t.tensor([1, 2]) * 2.5,
@@ -207,7 +232,10 @@ def test_cross_entropy_of_classes(shape, ignored, weighted, smoothing, reduction
         weight = t.tensor([1.0, 2.0, 0.5], dtype=t.float64) if weighted else None
         y = t.tensor(labels)
         losses = [F.cross_entropy(x, y, weight, ignore_index=ignored, reduction=reduction, label_smoothing=smoothing)]
-        return [*losses, F.nll_loss(F.log_softmax(x, dim=min(1, x.ndim - 1)), y, weight, ignore_index=ignored, reduction=reduction)]
+        return [
+            *losses,
+            F.nll_loss(F.log_softmax(x, dim=min(1, x.ndim - 1)), y, weight, ignore_index=ignored, reduction=reduction),
+        ]
 
     same(run, values(shape, 3))
 
@@ -279,7 +307,9 @@ BAD = {
     "load_missing": lambda t, nn: nn.Linear(1, 1).load_state_dict({}),
     "load_size": lambda t, nn: nn.Linear(1, 1).load_state_dict(nn.Linear(2, 1).state_dict()),
     "sequential_index": lambda t, nn: nn.Sequential(nn.Identity())[1],
-    "loader_batch": lambda t, nn: t.utils.data.DataLoader([1], batch_size=0) if hasattr(t, "utils") else t.data.DataLoader([1], batch_size=0),
+    "loader_batch": lambda t, nn: (
+        t.utils.data.DataLoader([1], batch_size=0) if hasattr(t, "utils") else t.data.DataLoader([1], batch_size=0)
+    ),
 }
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from compare.peer import TOLERANCE, close, tn, torch
 
+from compare.peer import TOLERANCE, close, tn, torch
 from tinygrad_norm.testing import values
 
 
@@ -18,7 +18,13 @@ def copy_weights(ours, theirs) -> None:
 def mlp(nn, inplace: bool = True):
     """The regression net 1-200-200-200-1 of the weight decay experiment."""
     return nn.Sequential(
-        nn.Linear(1, 200), nn.ReLU(inplace), nn.Linear(200, 200), nn.ReLU(inplace), nn.Linear(200, 200), nn.ReLU(inplace), nn.Linear(200, 1)
+        nn.Linear(1, 200),
+        nn.ReLU(inplace),
+        nn.Linear(200, 200),
+        nn.ReLU(inplace),
+        nn.Linear(200, 200),
+        nn.ReLU(inplace),
+        nn.Linear(200, 1),
     )
 
 
@@ -123,7 +129,15 @@ def test_initialisation_has_pytorchs_distribution(name, arguments) -> None:
 
 
 def test_gains_and_default_layers_agree() -> None:
-    for name, param in (("linear", None), ("conv2d", None), ("sigmoid", None), ("tanh", None), ("relu", None), ("leaky_relu", 0.3), ("selu", None)):
+    for name, param in (
+        ("linear", None),
+        ("conv2d", None),
+        ("sigmoid", None),
+        ("tanh", None),
+        ("relu", None),
+        ("leaky_relu", 0.3),
+        ("selu", None),
+    ):
         assert tn.nn.init.calculate_gain(name, param) == pytest.approx(torch.nn.init.calculate_gain(name, param))
     ours, theirs = tn.nn.Linear(400, 300), torch.nn.Linear(400, 300)
     for p, q in zip(ours.parameters(), theirs.parameters()):

@@ -115,9 +115,7 @@ def _propagate(
                     final[node] = _own(g, True)
                 if node not in needed:
                     continue
-            plan, saved = node.plan, node.saved
-            if saved is None or node.guards:
-                _check_saved(node)
+            plan, saved = node.plan, _checked_saved(node)
             if create_graph:
                 saved = _as_tensors(node, saved)
             given = None
@@ -140,7 +138,7 @@ def _propagate(
                     gx = vjp(g, *pick(saved))
                 if gx is None:
                     continue
-                if target.__class__ is Node:
+                if isinstance(target, Node):
                     shape, dtype = target.shape, target.dtype
                 else:
                     shape, dtype = target.array.shape, target.array.dtype
@@ -163,8 +161,8 @@ def _propagate(
     return final
 
 
-def _check_saved(node: Node) -> None:
-    """Raise if the saved values are gone, or were edited since they were saved."""
+def _checked_saved(node: Node) -> list:
+    """The saved values. Raises RuntimeError if they are gone, or were edited since they were saved."""
     if node.saved is None:
         raise RuntimeError(
             f"Trying to backward through the graph a second time ({node.name()}): the saved values "
@@ -173,6 +171,7 @@ def _check_saved(node: Node) -> None:
     for slot, counter, version in node.guards:
         if counter[0] != version:
             raise _modified(node, slot, counter, version)
+    return node.saved
 
 
 def _as_tensors(node: Node, saved: list) -> list:
@@ -293,7 +292,7 @@ def _fit(gx: Any, shape: tuple[int, ...], dtype: Any, node: Node) -> Any:
             )
         lead = gx.ndim - len(shape)
         gx = gx + _zeros(gx, shape) if lead < 0 else gx
-        axes = tuple(i for i in range(gx.ndim) if i < lead or shape[i - lead] == 1 and gx.shape[i] != 1)
+        axes = tuple(i for i in range(gx.ndim) if i < lead or (shape[i - lead] == 1 and gx.shape[i] != 1))
         if axes:
             gx = gx.sum(axis=axes, keepdims=True).reshape(shape)
         if gx.shape != shape:  # a vjp that gave a number, or less than the input's shape
@@ -347,8 +346,7 @@ def _roots(outputs: list[Tensor], cotangents: Any, create_graph: bool) -> list[t
             g = wrap(xp(out.array).asarray(g))
         if g.array.shape != out.array.shape:
             raise RuntimeError(
-                f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} "
-                f"and output[{i}] has a shape of {out.shape}."
+                f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {out.shape}."
             )
         if (mixture := mixed_devices("backward", [out.array, g.array])) is not None:
             raise mixture

@@ -27,8 +27,7 @@ def mixed_devices(name: str, arrays: list[Any]) -> RuntimeError | None:
     found = " and ".join(f"{b.device} ({b.name})" for b in backends.values())
     first = next(iter(backends.values())).device
     return RuntimeError(
-        f"{name}: expected all tensors to be on the same device, but found {found}: "
-        f'move the others with .to("{first}") first'
+        f'{name}: expected all tensors to be on the same device, but found {found}: move the others with .to("{first}") first'
     )
 
 

@@ -79,6 +79,8 @@ class Tensor:
         def __neg__(self) -> Tensor: ...
         def __add__(self, other: Any) -> Tensor: ...
         def __matmul__(self, other: Any) -> Tensor: ...
+        def __eq__(self, other: Any) -> Any: ...
+        def __ne__(self, other: Any) -> Any: ...
 
         __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __add__
         __pow__ = __rpow__ = __lt__ = __le__ = __gt__ = __ge__ = __rmatmul__ = __add__
@@ -332,7 +334,9 @@ class Op:
             plan = self.plans[key] = Plan(self, positions, arity)
         return plan
 
-    def record(self, mask: int, edges: list, inputs: tuple, arrays: list, settings: dict, result: Tensor, kept: Any = ()) -> None:
+    def record(
+        self, mask: int, edges: list, inputs: tuple, arrays: list, settings: dict, result: Tensor, kept: Any = ()
+    ) -> None:
         """Give `result` the Node of this call."""
         plan = self.plans.get(mask) if not self.variadic else None
         if plan is None:
@@ -454,7 +458,7 @@ def op(
     return apply
 
 
-elementwise = functools.partial(op, broadcasts=True)
+elementwise: Any = functools.partial(op, broadcasts=True)
 
 
 def _promoted(forward: Callable, arrays: list, settings: dict, out: Array) -> Array:

@@ -73,5 +73,6 @@ class set_grad_enabled(_Recording):
             super().__enter__()
 
     def __call__(self, function: Callable) -> Callable:
+        """Decorate a function, which alone then runs in this mode."""
         self.__exit__()  # as a decorator it changes nothing until the function is called
         return super().__call__(function)

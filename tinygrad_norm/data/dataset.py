@@ -61,7 +61,7 @@ class Subset(Dataset):
 def random_split(dataset: Any, lengths: Sequence[float], generator: Generator | None = None) -> list[Subset]:
     """Split at random into subsets of these lengths, or of these fractions if they sum to 1."""
     total = len(dataset)
-    sizes = list(lengths)
+    sizes: list[Any] = list(lengths)
     if abs(sum(sizes) - 1) < 1e-9 and all(0 <= s <= 1 for s in sizes):
         sizes = [int(total * s) for s in sizes]
         for i in range(total - sum(sizes)):

@@ -27,7 +27,9 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
         except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"{path}: a damaged gzip file ({error}): fetch it again") from error
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _TYPES:
-        raise ValueError(f"{path}: not an IDX file: it starts with {raw[:4].hex(' ') or 'nothing'}, expected 00 00 and a type code")
+        raise ValueError(
+            f"{path}: not an IDX file: it starts with {raw[:4].hex(' ') or 'nothing'}, expected 00 00 and a type code"
+        )
     dtype, ndim = np.dtype(_TYPES[raw[2]]), raw[3]
     start = 4 + 4 * ndim
     if len(raw) < start:

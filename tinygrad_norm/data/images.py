@@ -95,8 +95,7 @@ def _file(source: Source, root: Path, name: str, download: bool) -> Path:
             return path
     if not download:
         raise FileNotFoundError(
-            f"{root / name} is not there: pass download=True to fetch it from {source.address}, "
-            "or put the file there yourself"
+            f"{root / name} is not there: pass download=True to fetch it from {source.address}, or put the file there yourself"
         )
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=root, suffix=".part", delete=False) as part:
@@ -105,7 +104,9 @@ def _file(source: Source, root: Path, name: str, download: bool) -> Path:
                 raw = answer.read()
             found = hashlib.md5(raw, usedforsecurity=False).hexdigest()
             if found != source.sums[name]:
-                raise ValueError(f"{source.address}{name}: the MD5 sum is {found}, expected {source.sums[name]}: nothing was kept")
+                raise ValueError(
+                    f"{source.address}{name}: the MD5 sum is {found}, expected {source.sums[name]}: nothing was kept"
+                )
             part.write(raw)
             part.close()
             os.replace(part.name, root / name)

@@ -25,7 +25,8 @@ def _coefficients() -> list[float]:
         tail = (1 - inverse + 3 * inverse**2 - 15 * inverse**3 + 105 * inverse**4) / (z * math.sqrt(math.pi) + 1e-300)
         return np.where(z < 20, small, tail)
 
-    return np.polynomial.chebyshev.chebinterpolate(scaled, 39).tolist()
+    series: np.ndarray = np.polynomial.chebyshev.chebinterpolate(scaled, 39)
+    return series.tolist()
 
 
 def erf(x: Array) -> Array:

@@ -115,7 +115,7 @@ def trunc_normal_(
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
-    """gain times a matrix with orthonormal rows or columns. Saxe et al. 2013, arXiv:1312.6120."""
+    """Gain times a matrix with orthonormal rows or columns. Saxe et al. 2013, arXiv:1312.6120."""
     if tensor.ndim < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
     rows, columns = tensor.shape[0], tensor.numel() // max(tensor.shape[0], 1)

@@ -46,7 +46,9 @@ class Linear(Module):
     a = sqrt(5) (He et al. 2015, arXiv:1502.01852).
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, device: str | None = None, dtype: Any = None) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, device: str | None = None, dtype: Any = None
+    ) -> None:
         super().__init__()
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(empty(out_features, in_features, device=device, dtype=dtype))
@@ -58,7 +60,7 @@ class Linear(Module):
         reset_weight_and_bias(self.weight, self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        """x W^T + b."""
+        """X W^T + b."""
         return F.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:

@@ -54,6 +54,7 @@ class Module:
         raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     def __call__(self, *inputs: Any, **arguments: Any) -> Any:
+        """Run forward, with the hooks before and after it."""
         for pre_hook in list(self._pre_hooks.values()):
             changed = pre_hook(self, inputs)
             if changed is not None:
@@ -110,7 +111,9 @@ class Module:
         if hasattr(self, name) and name not in self._kinds:
             raise KeyError(f"attribute '{name}' already exists")
         if value is not None and not isinstance(value, cls):
-            raise TypeError(f"cannot assign '{type(value).__name__}' object to {kind} '{name}' ({cls.__name__} or None required)")
+            raise TypeError(
+                f"cannot assign '{type(value).__name__}' object to {kind} '{name}' ({cls.__name__} or None required)"
+            )
         self._kinds[name] = kind
         self.__dict__[name] = value
 
@@ -260,7 +263,8 @@ class Module:
 
     def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True) -> IncompatibleKeys:
         """Copy the values in. If a size does not fit or (strict) a key is missing or unexpected,
-        raises RuntimeError that lists all of them, and nothing has changed."""
+        raises RuntimeError that lists all of them, and nothing has changed.
+        """
         own = self.state_dict()
         missing = [key for key in own if key not in state_dict]
         unexpected = [key for key in state_dict if key not in own]

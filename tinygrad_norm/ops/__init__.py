@@ -18,9 +18,7 @@ FUNCTIONS = {
         "relu maximum minimum clamp where floor ceil round masked_fill "
         "eq ne lt le gt ge logical_and logical_or logical_not isnan isinf isfinite"
     ),
-    reduce: (
-        "sum mean var std norm prod cumsum amax amin max min argmax argmin any all logsumexp softmax log_softmax"
-    ),
+    reduce: ("sum mean var std norm prod cumsum amax amin max min argmax argmin any all logsumexp softmax log_softmax"),
     shape: (
         "reshape permute transpose swapaxes flatten squeeze unsqueeze broadcast_to cat stack split chunk "
         "flip roll tile gather take_along_dim index_select"
@@ -99,7 +97,18 @@ _methods |= {
 }
 _methods |= {
     name: getattr(convert, name)
-    for name in "__array__ __bool__ __float__ __int__ __index__ __len__ __iter__ __contains__ __dlpack__ __dlpack_device__".split()
+    for name in [
+        "__array__",
+        "__bool__",
+        "__float__",
+        "__int__",
+        "__index__",
+        "__len__",
+        "__iter__",
+        "__contains__",
+        "__dlpack__",
+        "__dlpack_device__",
+    ]
 }
 for _name, _method in _methods.items():
     setattr(Tensor, _name, _method)

@@ -6,7 +6,6 @@ dtype: float32 where nothing else is said; device: a device or backend name, the
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -133,9 +132,7 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: str | None =
     return wrap(module_for(device).eye(n, m, dtype=dtypes.of(dtype or dtypes.DEFAULT)))
 
 
-def arange(
-    start: float, end: float | None = None, step: float = 1, *, dtype: Any = None, device: str | None = None
-) -> Tensor:
+def arange(start: float, end: float | None = None, step: float = 1, *, dtype: Any = None, device: str | None = None) -> Tensor:
     """start, start + step, ... up to but without end; arange(end) starts at 0. int64 if all are integers."""
     if end is None:
         start, end = 0, start
@@ -191,7 +188,13 @@ randn, randn_like = _random("randn", "Random numbers from the normal distributio
 
 
 def randint(
-    low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: Any = None, device: str | None = None
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: str | None = None,
 ) -> Tensor:
     """Random integers from [low, high), int64; randint(high, size) starts at 0."""
     if size is None:

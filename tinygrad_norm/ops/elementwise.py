@@ -36,18 +36,18 @@ _sub.vjp(a=lambda g: g, b=lambda g: -g)
 
 
 def add(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
-    """input + alpha * other."""
+    """Input + alpha * other."""
     return _add(input, other if alpha == 1 else mul(other, alpha))
 
 
 def sub(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
-    """input - alpha * other."""
+    """Input - alpha * other."""
     return _sub(input, other if alpha == 1 else mul(other, alpha))
 
 
 @elementwise
 def mul(a, b):
-    """a * b."""
+    """A * b."""
     return a * b
 
 
@@ -56,7 +56,7 @@ mul.vjp(a=lambda g, b: g * b, b=lambda g, a: g * a)
 
 @elementwise
 def div(a, b):
-    """a / b; integers are divided as float32."""
+    """A / b; integers are divided as float32."""
     return a / b
 
 
@@ -65,7 +65,7 @@ div.vjp(a=lambda g, b: g / b, b=lambda g, out, b: -(g * out / b))
 
 @elementwise
 def pow(a, b):
-    """a ** b. d/da is 0 where b is 0; d/db is 0 where a is 0 and b >= 0."""
+    """A ** b. d/da is 0 where b is 0; d/db is 0 where a is 0 and b >= 0."""
     return a**b
 
 
@@ -192,7 +192,7 @@ reciprocal.vjp(x=lambda g, out: -(g * out * out))
 
 @elementwise
 def square(x):
-    """x * x."""
+    """X * x."""
     return x * x
 
 
@@ -259,12 +259,12 @@ _leaky_relu.vjp(x=lambda g, x, negative_slope: where(x > 0, g, g * negative_slop
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """x where x > 0, else negative_slope * x; the derivative at 0 is negative_slope."""
+    """X where x > 0, else negative_slope * x; the derivative at 0 is negative_slope."""
     return _leaky_relu(input, negative_slope=negative_slope)
 
 
 def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
-    """x where x > 0, else alpha * (e**x - 1). Clevert et al. 2015, arXiv:1511.07289."""
+    """X where x > 0, else alpha * (e**x - 1). Clevert et al. 2015, arXiv:1511.07289."""
     return where(input > 0, input, alpha * expm1(minimum(input, 0.0)))
 
 
@@ -278,12 +278,12 @@ expm1.vjp(x=lambda g, out: g * (out + 1))
 
 
 def silu(input: Tensor) -> Tensor:
-    """x * sigmoid(x). Hendrycks and Gimpel 2016, arXiv:1606.08415."""
+    """X * sigmoid(x). Hendrycks and Gimpel 2016, arXiv:1606.08415."""
     return input * sigmoid(input)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
-    """x * Phi(x), Phi the normal distribution function; with approximate="tanh" the usual approximation.
+    """X * Phi(x), Phi the normal distribution function; with approximate="tanh" the usual approximation.
 
     Hendrycks and Gimpel 2016, arXiv:1606.08415.
     """
@@ -372,7 +372,7 @@ _where.vjp(
 
 
 def where(condition: Any, input: Any, other: Any) -> Any:
-    """input where condition holds, else other; no gradient flows to what was not chosen, not even nan * 0."""
+    """Input where condition holds, else other; no gradient flows to what was not chosen, not even nan * 0."""
     if isinstance(condition, Tensor):
         condition = condition.array
         if not isinstance(input, Tensor) and not isinstance(other, Tensor):
@@ -382,7 +382,7 @@ def where(condition: Any, input: Any, other: Any) -> Any:
 
 
 def masked_fill(input: Tensor, mask: Any, value: Any) -> Tensor:
-    """value where mask holds, else input."""
+    """Value where mask holds, else input."""
     return where(mask, value, input)
 
 

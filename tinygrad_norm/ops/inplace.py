@@ -144,7 +144,7 @@ def _reshaped(target: Tensor, view: Tensor, name: str) -> Tensor:
 
 @op
 def _with_item(x, value, *, index):
-    """x with value at the index."""
+    """X with value at the index."""
     out = x.copy()
     out[index] = value
     return out

@@ -74,7 +74,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 
 
 def linear_definition(x: Any, weight: Any, bias: Any) -> Any:
-    """y = x W^T + b over the last dimension of x."""
+    """Y = x W^T + b over the last dimension of x."""
     y = matmul(x, weight.swapaxes(0, 1))
     return y if bias is None else y + bias
 
@@ -87,10 +87,7 @@ def _linear(x, weight, bias):
     A matrix is multiplied as y^T = W x^T, so that the rows of a batch end up innermost in memory:
     the next layer finds x^T contiguous, and BLAS is spared the slowest of its cases, x W^T.
     """
-    if x.ndim == 2:
-        y = (weight @ x.T).T
-    else:
-        y = (x.reshape(-1, x.shape[-1]) @ weight.T).reshape(x.shape[:-1] + (weight.shape[0],))
+    y = (weight @ x.T).T if x.ndim == 2 else (x.reshape(-1, x.shape[-1]) @ weight.T).reshape(*x.shape[:-1], -1)
     if bias is not None:
         y += bias
     return y
@@ -120,10 +117,10 @@ _sum_of_rows.vjp(x=lambda g, x_shape: broadcast_to(g, x_shape))
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """y = x W^T + b: x (*, in), W (out, in), b (out,), y (*, out)."""
+    """Y = x W^T + b: x (*, in), W (out, in), b (out,), y (*, out)."""
     x, w = input.array, weight.array
     fits = w.ndim == 2 and x.ndim and x.shape[-1] == w.shape[1] and x.dtype == w.dtype
-    if not fits or bias is not None and bias.array.shape != w.shape[:1]:
+    if not fits or (bias is not None and bias.array.shape != w.shape[:1]):
         raise _misfit(input, weight, bias)
     return _linear(input, weight, bias)
 
@@ -144,7 +141,9 @@ def _misfit(input: Tensor, weight: Tensor, bias: Tensor | None) -> RuntimeError:
             f"mat1 and mat2 must have the same dtype, but got {input.dtype} and {weight.dtype}: "
             "convert the input with .to(dtype), or the module with .float() or .double()"
         )
-    return RuntimeError(f"linear: expected a bias of shape [{size[0]}], but got {list(bias.shape) if bias is not None else None}")
+    return RuntimeError(
+        f"linear: expected a bias of shape [{size[0]}], but got {list(bias.shape) if bias is not None else None}"
+    )
 
 
 # ---- einsum -------------------------------------------------------------------------------
@@ -184,7 +183,7 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in equation][:widest]
     for i, (t, s) in enumerate(zip(tensors, labels)):
         hidden = t.ndim - len(s.replace("...", ""))
-        if hidden < 0 or hidden and "..." not in s:
+        if hidden < 0 or (hidden and "..." not in s):
             raise RuntimeError(
                 f"einsum(): the number of subscripts in the equation ({len(s)}) does not match the number of "
                 f"dimensions ({t.ndim}) for operand {i}"

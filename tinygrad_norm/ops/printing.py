@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from tinygrad_norm import dtypes
@@ -31,7 +33,7 @@ def to_string(tensor: Tensor) -> str:
 
 def _elements(array: np.ndarray, indent: int) -> str:
     if array.dtype.kind == "f":
-        formatter = {"float_kind": _float_format(array)}
+        formatter: Any = {"float_kind": _float_format(array)}
     else:
         width = max((len(str(v)) for v in _visible(array).ravel().tolist()), default=0) if array.ndim else 0
         formatter = {"int_kind": lambda v: str(int(v)).rjust(width), "bool": lambda v: str(bool(v)).rjust(width)}

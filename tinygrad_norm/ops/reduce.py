@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op, wrap
 from tinygrad_norm.backend import xp
-from tinygrad_norm.ops.elementwise import abs, exp, maximum, minimum, square, where
+from tinygrad_norm.ops.elementwise import abs, exp, maximum, minimum, ne, square, where
 from tinygrad_norm.ops.shape import broadcast_to, cat, flip, move_to_front, normalize_dims, take_along_dim
 
 Dim = int | tuple[int, ...] | list[int] | None
@@ -99,7 +99,7 @@ def var(
 ) -> Tensor:
     """sum((x - mean(x))**2) / (n - correction); correction is 1 if unbiased, else 0."""
     if isinstance(dim, bool):
-        dim, unbiased = None, dim
+        unbiased, dim = dim, None
     correction = int(unbiased) if correction is None else correction
     axes = _axes(input, dim)
     freedom = _count(input.array.shape, axes) - correction
@@ -144,7 +144,7 @@ def norm(input: Tensor, p: float | str = "fro", dim: Dim = None, keepdim: bool =
     if isinstance(p, str):
         raise RuntimeError(f"norm: expected a number, 'fro', inf or -inf for p, but got {p!r}")
     if p == 0:
-        return (input != 0).to(input.dtype).sum(axes, keepdim)
+        return sum(ne(input, 0).to(input.dtype), axes, keepdim)
     if p == 1:
         return sum(abs(input), axes, keepdim)
     total = sum(abs(input) ** p, axes, keepdim)
@@ -349,9 +349,7 @@ def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
 
 @_numpy_names
 def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """x - log(sum(e**x)) along dim: the logarithm of softmax, without overflow."""
+    """X - log(sum(e**x)) along dim: the logarithm of softmax, without overflow."""
     input = input if dtype is None else input.to(dtype)
     (axis,) = normalize_dims(input.ndim, dim)
     return _log_softmax(input, axis=axis) if input.ndim else input * 0
-
-

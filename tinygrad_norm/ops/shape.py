@@ -252,7 +252,7 @@ def split(input: Tensor, split_size_or_sections: Ints, dim: int = 0) -> tuple[Te
         )
     stops = [sum(sizes[: k + 1]) for k in range(len(sizes))]
     lead = (slice(None),) * axis
-    return tuple(input[(*lead, slice(stop - size, stop))] for size, stop in zip(sizes, stops))
+    return tuple(input[lead + (slice(stop - size, stop),)] for size, stop in zip(sizes, stops))
 
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
@@ -270,7 +270,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 def _getitem(x, *, index):
     out = x[index]
     if not is_array(out):  # NumPy gives a number where one element is left: ask for the view of it
-        out = x[(*index, ...) if isinstance(index, tuple) else (index, ...)]
+        out = x[index + (...,) if isinstance(index, tuple) else (index, ...)]
     return out
 
 
@@ -303,9 +303,7 @@ def raw_index(index: Any, array: Any) -> Any:
     if not is_array(index):
         return index
     if index.dtype.kind == "f":
-        raise IndexError(
-            f"tensors used as indices must be long, int, byte or bool tensors, but got {index.dtype}: use .long()"
-        )
+        raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, but got {index.dtype}: use .long()")
     if index.dtype == dtypes.uint8:
         index = index.astype(bool)  # PyTorch's old masks
     return xp(array).asarray(index) if isinstance(index, np.ndarray) else index
@@ -329,8 +327,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """out[i, j, ...] = input[index[i, j, ...], j, ...] for dim 0, and so on for the others."""
     if input.ndim != index.ndim:
         raise RuntimeError(
-            "Index tensor must have the same number of dimensions as input tensor, "
-            f"but got {index.ndim} and {input.ndim}"
+            f"Index tensor must have the same number of dimensions as input tensor, but got {index.ndim} and {input.ndim}"
         )
     (axis,) = normalize_dims(input.ndim, dim)
     _check_index(index, input.array.shape[axis], axis)
@@ -356,9 +353,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     (axis,) = normalize_dims(input.ndim, dim)
     _check_index(indices, input.array.shape[axis], axis)
     sizes = input.array.shape
-    shape = tuple(
-        n if d == axis else max(n, size) for d, (n, size) in enumerate(zip(indices.array.shape, sizes))
-    )
+    shape = tuple(n if d == axis else max(n, size) for d, (n, size) in enumerate(zip(indices.array.shape, sizes)))
     return _getitem(input, index=_grid(shape, sizes, axis, xp(indices.array).broadcast_to(indices.array, shape)))
 
 
@@ -486,5 +481,3 @@ def roll(input: Tensor, shifts: Ints, dims: Ints | None = None) -> Tensor:
     if len(moves) != len(axes):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(axes)}")
     return _roll(input, shifts=moves, dims=axes)
-
-

@@ -20,7 +20,9 @@ class Optimizer:
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
-            raise TypeError("params argument given to the optimizer should be an iterable of Tensors or dicts, but got a Tensor")
+            raise TypeError(
+                "params argument given to the optimizer should be an iterable of Tensors or dicts, but got a Tensor"
+            )
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
@@ -70,7 +72,9 @@ class Optimizer:
             for p in group["params"]:
                 if p.grad is not None:
                     if p.grad.array.shape != p.array.shape:
-                        raise RuntimeError(f"a gradient of shape {list(p.grad.shape)} does not fit its parameter of {list(p.shape)}")
+                        raise RuntimeError(
+                            f"a gradient of shape {list(p.grad.shape)} does not fit its parameter of {list(p.shape)}"
+                        )
                     state = self.state.get(p)
                     if state is None:
                         state = self.state[p] = {}
@@ -133,5 +137,3 @@ def scratch(state: dict[str, Any], like: Array) -> Array:
     if kept is None or kept.shape != like.shape or kept.dtype != like.dtype:
         kept = state["_scratch"] = xp(like).empty_like(like)
     return kept
-
-

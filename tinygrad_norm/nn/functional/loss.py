@@ -9,14 +9,13 @@ the weights is two lines more, and no part of a loss:
 
 from __future__ import annotations
 
-
 import warnings
 from typing import Any
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import backend_of, xp
-from tinygrad_norm.ops.elementwise import abs, log1p, exp, maximum, square, where
+from tinygrad_norm.ops.elementwise import abs, exp, log1p, maximum, square, where
 from tinygrad_norm.ops.reduce import log_softmax, mean, sum
 from tinygrad_norm.ops.shape import gather
 
@@ -224,5 +223,3 @@ def _checked_classes(input: Tensor, target: Tensor, weight: Tensor | None, ignor
         if wrong.any():
             raise IndexError(f"Target {int(target.array[wrong].flat[0])} is out of bounds: there are {shape[axis]} classes")
     return target.to(dtypes.int64)
-
-
