@@ -18,6 +18,9 @@ from hypothesis import strategies as st
 import tinygrad_norm as tn
 import tinygrad_norm.nn.functional as F
 from tinygrad_norm import testing
+from tinygrad_norm.kernels.conv import Geometry
+from tinygrad_norm.kernels.window import Windows
+from tinygrad_norm.nn.functional import conv, pool
 from tinygrad_norm.ops import linalg
 
 
@@ -470,5 +473,78 @@ case(
         x, on(y), weight=on(np.linspace(1, 2, x.shape[1])).to(x.dtype), reduction=reduction, label_smoothing=0.2
     ),
     classification(),
+    None,
+)
+
+# ---- convolution and pooling --------------------------------------------------------------
+
+
+@st.composite
+def windows(draw: Any, size: int) -> Windows:
+    """Windows along a dimension of this size, odd ones included; at least one."""
+    kernel, stride, dilation = (draw(st.integers(1, 3)) for _ in range(3))
+    found = Windows(size, kernel, stride, draw(st.integers(0, 2)), draw(st.integers(0, 2)), dilation)
+    return found if found.count > 0 else Windows(size, 1, stride)
+
+
+@st.composite
+def convolution(draw: Any) -> tuple:
+    """Input, weight and bias of a convolution, and its geometry."""
+    batch, groups, channels, outputs = (draw(st.integers(1, 2)) for _ in range(4))
+    height, width = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    geometry = Geometry(draw(windows(height)), draw(windows(width)), groups)
+    seed = draw(st.integers(0, 1000))
+    kernel = (geometry.rows.kernel, geometry.columns.kernel)
+    shapes = [(batch, groups * channels, height, width), (groups * outputs, channels, *kernel), (groups * outputs,)]
+    return tuple(testing.values(s, seed + i, low=-1, high=1) for i, s in enumerate(shapes)), {"geometry": geometry}
+
+
+@st.composite
+def pooled(draw: Any) -> tuple:
+    """An input and its windows; padding smaller than the kernel, as in PyTorch."""
+    height, width = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    found = []
+    for size in (height, width):
+        kernel = draw(st.integers(1, min(3, size)))
+        around = draw(st.integers(0, kernel // 2))
+        found.append(Windows(size, kernel, draw(st.integers(1, 3)), around, around, 1, draw(st.booleans())))
+    x = testing.values((draw(st.integers(1, 2)), 2, height, width), draw(st.integers(0, 1000)))
+    return (x,), {"rows": found[0], "columns": found[1]}
+
+
+def by_definition(definition: Callable) -> Callable:
+    """A definition made of ops, as a reference on NumPy arrays."""
+
+    def reference(*inputs: np.ndarray, **settings: Any) -> np.ndarray:
+        with tn.no_grad():
+            return definition(*[on(x) for x in inputs], **settings).cpu().numpy()
+
+    return reference
+
+
+def divisor(x: Any, rows: Windows, columns: Windows) -> Any:
+    """How many elements of the input each window sees, as avg_pool2d takes it."""
+    return on(np.outer(rows.counts(False), columns.counts(False))).to(x.dtype).array
+
+
+def avg_pool(function: Callable) -> Callable:
+    """avg_pool2d, fused or defined, with the divisor of each window."""
+    return lambda x, rows, columns: function(x, rows=rows, columns=columns, divisor=divisor(x, rows, columns))
+
+
+case("conv2d", conv._conv2d, convolution(), by_definition(conv.conv2d_definition))
+case("conv2d_definition", conv.conv2d_definition, convolution(), None, second=False)
+case(
+    "conv2d_function",
+    lambda x, w, b: F.conv2d(x, w, b, 2, 1),
+    st.just(((2, 2, 4, 4), (2, 2, 3, 3), (2,))).map(lambda shapes: tuple(testing.values(s, i) for i, s in enumerate(shapes))),
+    None,
+)
+case("max_pool2d", pool._max_pool2d, pooled(), by_definition(pool.max_pool2d_definition))
+case("avg_pool2d", avg_pool(pool._avg_pool2d), pooled(), by_definition(avg_pool(pool.avg_pool2d_definition)))
+case(
+    "unfold",
+    lambda x: F.unfold(x, (2, 1), padding=(1, 0)),
+    st.integers(0, 99).map(lambda s: testing.values((2, 2, 3, 2), s)),
     None,
 )

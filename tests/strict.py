@@ -27,7 +27,7 @@ METHODS = (
 ).split()
 OPERATORS = (
     "add radd sub rsub mul rmul truediv rtruediv floordiv mod pow rpow matmul eq ne lt le gt ge and rand or ror "
-    "neg pos abs invert iadd isub imul itruediv"
+    "neg pos abs invert iadd isub imul itruediv xor ixor iand ior"
 ).split()
 
 transfers = SimpleNamespace(count=0)
@@ -90,7 +90,11 @@ class ndarray:
         return len(self.inner)
 
     def __getitem__(self, index: Any) -> ndarray:
-        return _out(self.inner[_in(index)], [self])
+        index = _in(index)
+        found = self.inner[index]
+        if isinstance(found, np.generic):  # CuPy gives a view without dimensions
+            found = self.inner[(*index, ...) if isinstance(index, tuple) else (index, ...)]
+        return _out(found, [self])
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self.inner[_in(index)] = _in(value)
@@ -190,6 +194,7 @@ vars(module).update({name: _Function(getattr(np, name)) for name in FUNCTIONS})
 module.asarray = _asarray
 module.from_dlpack = _Function(np.from_dlpack)
 module.random = SimpleNamespace(default_rng=_Generator)
+module.lib = SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=_Function(np.lib.stride_tricks.as_strided)))
 module.linalg = SimpleNamespace(qr=_Function(np.linalg.qr))
 BACKEND = Backend("strict", "strict", module, ndarray)
 register(BACKEND)

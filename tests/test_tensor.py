@@ -187,7 +187,8 @@ def test_to_numpy_and_back_shares_memory() -> None:
         tn.from_numpy(np.ones(2)).requires_grad_().numpy()
     with pytest.raises(TypeError, match="expected np.ndarray"):
         tn.from_numpy([1.0])
-    assert tn.as_tensor(a).numpy() is a
+    assert tn.as_tensor(a, device="cpu").numpy() is a
+    assert tn.as_tensor(a).device == tn.zeros(1).device
     assert tn.as_tensor(x) is x
     assert tn.as_tensor([1.0]).dtype == tn.float32
 

@@ -65,6 +65,68 @@ def mlp(lib) -> Callable:
     return run
 
 
+def lenet5(nn):
+    """LeNet with batch norm and ReLU on (N, 3, 32, 32)."""
+    return nn.Sequential(
+        *(nn.Conv2d(3, 6, 5), *norm(nn, "BatchNorm2d", 6), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(6, 16, 5), *norm(nn, "BatchNorm2d", 16), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
+        *(nn.Linear(400, 120), *norm(nn, "BatchNorm1d", 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
+    )
+
+
+def lenet_d2l(nn):
+    """LeNet with batch norm and sigmoid on (N, 1, 28, 28)."""
+    return nn.Sequential(
+        *(nn.Conv2d(1, 6, 5), *norm(nn, "BatchNorm2d", 6), nn.Sigmoid(), nn.AvgPool2d(2, 2)),
+        *(nn.Conv2d(6, 16, 5), *norm(nn, "BatchNorm2d", 16), nn.Sigmoid(), nn.AvgPool2d(2, 2), nn.Flatten()),
+        *(nn.Linear(256, 120), *norm(nn, "BatchNorm1d", 120), nn.Sigmoid()),
+        *(nn.Linear(120, 84), *norm(nn, "BatchNorm1d", 84), nn.Sigmoid(), nn.Linear(84, 10)),
+    )
+
+
+def norm(nn, name: str, features: int) -> list:
+    """The norm layer of that name."""
+    return [getattr(nn, name)(features)] if hasattr(nn, name) else []
+
+
+def training(build: Callable, shape: tuple[int, ...], lr: float = 0.1) -> Callable:
+    """One training step: forward, cross-entropy, backward, SGD."""
+
+    def make(lib) -> Callable:
+        net = build(lib.nn)
+        optimizer = lib.optim.SGD(net.parameters(), lr=lr)
+        criterion = lib.nn.CrossEntropyLoss()
+        x = lib.tensor(np.random.default_rng(0).random(shape, dtype="float32"))
+        y = lib.tensor(np.random.default_rng(1).integers(0, 10, shape[0]))
+
+        def run() -> None:
+            optimizer.zero_grad()
+            criterion(net(x), y).backward()
+            optimizer.step()
+
+        return run
+
+    return make
+
+
+def conv2d(shape: tuple[int, ...], outputs: int, kernel: int) -> Callable:
+    """A convolution, forward and backward to input and weight."""
+
+    def make(lib) -> Callable:
+        layer = lib.nn.Conv2d(shape[1], outputs, kernel)
+        x = lib.tensor(np.random.default_rng(0).random(shape, dtype="float32"), requires_grad=True)
+        g = lib.ones_like(layer(x)).detach()
+
+        def run() -> None:
+            layer.zero_grad()
+            x.grad = None
+            layer(x).backward(g)
+
+        return run
+
+    return make
+
+
 def cross_entropy(rows: int, classes: int) -> Callable:
     """The loss of logits (rows, classes), forward and backward."""
 
@@ -97,6 +159,12 @@ def optimizer_step(name: str) -> Callable:
 WORKLOADS: list[tuple[str, Callable, float | None]] = [
     ("op chain, 1,000 ops", chain, 1.6),
     ("MLP 1-200-200-200-1, 20 steps", mlp, 1.7),
+    ("LeNet with BN, batch 16 of (3, 32, 32)", training(lenet5, (16, 3, 32, 32)), 1.2),
+    ("LeNet with BN, batch 64 of (3, 32, 32)", training(lenet5, (64, 3, 32, 32)), 1.2),
+    ("LeNet of d2l with BN, batch 256 of (1, 28, 28)", training(lenet_d2l, (256, 1, 28, 28)), 1.2),
+    ("conv2d (256, 1, 28, 28), 6 of 5x5", conv2d((256, 1, 28, 28), 6, 5), None),
+    ("conv2d (256, 6, 12, 12), 16 of 5x5", conv2d((256, 6, 12, 12), 16, 5), None),
+    ("conv2d (32, 64, 32, 32), 64 of 3x3", conv2d((32, 64, 32, 32), 64, 3), None),
     ("cross-entropy (256, 10)", cross_entropy(256, 10), None),
     ("cross-entropy (8192, 1000)", cross_entropy(8192, 1000), None),
     ("SGD, 1,000,000 parameters", optimizer_step("SGD"), None),

@@ -1,6 +1,7 @@
 """Neural network modules, with PyTorch's names, arguments, defaults and state_dict keys."""
 
 from tinygrad_norm.nn import functional, init, utils
+from tinygrad_norm.nn.conv import AvgPool2d, Conv2d, MaxPool2d
 from tinygrad_norm.nn.layers import (
     ELU,
     GELU,
@@ -22,7 +23,9 @@ from tinygrad_norm.nn.module import Module, ModuleList, Parameter, Sequential
 __all__ = [
     "ELU",
     "GELU",
+    "AvgPool2d",
     "BCEWithLogitsLoss",
+    "Conv2d",
     "CrossEntropyLoss",
     "Flatten",
     "Identity",
@@ -31,6 +34,7 @@ __all__ = [
     "Linear",
     "LogSoftmax",
     "MSELoss",
+    "MaxPool2d",
     "Module",
     "ModuleList",
     "NLLLoss",

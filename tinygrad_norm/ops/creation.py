@@ -39,8 +39,8 @@ def tensor(data: Any, dtype: Any = None, device: str | None = None, requires_gra
     Python floats become float32, integers int64, bools bool; arrays keep their dtype.
     """
     if isinstance(data, Tensor):
-        data = data.array
-    if isinstance(data, np.generic):
+        data, device = data.array, device or backend_of(data.array).name
+    if isinstance(data, (np.ndarray, np.generic)):  # what is on the host goes where the switch says
         data, device = np.asarray(data), device or get_backend()
     if is_array(data):
         array = (data if device is None else transfer(data, device)).copy()
@@ -74,6 +74,7 @@ def as_tensor(data: Any, dtype: Any = None, device: str | None = None) -> Tensor
         return data.to(device, dtype) if dtype or device else data
     if not is_array(data):
         return tensor(data, dtype, device)
+    device = device or (get_backend() if isinstance(data, np.ndarray) else None)
     array = data if device is None else transfer(data, device)
     return wrap(array.astype(dtypes.of(dtype or array.dtype), copy=False))
 

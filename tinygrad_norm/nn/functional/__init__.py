@@ -17,6 +17,7 @@ from tinygrad_norm.nn.functional.activation import (
     softplus,
     tanh,
 )
+from tinygrad_norm.nn.functional.conv import conv2d, unfold
 from tinygrad_norm.nn.functional.loss import (
     binary_cross_entropy_with_logits,
     cross_entropy,
@@ -25,11 +26,14 @@ from tinygrad_norm.nn.functional.loss import (
     nll_loss,
     smooth_l1_loss,
 )
+from tinygrad_norm.nn.functional.pool import avg_pool2d, max_pool2d
 from tinygrad_norm.ops.linalg import linear
 from tinygrad_norm.ops.shape import one_hot, pad
 
 __all__ = [
+    "avg_pool2d",
     "binary_cross_entropy_with_logits",
+    "conv2d",
     "cross_entropy",
     "elu",
     "gelu",
@@ -37,6 +41,7 @@ __all__ = [
     "leaky_relu",
     "linear",
     "log_softmax",
+    "max_pool2d",
     "mse_loss",
     "nll_loss",
     "one_hot",
@@ -49,4 +54,5 @@ __all__ = [
     "softmax",
     "softplus",
     "tanh",
+    "unfold",
 ]

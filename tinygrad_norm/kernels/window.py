@@ -1,0 +1,64 @@
+"""Sliding windows: which inputs an output sees. Shared by convolution and pooling.
+
+Along one dimension, output o looks at the inputs o * stride + i * dilation - before, for i = 0 ... kernel - 1;
+those outside of the input are padding. For a fixed i that is a slice of the input for a slice of the output,
+so that a whole layer is a few operations on slices:
+
+    kernel 3, stride 1, one of padding      input     . 0 1 2 3 .
+                                            i = 0     outputs 1 2 3 take inputs 0 1 2
+                                            i = 1     outputs 0 1 2 3 take inputs 0 1 2 3
+                                            i = 2     outputs 0 1 2 take inputs 1 2 3
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows along one dimension: how many, and where."""
+
+    size: int
+    kernel: int
+    stride: int = 1
+    before: int = 0
+    after: int = 0
+    dilation: int = 1
+    ceil_mode: bool = False
+
+    @functools.cached_property
+    def count(self) -> int:
+        """The number of outputs.
+
+        (size + padding - dilation * (kernel - 1) - 1) / stride + 1, rounded down, or up in ceil_mode;
+        there a last window that would start in the padding after the input is left out.
+        """
+        room = self.size + self.before + self.after - self.dilation * (self.kernel - 1) - 1
+        count = (-(-room // self.stride) if self.ceil_mode else room // self.stride) + 1
+        if self.ceil_mode and (count - 1) * self.stride >= self.size + self.before:
+            count -= 1
+        return count
+
+    def taps(self) -> list[tuple[slice, slice]]:
+        """For each i: the slice of the outputs that see an input there, and the slice of those inputs."""
+        found = []
+        for i in range(self.kernel):
+            shift = i * self.dilation - self.before
+            first = max(0, -(shift // self.stride))
+            last = min(self.count - 1, (self.size - 1 - shift) // self.stride)
+            stop = max(last, first - 1)
+            start_in = first * self.stride + shift
+            found.append(
+                (slice(first, stop + 1), slice(start_in, start_in + (stop - first) * self.stride + 1, self.stride))
+                if stop >= first
+                else (slice(0, 0), slice(0, 0))
+            )
+        return found
+
+    def counts(self, include_padding: bool) -> list[int]:
+        """How many inputs each window sees: with the padding, which ends where it was asked to end, or without."""
+        low, high = (-self.before, self.size + self.after) if include_padding else (0, self.size)
+        starts = [o * self.stride - self.before for o in range(self.count)]
+        return [min(s + self.kernel, high) - max(s, low) for s in starts]

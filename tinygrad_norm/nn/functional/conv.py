@@ -1,0 +1,196 @@
+"""Convolution. The definition is a sum over the places of the kernel; what runs is kernels/conv.py.
+
+A convolution is linear in its input and in its weight, and so are its gradients: each of the three
+ops below has the other two as its derivatives. That makes derivatives of any order, at full speed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_norm.autograd import Tensor, op
+from tinygrad_norm.kernels import conv as kernel
+from tinygrad_norm.kernels.conv import Geometry
+from tinygrad_norm.kernels.window import Windows
+from tinygrad_norm.ops.linalg import einsum
+from tinygrad_norm.ops.shape import pad, reshape, stack, unsqueeze
+
+Pair = int | tuple[int, int]
+
+
+def conv2d_definition(x: Tensor, weight: Tensor, bias: Tensor | None, *, geometry: Geometry) -> Tensor:
+    """out[n, o, h, w] = bias[o] + sum over c, i, j of weight[o, c, i, j] * x[n, c, h*s + i*d - p, w*s + j*d - p].
+
+    With groups, output channel o sees the input channels of its own group only.
+    """
+    rows, columns, groups = geometry
+    x = pad(x, (columns.before, columns.after, rows.before, rows.after))
+    x = reshape(x, x.shape[0], groups, -1, *x.shape[2:])
+    weight = reshape(weight, groups, -1, *weight.shape[1:])
+    terms = []
+    for i in range(rows.kernel):
+        for j in range(columns.kernel):
+            seen = x[..., places(i, rows), places(j, columns)]
+            terms.append(einsum("ngchw,goc->ngohw", seen, weight[..., i, j]))
+    out = sum(terms[1:], terms[0])
+    out = reshape(out, out.shape[0], -1, *out.shape[3:])
+    return out if bias is None else out + reshape(bias, -1, 1, 1)
+
+
+def places(i: int, windows: Windows) -> slice:
+    """The inputs that the outputs see at place i of their windows, in the padded input."""
+    start = i * windows.dilation
+    return slice(start, start + (windows.count - 1) * windows.stride + 1, windows.stride)
+
+
+@op
+def _conv2d(x, weight, bias, *, geometry):
+    out = kernel.forward(x, weight, geometry)
+    if bias is not None:
+        out += bias.reshape(-1, 1, 1)
+    return out
+
+
+@op
+def _conv2d_input_gradient(g, weight, *, geometry):
+    return kernel.input_gradient(g, weight, geometry)
+
+
+@op
+def _conv2d_weight_gradient(x, g, *, geometry):
+    return kernel.weight_gradient(x, g, geometry)
+
+
+_conv2d.vjp(
+    x=lambda g, weight, geometry: _conv2d_input_gradient(g, weight, geometry=geometry),
+    weight=lambda g, x, geometry: _conv2d_weight_gradient(x, g, geometry=geometry),
+    bias=lambda g: g.sum(axis=(0, 2, 3)),
+)
+_conv2d_input_gradient.vjp(
+    g=lambda g, weight, geometry: _conv2d(g, weight, None, geometry=geometry),
+    weight=lambda g_out, g, geometry: _conv2d_weight_gradient(g_out, g, geometry=geometry),
+)
+_conv2d_weight_gradient.vjp(
+    x=lambda g_out, g, geometry: _conv2d_input_gradient(g, g_out, geometry=geometry),
+    g=lambda g_out, x, geometry: _conv2d(x, g_out, None, geometry=geometry),
+)
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Pair = 1,
+    padding: Pair | str = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> Tensor:
+    """Two-dimensional cross-correlation: input (N, C, H, W) or (C, H, W), weight (O, C / groups, kh, kw), bias (O,).
+
+    padding: zeros around the input, or "valid" for none, or "same" for as many as keep the size (stride 1).
+    The output has (H + 2 * padding - dilation * (kh - 1) - 1) // stride + 1 rows; columns likewise.
+
+    Raises RuntimeError where shapes, dtypes or groups do not fit, ValueError for a padding it does not know.
+    """
+    if input.ndim == 3:
+        return conv2d(unsqueeze(input, 0), weight, bias, stride, padding, dilation, groups)[0]
+    strides, dilations = pair(stride, "stride"), pair(dilation, "dilation")
+    _check(input, weight, bias, strides, dilations, groups)
+    around = padding_pairs(padding, weight.array.shape[2:], strides, dilations)
+    rows, columns = (
+        Windows(size, kernel_size, s, before, after, d)
+        for size, kernel_size, s, (before, after), d in zip(
+            input.array.shape[2:], weight.array.shape[2:], strides, around, dilations
+        )
+    )
+    geometry = Geometry(rows, columns, groups)
+    if rows.count <= 0 or columns.count <= 0:
+        reach = tuple(w.dilation * (w.kernel - 1) + 1 for w in (rows, columns))
+        padded = tuple(w.size + w.before + w.after for w in (rows, columns))
+        raise RuntimeError(
+            f"Calculated padded input size per channel: {padded}. Kernel size: {reach}. "
+            "Kernel size can't be greater than actual input size"
+        )
+    return _conv2d(input, weight, bias, geometry=geometry)
+
+
+def pair(value: Any, name: str) -> tuple[int, int]:
+    """One number for both dimensions, or one for each."""
+    numbers = (value, value) if isinstance(value, int) else tuple(value)
+    if len(numbers) == 1:
+        numbers *= 2
+    if len(numbers) != 2:
+        raise RuntimeError(f"{name} should be a single number or a pair, but got {value!r}")
+    return numbers
+
+
+def padding_pairs(
+    padding: Any, kernel: tuple[int, ...], stride: tuple[int, int], dilation: tuple[int, int]
+) -> tuple[tuple[int, int], ...]:
+    """How many zeros before and after, for height and width; of an odd number the larger part comes after."""
+    if padding == "valid":
+        return ((0, 0), (0, 0))
+    if padding == "same":
+        if stride != (1, 1):
+            raise RuntimeError("padding='same' is not supported for strided convolutions")
+        totals = [d * (k - 1) for k, d in zip(kernel, dilation)]
+        return tuple((total // 2, total - total // 2) for total in totals)
+    if isinstance(padding, str):
+        raise RuntimeError(f"Invalid padding string: {padding!r}: expected 'same' or 'valid'")
+    numbers = pair(padding, "padding")
+    if min(numbers) < 0:
+        raise RuntimeError(f"negative padding is not supported: got {padding}")
+    return tuple((p, p) for p in numbers)
+
+
+def _check(
+    input: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int], dilation: tuple[int, int], groups: int
+) -> None:
+    shape, kernel = input.array.shape, weight.array.shape
+    if len(shape) != 4:
+        raise RuntimeError(f"Expected 3D (unbatched) or 4D (batched) input to conv2d, but got input of size: {list(shape)}")
+    if len(kernel) != 4:
+        raise RuntimeError(f"conv2d: expected a weight of shape (O, C / groups, kh, kw), but got {list(kernel)}")
+    if min(stride) <= 0 or min(dilation) <= 0:
+        raise RuntimeError(f"conv2d: stride and dilation have to be positive, but got {stride} and {dilation}")
+    if groups <= 0 or kernel[0] % groups:
+        raise RuntimeError(
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, "
+            f"but got weight of size {list(kernel)} instead"
+        )
+    if shape[1] != kernel[1] * groups:
+        raise RuntimeError(
+            f"Given groups={groups}, weight of size {list(kernel)}, expected input{list(shape)} to have "
+            f"{kernel[1] * groups} channels, but got {shape[1]} channels instead"
+        )
+    if bias is not None and bias.array.shape != kernel[:1]:
+        raise RuntimeError(
+            f"Given weight of size {list(kernel)}, expected bias to be 1-dimensional with {kernel[0]} elements, "
+            f"but got bias of size {list(bias.shape)} instead"
+        )
+    for other in (weight, bias):
+        if other is not None and other.dtype != input.dtype:
+            raise RuntimeError(
+                f"Input type ({input.dtype}) and weight type ({other.dtype}) should be the same: "
+                "convert the input with .to(dtype), or the module with .float() or .double()"
+            )
+
+
+def unfold(input: Tensor, kernel_size: Pair, dilation: Pair = 1, padding: Pair = 0, stride: Pair = 1) -> Tensor:
+    """The windows of (N, C, H, W) as columns: (N, C * kh * kw, number of windows); (C, H, W) likewise."""
+    if input.ndim == 3:
+        return unfold(unsqueeze(input, 0), kernel_size, dilation, padding, stride)[0]
+    if input.ndim != 4:
+        raise RuntimeError(f"Expected 3D or 4D (batch mode) tensor for input, but got input of size: {list(input.shape)}")
+    arguments = (
+        pair(v, n) for v, n in ((kernel_size, "kernel_size"), (stride, "stride"), (padding, "padding"), (dilation, "dilation"))
+    )
+    rows, columns = (Windows(size, k, s, p, p, d) for size, k, s, p, d in zip(input.array.shape[2:], *arguments))
+    if rows.count <= 0 or columns.count <= 0:
+        raise RuntimeError(
+            f"unfold: the windows, {kernel_size}, are larger than the input with its padding, {list(input.shape[2:])}"
+        )
+    x = pad(input, (columns.before, columns.after, rows.before, rows.after))
+    seen = [x[:, :, places(i, rows), places(j, columns)] for i in range(rows.kernel) for j in range(columns.kernel)]
+    batch, channels = input.array.shape[:2]
+    return reshape(stack(seen, 2), batch, channels * len(seen), rows.count * columns.count)

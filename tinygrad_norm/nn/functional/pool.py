@@ -1,0 +1,160 @@
+"""Pooling: the maximum or the mean of each window. The definitions stack the windows; what runs is kernels/pool.py."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tinygrad_norm.autograd import Tensor, op, wrap
+from tinygrad_norm.backend import xp
+from tinygrad_norm.kernels import pool as kernel
+from tinygrad_norm.kernels.window import Windows
+from tinygrad_norm.nn.functional.conv import Pair, pair, places
+from tinygrad_norm.ops.shape import pad, stack, unsqueeze
+
+
+def _windows(input: Tensor, kernel_size: Pair, stride: Any, padding: Pair, dilation: Pair, ceil_mode: bool) -> list[Windows]:
+    """The windows along height and width, checked."""
+    if input.ndim not in (3, 4):
+        raise RuntimeError(f"Expected 3D or 4D (batch mode) tensor for input, but got input of size: {list(input.shape)}")
+    kernels, paddings, dilations = pair(kernel_size, "kernel_size"), pair(padding, "padding"), pair(dilation, "dilation")
+    strides = kernels if stride is None else pair(stride, "stride")
+    if min(*kernels, *strides, *dilations) <= 0:
+        raise RuntimeError(
+            f"kernel size, stride and dilation should be greater than zero, but got {kernels}, {strides} and {dilations}"
+        )
+    for k, p in zip(kernels, paddings):
+        if not 0 <= p <= k // 2:
+            raise RuntimeError(
+                f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k}: "
+                "a window could see nothing but padding"
+            )
+    found = [
+        Windows(n, k, s, p, p, d, ceil_mode)
+        for n, k, s, p, d in zip(input.array.shape[-2:], kernels, strides, paddings, dilations)
+    ]
+    if min(w.count for w in found) <= 0:
+        raise RuntimeError(
+            f"Given input size: {list(input.shape)}. Calculated output size: {[w.count for w in found]}. "
+            "Output size is too small"
+        )
+    return found
+
+
+def _stacked(x: Tensor, rows: Windows, columns: Windows, value: float) -> Tensor:
+    """All that the windows see, the places of the window in a new last dimension; `value` in the padding."""
+    reach = [(w.count - 1) * w.stride + (w.kernel - 1) * w.dilation + 1 for w in (rows, columns)]
+    after = [max(r - w.before - w.size, 0) for r, w in zip(reach, (rows, columns))]
+    x = pad(x, (columns.before, after[1], rows.before, after[0]), value=value)
+    seen = [x[:, :, places(i, rows), places(j, columns)] for i in range(rows.kernel) for j in range(columns.kernel)]
+    return stack(seen, -1)
+
+
+# ---- maximum ------------------------------------------------------------------------------
+
+
+def max_pool2d_definition(x: Tensor, *, rows: Windows, columns: Windows) -> Tensor:
+    """The maximum of each window; of equal ones the first, in reading order, gets the gradient."""
+    return _stacked(x, rows, columns, -math.inf).max(-1).values
+
+
+@op
+def _max_pool2d(x, *, rows, columns):
+    return kernel.maximum(x, rows, columns)
+
+
+@op
+def _spread_maximum(g, *, x, maximum, rows, columns):
+    return kernel.spread_maximum(g, x, maximum, rows, columns)
+
+
+@op
+def _pick_maximum(values, *, x, maximum, rows, columns):
+    return kernel.pick_maximum(values, x, maximum, rows, columns)
+
+
+def _arguments(x: Any, maximum: Any, rows: Windows, columns: Windows) -> dict[str, Any]:
+    """Which elements are the maxima; Tensors as arrays, since where a maximum stands has no derivative."""
+    x, maximum = (t.array if isinstance(t, Tensor) else t for t in (x, maximum))
+    return {"x": x, "maximum": maximum, "rows": rows, "columns": columns}
+
+
+_max_pool2d.vjp(x=lambda g, x, out, rows, columns: _spread_maximum(g, **_arguments(x, out, rows, columns)))
+_spread_maximum.vjp(g=lambda g_out, x, maximum, rows, columns: _pick_maximum(g_out, **_arguments(x, maximum, rows, columns)))
+_pick_maximum.vjp(values=lambda g, x, maximum, rows, columns: _spread_maximum(g, **_arguments(x, maximum, rows, columns)))
+
+
+def max_pool2d(
+    input: Tensor,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The maximum of each window of (N, C, H, W) or (C, H, W); nothing in the padding is ever the maximum.
+
+    stride: the distance of windows, by default kernel_size. ceil_mode: keep a last window that is only partly
+    inside. Of equal maxima the first gets the gradient. return_indices: also where each maximum stands, h * W + w.
+    """
+    if input.ndim == 3:
+        found = max_pool2d(unsqueeze(input, 0), kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+        return tuple(f[0] for f in found) if return_indices else found[0]
+    rows, columns = _windows(input, kernel_size, stride, padding, dilation, ceil_mode)
+    out = _max_pool2d(input, rows=rows, columns=columns)
+    if return_indices:
+        return out, wrap(kernel.maximum_indices(input.array, out.array, rows, columns))
+    return out
+
+
+# ---- mean ---------------------------------------------------------------------------------
+
+
+def avg_pool2d_definition(x: Tensor, *, rows: Windows, columns: Windows, divisor: Any) -> Tensor:
+    """The sum of each window, with zeros in the padding, over the divisor."""
+    return _stacked(x, rows, columns, 0.0).sum(-1) / divisor
+
+
+@op
+def _avg_pool2d(x, *, rows, columns, divisor):
+    return kernel.total(x, rows, columns) / divisor
+
+
+@op
+def _spread_mean(g, *, rows, columns, divisor):
+    return kernel.spread_total(g / divisor, rows, columns)
+
+
+_avg_pool2d.vjp(x=lambda g, rows, columns, divisor: _spread_mean(g, rows=rows, columns=columns, divisor=divisor))
+_spread_mean.vjp(g=lambda g_out, rows, columns, divisor: _avg_pool2d(g_out, rows=rows, columns=columns, divisor=divisor))
+
+
+def avg_pool2d(
+    input: Tensor,
+    kernel_size: Pair,
+    stride: Pair | None = None,
+    padding: Pair = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of each window of (N, C, H, W) or (C, H, W).
+
+    count_include_pad: whether the padding's zeros count as elements. divisor_override: divide by this instead.
+    """
+    if input.ndim == 3:
+        return avg_pool2d(unsqueeze(input, 0), kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)[0]
+    rows, columns = _windows(input, kernel_size, stride, padding, 1, ceil_mode)
+    if divisor_override == 0:
+        raise RuntimeError("divisor must be not zero")
+    divisor: Any = divisor_override
+    if divisor is None:
+        heights, widths = rows.counts(count_include_pad), columns.counts(count_include_pad)
+        if len({*heights}) == len({*widths}) == 1:
+            divisor = heights[0] * widths[0]
+        else:
+            module = xp(input.array)
+            counts = module.asarray(heights)[:, None] * module.asarray(widths)
+            divisor = counts.astype(input.dtype)
+    return _avg_pool2d(input, rows=rows, columns=columns, divisor=divisor)
