@@ -24,7 +24,7 @@ from tinygrad_norm.autograd import (
     op,
     set_grad_enabled,
 )
-from tinygrad_norm.backend import Generator, backend, get_backend, manual_seed, set_backend
+from tinygrad_norm.backend import Generator, backend, default_generator, get_backend, manual_seed, set_backend
 from tinygrad_norm.gradcheck import gradcheck, gradgradcheck
 from tinygrad_norm.ops import created as _created
 from tinygrad_norm.ops import functions as _functions
@@ -36,6 +36,7 @@ __all__ = [
     "Size",
     "Tensor",
     "backend",
+    "default_generator",
     "data",
     "elementwise",
     "enable_grad",

@@ -231,9 +231,10 @@ tanh.vjp(x=lambda g, out: g * (1 - out * out))
 
 @elementwise
 def sigmoid(x):
-    """1 / (1 + e**-x)."""
+    """1 / (1 + e**-x), in one new array."""
+    out = xp(x).asarray(-x) if x.dtype.kind == "f" else x * -1.0
     with np.errstate(over="ignore"):  # e**-x = inf gives 0, as it should
-        out = xp(x).asarray(xp(x).exp(-x))
+        xp(x).exp(out, out=out)
     out += 1
     return xp(x).reciprocal(out, out=out)
 

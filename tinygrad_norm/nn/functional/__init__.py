@@ -18,6 +18,7 @@ from tinygrad_norm.nn.functional.activation import (
     tanh,
 )
 from tinygrad_norm.nn.functional.conv import conv2d, unfold
+from tinygrad_norm.nn.functional.dropout import dropout, dropout2d
 from tinygrad_norm.nn.functional.loss import (
     binary_cross_entropy_with_logits,
     cross_entropy,
@@ -26,18 +27,25 @@ from tinygrad_norm.nn.functional.loss import (
     nll_loss,
     smooth_l1_loss,
 )
+from tinygrad_norm.nn.functional.norm import batch_norm, group_norm, instance_norm, layer_norm
 from tinygrad_norm.nn.functional.pool import avg_pool2d, max_pool2d
 from tinygrad_norm.ops.linalg import linear
 from tinygrad_norm.ops.shape import one_hot, pad
 
 __all__ = [
     "avg_pool2d",
+    "batch_norm",
     "binary_cross_entropy_with_logits",
     "conv2d",
     "cross_entropy",
+    "dropout",
+    "dropout2d",
     "elu",
     "gelu",
+    "group_norm",
+    "instance_norm",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "log_softmax",

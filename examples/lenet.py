@@ -1,0 +1,236 @@
+"""Train a LeNet on the bundled handwritten digits, or on MNIST or Fashion-MNIST.
+
+    python examples/lenet.py
+
+Leaves in the folder --out: checkpoint.safetensors, curves.png, misclassified.png, and TensorBoard logs.
+Ctrl-C stops after the batch, with a checkpoint; --resume goes on from it and ends, bit for bit, where a run
+without interruption ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+from common import curves, host, options, save_figure, start
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+import tinygrad_norm as tn
+from tinygrad_norm import data, nn, optim
+
+NORMS = {  # by the number of features and the dimensions of the input
+    "batch": lambda features, ndim: nn.BatchNorm2d(features) if ndim == 4 else nn.BatchNorm1d(features),
+    "layer": lambda features, ndim: nn.GroupNorm(1, features),  # over C, H, W, with a weight per channel
+    "instance": lambda features, ndim: nn.InstanceNorm2d(features, affine=True) if ndim == 4 else nn.Identity(),
+    "group": lambda features, ndim: nn.GroupNorm(2, features),
+    "none": lambda features, ndim: nn.Identity(),
+}
+OPTIMIZERS = {
+    "sgd": lambda p, a: optim.SGD(p, a.lr, momentum=0.9, weight_decay=a.weight_decay),
+    "adam": lambda p, a: optim.Adam(p, a.lr, weight_decay=a.weight_decay),
+    "adamw": lambda p, a: optim.AdamW(p, a.lr, weight_decay=a.weight_decay),
+}
+
+
+class LeNet(nn.Module):
+    """Two convolutions with pooling, three linear layers; LeCun et al. 1998, with a norm where one is asked for.
+
+    "d2l": sigmoid and mean pooling on 28x28, as in Dive into Deep Learning; "lenet5": ReLU and maximum pooling on
+    32x32; "rgb": the same on three channels.
+    """
+
+    def __init__(self, model: str, norm: str, dropout: float) -> None:
+        super().__init__()
+        self.channels, self.size = 3 if model == "rgb" else 1, 28 if model == "d2l" else 32
+        make_norm, features = NORMS[norm], 16 * (4 if model == "d2l" else 5) ** 2
+        activation, pooling = (nn.Sigmoid, nn.AvgPool2d) if model == "d2l" else (nn.ReLU, nn.MaxPool2d)
+        drop = [nn.Dropout(dropout)] if dropout else []
+        self.features = nn.Sequential(
+            *(nn.Conv2d(self.channels, 6, 5), make_norm(6, 4), activation(), pooling(2)),
+            *(nn.Conv2d(6, 16, 5), make_norm(16, 4), activation(), pooling(2), nn.Flatten()),
+        )
+        self.classifier = nn.Sequential(
+            *(*drop, nn.Linear(features, 120), make_norm(120, 2), activation()),
+            *(*drop, nn.Linear(120, 84), make_norm(84, 2), activation(), nn.Linear(84, 10)),
+        )
+        if model == "d2l":
+            self.apply(lambda m: nn.init.xavier_uniform_(m.weight) if isinstance(m, (nn.Linear, nn.Conv2d)) else None)
+
+    def forward(self, x: tn.Tensor) -> tn.Tensor:
+        """Logits (N, 10) of images (N, 1, H, W), enlarged to the model's size."""
+        return self.classifier(self.features(fit(x, self.size, self.channels)))
+
+
+def fit(x: tn.Tensor, size: int, channels: int) -> tn.Tensor:
+    """Images enlarged by a whole number, padded with black to size x size, the channel repeated."""
+    factor = size // x.shape[2]
+    if factor > 1:
+        x = x.unsqueeze(3).unsqueeze(5).expand(-1, -1, -1, factor, -1, factor).flatten(2, 3).flatten(3, 4)
+    missing = size - x.shape[2]
+    x = nn.functional.pad(x, (missing // 2, missing - missing // 2) * 2)
+    return x.expand(-1, channels, -1, -1)
+
+
+def load_data(arguments: argparse.Namespace) -> tuple[data.TensorDataset, data.TensorDataset]:
+    """The training and the test set."""
+    if arguments.data == "digits":
+        return data.digits(train=True), data.digits(train=False)
+    source = {"mnist": data.mnist, "fashion-mnist": data.fashion_mnist}[arguments.data]
+    root = Path(arguments.root) / arguments.data
+    return source(root, True, arguments.download), source(root, False, arguments.download)
+
+
+@tn.no_grad()
+def evaluate(model: nn.Module, dataset: data.TensorDataset) -> tuple[float, float, tn.Tensor]:
+    """Loss, accuracy and predictions on a whole set."""
+    model.eval()
+    logits = tn.cat([model(x) for x, _ in data.DataLoader(dataset, batch_size=500)])
+    model.train()
+    labels, predicted = dataset.tensors[1], logits.argmax(1)
+    return nn.functional.cross_entropy(logits, labels).item(), (predicted == labels).float().mean().item(), predicted
+
+
+class Training:
+    """Everything that a checkpoint holds: model, optimizer, scheduler, generators, the place in the epoch."""
+
+    def __init__(self, arguments: argparse.Namespace, train: data.TensorDataset) -> None:
+        self.model = LeNet(arguments.model, arguments.norm, arguments.dropout)
+        self.optimizer = OPTIMIZERS[arguments.optimizer](self.model.parameters(), arguments)
+        self.scheduler = optim.lr_scheduler.CosineAnnealingLR(self.optimizer, arguments.epochs)
+        self.shuffling = tn.Generator().manual_seed(arguments.seed)
+        self.loader = data.DataLoader(train, arguments.batch_size, shuffle=True, generator=self.shuffling)
+        self.epoch, self.batch, self.loss_sum = 0, 0, 0.0
+        self.order = self.shuffling.get_state()  # of the generator at the start of the epoch
+        self.history: dict[str, list[float]] = {}
+        self.fixed = {
+            name: getattr(arguments, name) for name in ("data", "model", "norm", "optimizer", "batch_size", "epochs", "seed")
+        }
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint."""
+        state: dict[str, Any] = {name: getattr(self, name).state_dict() for name in ("model", "optimizer", "scheduler")}
+        state |= {name: getattr(self, name) for name in ("epoch", "batch", "loss_sum", "order", "history", "fixed")}
+        tn.save({**state, "random": tn.default_generator().get_state()}, path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint of a run with the same options."""
+        state = tn.load(path)
+        for name, value in self.fixed.items():
+            if state["fixed"][name] != value:
+                raise SystemExit(f"--resume: {path} was made with --{name} {state['fixed'][name]}, not {value}")
+        for name in ("model", "optimizer", "scheduler"):
+            getattr(self, name).load_state_dict(state[name])
+        for name in ("epoch", "batch", "loss_sum", "history"):
+            setattr(self, name, state[name])
+        self.order = state["order"].numpy()
+        tn.default_generator().set_state(state["random"].numpy())
+
+    def batches(self):
+        """What is left of this epoch, in its order."""
+        self.shuffling.set_state(self.order)
+        return itertools.islice(self.loader, self.batch, None)
+
+    def step(self, x: tn.Tensor, y: tn.Tensor) -> float:
+        """One batch; returns its loss."""
+        self.optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(self.model(x), y)
+        loss.backward()
+        self.optimizer.step()
+        self.batch += 1
+        self.loss_sum += loss.item()
+        return loss.item()
+
+    def finish_epoch(self, **figures: float) -> None:
+        """Note the epoch's figures and go on to the next."""
+        for name, value in {"train loss": self.loss_sum / len(self.loader), **figures}.items():
+            self.history.setdefault(name, []).append(value)
+        self.scheduler.step()
+        self.order = self.shuffling.get_state()
+        self.epoch, self.batch, self.loss_sum = self.epoch + 1, 0, 0.0
+
+
+def draw_misclassified(path: Path, dataset: data.TensorDataset, predicted: tn.Tensor, most: int = 20) -> None:
+    """The test images that the model gets wrong, each with what it takes it for."""
+    images, labels = (host(t) for t in dataset.tensors)
+    wrong = (host(predicted) != labels).nonzero()[0][:most]
+    figure, axes = plt.subplots(
+        2, -(-max(len(wrong), 2) // 2), figsize=(1.2 * -(-max(len(wrong), 2) // 2) + 1, 3.2), squeeze=False
+    )
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, i in zip(axes.flat, wrong):
+        axis.imshow(images[i, 0], cmap="gray_r")
+        axis.set_title(f"{labels[i]} as {int(predicted[int(i)])}", fontsize=9)
+    figure.suptitle(f"misclassified: {int((host(predicted) != labels).sum())} of {len(labels)}", fontsize=10)
+    save_figure(figure, path)
+
+
+def main(argv: list[str] | None = None) -> float:
+    """Train; returns the test accuracy."""
+    defaults = {"epochs": 15, "batch_size": 64, "lr": 0.03, "weight_decay": 1e-3, "dropout": 0.0}
+    parser = options(__doc__.splitlines()[0], **defaults, out="runs/lenet", root="data")
+    parser.add_argument("--data", choices=["digits", "mnist", "fashion-mnist"], default="digits", help="what to train on")
+    parser.add_argument("--download", action="store_true", help="fetch the data into --root where it is missing")
+    parser.add_argument("--model", choices=["lenet5", "d2l", "rgb"], default="lenet5", help="which LeNet")
+    parser.add_argument("--norm", choices=list(NORMS), default="batch", help="the norm after each layer")
+    parser.add_argument("--optimizer", choices=list(OPTIMIZERS), default="sgd", help="the update rule")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    arguments = start(parser, argv)
+    arguments.epochs = 1 if arguments.quick else arguments.epochs
+    checkpoint = arguments.out / "checkpoint.safetensors"
+
+    train, test = load_data(arguments)
+    training = Training(arguments, train)
+    if arguments.resume:
+        training.load(checkpoint)
+    stopped: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda *_: stopped.append(1))
+    table = "{:>5} {:>8} {:>11} {:>10} {:>9} {:>11}"
+    print(table.format("epoch", "lr", "train loss", "test loss", "test acc", "examples/s"))
+    try:
+        with SummaryWriter(str(arguments.out / "tensorboard")) as writer:
+            while training.epoch < arguments.epochs and not stopped:
+                began, done = time.perf_counter(), training.batch
+                bar = tqdm(
+                    training.batches(), f"epoch {training.epoch + 1}", len(training.loader), False, initial=training.batch
+                )
+                for x, y in bar:
+                    loss = training.step(x, y)
+                    rate = (training.batch - done) * arguments.batch_size / (time.perf_counter() - began)
+                    bar.set_postfix(loss=f"{loss:.4f}", examples_per_s=f"{rate:.0f}", refresh=False)
+                    if stopped:
+                        break
+                if training.batch == len(training.loader):
+                    test_loss, accuracy, _ = evaluate(training.model, test)
+                    lr = training.scheduler.get_last_lr()[0]
+                    training.finish_epoch(**{"test loss": test_loss, "test accuracy": accuracy})
+                    figures = {name: values[-1] for name, values in training.history.items()}
+                    for name, value in figures.items():
+                        writer.add_scalar(name.replace(" ", "_"), value, training.epoch)
+                    row = (f"{lr:.4f}", f"{figures['train loss']:.4f}", f"{test_loss:.4f}", f"{accuracy:.2%}", f"{rate:.0f}")
+                    print(table.format(training.epoch, *row))
+                training.save(checkpoint)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    print(f"checkpoint: {checkpoint}")
+    if training.epoch < arguments.epochs:
+        print("stopped: --resume goes on from here")
+        return 0.0
+    history = training.history
+    panels = {
+        "loss": {"train": history["train loss"], "test": history["test loss"]},
+        "test accuracy": {arguments.norm + " norm": history["test accuracy"]},
+    }
+    curves(arguments.out / "curves.png", panels)
+    draw_misclassified(arguments.out / "misclassified.png", test, evaluate(training.model, test)[2])
+    return history["test accuracy"][-1]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""The four norms: one formula.
+
+    y = (x - E[x]) / sqrt(Var[x] + eps) * weight + bias
+
+They differ in what E and Var run over, in the shape of weight and bias, and in whether they remember. The
+variance is the biased one, sum((x - E[x])**2) / n.
+
+    norm        x seen as           E and Var over      weight, bias    remembers
+    ----------  ------------------  ------------------  --------------  ------------------------
+    batch       (N, C, *S)          N, *S               (C,)            running mean and variance
+    layer       (..., *shape)       the last, *shape    shape           no
+    instance    (N, C, *S)          *S                  (C,)            if asked
+    group       (N, G, C/G, *S)     C/G, *S             (C,)            no
+
+Batch: Ioffe and Szegedy 2015, arXiv:1502.03167. Layer: Ba, Kiros and Hinton 2016, arXiv:1607.06450.
+Instance: Ulyanov, Vedaldi and Lempitsky 2016, arXiv:1607.08022. Group: Wu and He 2018, arXiv:1803.08494.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tinygrad_norm.autograd import Tensor, op
+from tinygrad_norm.kernels import moments as kernel
+from tinygrad_norm.ops.elementwise import rsqrt
+from tinygrad_norm.ops.shape import reshape
+
+
+def axes_of(norm: str, ndim: int) -> tuple[int, ...]:
+    """What the moments run over, by the table above: of (N, C, *S), or (N, G, C/G, *S) for "group".
+
+    For "layer" ndim is the number of dimensions of x, all but the first of which are normalized.
+    """
+    return {
+        "batch": (0, *range(2, ndim)),
+        "layer": tuple(range(1, ndim)),
+        "instance": tuple(range(2, ndim)),
+        "group": tuple(range(2, ndim)),
+    }[norm]
+
+
+def normalize_definition(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, *, axes: tuple[int, ...], eps: float, observe: Any = None
+) -> Tensor:
+    """The formula. The mean is taken off twice: what rounding left of it the first time goes the second time."""
+    c = x - x.mean(axes, keepdim=True)
+    c = c - c.mean(axes, keepdim=True)
+    y = c * rsqrt((c * c).mean(axes, keepdim=True) + eps)
+    if weight is not None:
+        y = y * weight
+    return y if bias is None else y + bias
+
+
+@op(definition=normalize_definition, keeps=("moments",))
+def _normalize(x, weight, bias, *, axes, eps, observe=None):
+    """The formula in few passes; `observe` is shown the mean and the variance."""
+    y, moments = kernel.normalize(x, weight, bias, axes, eps)
+    if observe is not None:
+        observe(moments)
+    return y, moments
+
+
+@_normalize.joint_vjp
+def _normalize_vjp(g, x, weight, moments, axes, needs):
+    return kernel.gradients(g, x, weight, moments, axes, needs)
+
+
+def _per_channel(parameter: Tensor | None, ndim: int) -> Tensor | None:
+    """(C,) as (1, C, 1, ...), to broadcast over (N, C, *S)."""
+    return None if parameter is None else reshape(parameter, (1, -1, *(1,) * (ndim - 2)))
+
+
+# ---- batch and instance norm --------------------------------------------------------------
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(N, C, *S), normalized over N and *S in training, by the running moments otherwise.
+
+    In training the running moments, if given, become (1 - momentum) * old + momentum * new; the new variance is
+    the unbiased one, sum((x - E[x])**2) / (n - 1).
+
+    Raises ValueError in training where a channel has a single value: it has no variance.
+    """
+    _check_channels(input, running_mean, running_var, weight, bias)
+    if not training:
+        if running_mean is None or running_var is None:
+            raise RuntimeError("Expected running_mean and running_var to be defined when training=False")
+        return _by_running_moments(input, running_mean, running_var, weight, bias, eps)
+    shape = input.array.shape
+    if math.prod(shape[:1] + shape[2:]) <= 1:
+        raise ValueError(
+            f"Expected more than 1 value per channel when training, got input size {input.shape}: "
+            "leave out a last batch of one (DataLoader(drop_last=True)), or call .eval() to predict"
+        )
+    return _by_own_moments("batch", input, running_mean, running_var, weight, bias, momentum, eps)
+
+
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(N, C, *S), each channel of each sample normalized over *S, or by the running moments.
+
+    Running moments are updated, if given, with the mean over N of the samples' moments.
+
+    Raises ValueError where there is a single element to normalize over.
+    """
+    _check_channels(input, running_mean, running_var, weight, bias)
+    if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise RuntimeError("Expected running_mean and running_var to be defined when use_input_stats=False")
+        return _by_running_moments(input, running_mean, running_var, weight, bias, eps)
+    if math.prod(input.array.shape[2:]) <= 1:
+        raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
+    return _by_own_moments("instance", input, running_mean, running_var, weight, bias, momentum, eps)
+
+
+def _by_own_moments(
+    norm: str, x: Tensor, running_mean: Any, running_var: Any, weight: Any, bias: Any, momentum: float, eps: float
+) -> Tensor:
+    axes = axes_of(norm, x.ndim)
+    observe = None
+    if running_mean is not None or running_var is not None:
+        observe = _updating(running_mean, running_var, momentum, math.prod(x.array.shape[a] for a in axes))
+    return _normalize(x, _per_channel(weight, x.ndim), _per_channel(bias, x.ndim), axes=axes, eps=eps, observe=observe)
+
+
+def _updating(running_mean: Tensor | None, running_var: Tensor | None, momentum: float, count: int) -> Callable:
+    """What updates the running moments, in place and outside of any graph, from those of a batch."""
+
+    def update(moments: kernel.Moments) -> None:
+        mean = moments.mean if moments.shift is None else moments.mean.astype("float64") + moments.shift
+        unbiased = moments.variance * (count / (count - 1))
+        for running, new in ((running_mean, mean), (running_var, unbiased)):
+            if running is not None:
+                per_channel = new.reshape(new.shape[:2]).mean(axis=0)  # over the samples, for instance norm
+                running.array[...] = (1 - momentum) * running.array + momentum * per_channel
+                running.counter[0] += 1
+                running.counter[1] = "batch_norm's update"
+
+    return update
+
+
+def _by_running_moments(x: Tensor, mean: Tensor, variance: Tensor, weight: Any, bias: Any, eps: float) -> Tensor:
+    """An affine map of each channel: x * scale + offset."""
+    scale = rsqrt(variance + eps)
+    scale = scale if weight is None else scale * weight
+    centred = x - _per_channel(mean, x.ndim).to(x.dtype)  # type: ignore[union-attr]
+    y = centred * _per_channel(scale, x.ndim)
+    return (y if bias is None else y + _per_channel(bias, x.ndim)).to(x.dtype)
+
+
+def _check_channels(x: Tensor, *parameters: Tensor | None) -> None:
+    if x.ndim < 2:
+        raise RuntimeError(f"expected an input of at least 2 dimensions, (N, C, *S), but got {list(x.shape)}")
+    channels = x.array.shape[1]
+    for name, p in zip(("running_mean", "running_var", "weight", "bias"), parameters):
+        if p is not None and p.array.shape != (channels,):
+            raise RuntimeError(f"{name} should contain {channels} elements not {p.numel()}")
+
+
+# ---- layer and group norm -----------------------------------------------------------------
+
+
+def layer_norm(
+    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """(..., *normalized_shape), normalized over its last dimensions; weight and bias of normalized_shape."""
+    shape = tuple(normalized_shape)
+    if not shape:
+        raise RuntimeError("Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element")
+    for name, p in (("weight", weight), ("bias", bias)):
+        if p is not None and p.array.shape != shape:
+            raise RuntimeError(
+                f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {list(p.shape)} "
+                f"and normalized_shape = {list(shape)}"
+            )
+    if input.array.shape[-len(shape) :] != shape:
+        raise RuntimeError(
+            f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], "
+            f"but got input of size{list(input.shape)}"
+        )
+    axes = tuple(range(input.ndim - len(shape), input.ndim))
+    leading = (1,) * (input.ndim - len(shape))
+    weight, bias = (None if p is None else reshape(p, leading + shape) for p in (weight, bias))
+    return _normalize(input, weight, bias, axes=axes, eps=eps)
+
+
+def group_norm(
+    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """(N, C, *S), each sample normalized over *S and the channels of each of num_groups groups."""
+    _check_channels(input, None, None, weight, bias)
+    batch, channels, *size = input.array.shape
+    if num_groups <= 0:
+        raise RuntimeError(f"Expected num groups to be greater than 0, got {num_groups}")
+    if channels % num_groups:
+        raise RuntimeError(
+            "Expected number of channels in input to be divisible by num_groups, "
+            f"but got input of shape {list(input.shape)} and num_groups={num_groups}"
+        )
+    if math.prod(size) * (channels // num_groups) == 1 and batch == 1:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
+    grouped = reshape(input, (batch, num_groups, channels // num_groups, *size))
+    per_group = (1, num_groups, channels // num_groups, *(1,) * len(size))
+    weight, bias = (None if p is None else reshape(p, per_group) for p in (weight, bias))
+    y = _normalize(grouped, weight, bias, axes=axes_of("group", grouped.ndim), eps=eps)
+    return reshape(y, input.array.shape)
