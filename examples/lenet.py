@@ -187,8 +187,10 @@ def main(argv: list[str] | None = None) -> float:
 
     train, test = load_data(arguments)
     training = Training(arguments, train)
-    if arguments.resume:
+    if arguments.resume and checkpoint.exists():
         training.load(checkpoint)
+    elif arguments.resume:
+        print(f"there is no {checkpoint} yet: starting anew")
     stopped: list[int] = []
     before = signal.signal(signal.SIGINT, lambda *_: stopped.append(1))
     table = "{:>5} {:>8} {:>11} {:>10} {:>9} {:>11}"

@@ -20,7 +20,8 @@ import tinygrad_norm.nn.functional as F
 from tinygrad_norm import testing
 from tinygrad_norm.kernels.conv import Geometry
 from tinygrad_norm.kernels.window import Windows
-from tinygrad_norm.nn.functional import conv, pool
+from tinygrad_norm.nn.functional import conv, norm, pool
+from tinygrad_norm.nn.functional.dropout import _dropout
 from tinygrad_norm.ops import linalg
 
 
@@ -44,7 +45,7 @@ def case(name: str, function: Callable, inputs: Any, reference: Callable | None 
         if isinstance(drawn, np.ndarray):
             return (drawn,), {}
         inputs, settings = drawn if len(drawn) == 2 and isinstance(drawn[1], dict) else (drawn, {})
-        return tuple(np.asarray(x) for x in inputs), settings
+        return tuple(x if x is None else np.asarray(x) for x in inputs), settings
 
     CASES.append(Case(name, function, inputs.map(normal), reference, **more))
 
@@ -548,3 +549,51 @@ case(
     st.integers(0, 99).map(lambda s: testing.values((2, 2, 3, 2), s)),
     None,
 )
+
+# ---- norms and dropout --------------------------------------------------------------------
+
+
+@st.composite
+def normalized(draw: Any) -> tuple:
+    """An input with its axes, a weight and a bias that broadcast to it in one of the norms' ways."""
+    shape = draw(testing.shapes(min_dims=2, max_dims=4, min_side=2, max_side=3))
+    norm_axes = draw(st.sampled_from([(0, *range(2, len(shape))), tuple(range(1, len(shape))), (len(shape) - 1,)]))
+    affine = draw(st.sampled_from([(1, shape[1], *(1,) * (len(shape) - 2)), (1,) * (len(shape) - 1) + shape[-1:]]))
+    seed = draw(st.integers(0, 1000))
+    inputs = tuple(testing.values(s, seed + i) for i, s in enumerate((shape, affine, affine)))
+    return inputs, {"axes": norm_axes, "eps": draw(st.sampled_from([1e-5, 0.1, 1.0]))}
+
+
+@st.composite
+def dropped(draw: Any) -> tuple:
+    """An input, what is kept of it, and the probability to drop."""
+    x = draw(any_array)
+    kept = np.random.default_rng(draw(st.integers(0, 1000))).random(x.shape) > 0.5
+    return (x,), {"kept": kept, "p": draw(st.sampled_from([0.0, 0.3, 1.0]))}
+
+
+case("normalize", norm._normalize, normalized(), by_definition(norm.normalize_definition))
+case("normalize_definition", norm.normalize_definition, normalized(), None)
+case(
+    "normalize_without_affine",
+    lambda x, w, b, **settings: norm._normalize(x, None, None, **settings),
+    normalized().map(lambda drawn: ((drawn[0][0], None, None), drawn[1])),
+    None,
+)
+case(
+    "dropout",
+    lambda x, kept, p: _dropout(x, kept=on(kept).array, p=p),
+    dropped(),
+    lambda x, kept, p: np.where(kept, x / (1 - p), 0.0) if p < 1 else x * 0,
+)
+for _name, _function, _shapes in (
+    ("batch_norm", lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True), [(3, 2, 2), (2,), (2,)]),
+    ("layer_norm", lambda x, w, b: F.layer_norm(x, (2, 3), w, b), [(2, 2, 3), (2, 3), (2, 3)]),
+    ("instance_norm", lambda x, w, b: F.instance_norm(x, weight=w, bias=b), [(2, 2, 3), (2,), (2,)]),
+    ("group_norm", lambda x, w, b: F.group_norm(x, 2, w, b), [(2, 4, 3), (4,), (4,)]),
+):
+    case(
+        _name,
+        _function,
+        st.integers(0, 999).map(lambda seed, s=_shapes: tuple(testing.values(x, seed + i) for i, x in enumerate(s))),
+    )

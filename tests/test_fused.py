@@ -10,13 +10,13 @@ import pytest
 from helpers import close, constant, host, leaf
 from hypothesis import given
 from hypothesis import strategies as st
-from op_table import avg_pool, classification, convolution, linear_inputs, pooled
+from op_table import avg_pool, classification, convolution, linear_inputs, normalized, pooled
 
 import tinygrad_norm as tn
 from tinygrad_norm import testing
 from tinygrad_norm.kernels.window import Windows
 from tinygrad_norm.nn import functional as F
-from tinygrad_norm.nn.functional import conv, loss, pool
+from tinygrad_norm.nn.functional import conv, loss, norm, pool
 from tinygrad_norm.ops import linalg
 
 
@@ -36,6 +36,7 @@ def derivatives(function: Callable, inputs: list, settings: dict) -> list[np.nda
 two_dimensional = testing.arrays(testing.shapes(min_dims=2, max_dims=2))
 classes = two_dimensional.map(lambda x: ((x, np.arange(len(x)) % x.shape[1]), {}))
 FUSED = {
+    "normalize": (norm._normalize, norm.normalize_definition, normalized()),
     "linear": (linalg._linear, linalg.linear_definition, linear_inputs().map(lambda t: (t, {}))),
     "mse_loss": (loss._mse_loss, loss.mse_loss_definition, testing.arrays().map(lambda x: ((x, 0.3 * x + 1), {}))),
     "cross_entropy": (loss._cross_entropy, loss.cross_entropy_definition, classes),

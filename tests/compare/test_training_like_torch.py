@@ -155,3 +155,60 @@ def test_gradient_clipping_agrees() -> None:
             total = lib.nn.utils.clip_grad_norm_(parameters, 1.5, norm_type)
             totals.append([float(total), *[float(p.grad.flatten()[0]) for p in parameters]])
         np.testing.assert_allclose(totals[0], totals[1], rtol=1e-6)
+
+
+def lenet_relu(nn, norm: bool):
+    """LeNet with batch norm, ReLU and maximum pooling on (N, 3, 32, 32)."""
+    norms = [nn.BatchNorm2d(6), nn.BatchNorm2d(16), nn.BatchNorm1d(120)] if norm else [nn.Identity()] * 3
+    return nn.Sequential(
+        *(nn.Conv2d(3, 6, 5), norms[0], nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(6, 16, 5), norms[1], nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
+        *(nn.Linear(400, 120), norms[2], nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
+    )
+
+
+def lenet_sigmoid(nn, norm: bool):
+    """LeNet with batch norm, sigmoid and mean pooling on (N, 1, 28, 28)."""
+    norms = [nn.BatchNorm2d(6), nn.BatchNorm2d(16), nn.BatchNorm1d(120), nn.BatchNorm1d(84)] if norm else [nn.Identity()] * 4
+    return nn.Sequential(
+        *(nn.Conv2d(1, 6, 5), norms[0], nn.Sigmoid(), nn.AvgPool2d(2, 2)),
+        *(nn.Conv2d(6, 16, 5), norms[1], nn.Sigmoid(), nn.AvgPool2d(2, 2), nn.Flatten()),
+        *(nn.Linear(256, 120), norms[2], nn.Sigmoid(), nn.Linear(120, 84), norms[3], nn.Sigmoid(), nn.Linear(84, 10)),
+    )
+
+
+@pytest.mark.parametrize("norm", [False, True])
+@pytest.mark.parametrize(("build", "shape", "lr"), [(lenet_relu, (8, 3, 32, 32), 0.05), (lenet_sigmoid, (8, 1, 28, 28), 0.5)])
+def test_50_steps_of_lenet_stay_in_lockstep(build, shape, lr, norm) -> None:
+    theirs, ours = build(torch.nn, norm).double(), build(tn.nn, norm).double()
+    copy_weights(ours, theirs)
+    pairs = [(lib, net, lib.optim.SGD(net.parameters(), lr, momentum=0.5)) for lib, net in ((tn, ours), (torch, theirs))]
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        x, y = random.random(shape), random.integers(0, 10, shape[0])
+        losses = []
+        for lib, net, optimizer in pairs:
+            loss = lib.nn.functional.cross_entropy(net(lib.tensor(x)), lib.tensor(y))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        assert losses[0] == pytest.approx(losses[1], rel=1e-8)
+    for (key, p), q in zip(ours.state_dict().items(), theirs.state_dict().values()):
+        close(p, q.numpy(), 1e-8), key
+
+
+def test_weights_saved_by_pytorch_load_here_and_the_other_way_round(tmp_path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    theirs, ours = lenet_relu(torch.nn, True), lenet_relu(tn.nn, True)
+    x = np.random.default_rng(0).random((4, 3, 32, 32), dtype="float32")
+    theirs(torch.tensor(x))
+    save_file(theirs.state_dict(), tmp_path / "theirs.safetensors")
+    ours.load_state_dict(tn.load(tmp_path / "theirs.safetensors"))
+    with tn.no_grad(), torch.no_grad():
+        close(ours.eval()(tn.tensor(x)), theirs.eval()(torch.tensor(x)).numpy(), 1e-5)
+        ours.train()(tn.tensor(x))
+        tn.save(ours.state_dict(), tmp_path / "ours.safetensors")
+        theirs.load_state_dict(load_file(tmp_path / "ours.safetensors"))
+        close(ours.eval()(tn.tensor(x)), theirs.eval()(torch.tensor(x)).numpy(), 1e-5)

@@ -54,7 +54,9 @@ def gradients(
     wide = g.astype(np.float32) if g.dtype == np.float16 else g
     c = _subtracted(x, moments)
     count = _count(x.shape, axes)
-    gx = gweight = gbias = None
+    gx: Array = None
+    gweight: Array = None
+    gbias: Array = None
     constant = weight is None or all(weight.shape[a] == 1 for a in axes)  # within each group
     if constant:
         sum_g, sum_gc = sums(wide, axes), sums_of_products(wide, c, axes)

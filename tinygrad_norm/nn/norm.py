@@ -203,7 +203,8 @@ class LayerNorm(_Norm):
 
     def extra_repr(self) -> str:
         """The arguments."""
-        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+        arguments = f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        return f"{arguments}, bias={self.bias is not None}"
 
 
 class GroupNorm(_Norm):
