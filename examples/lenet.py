@@ -159,9 +159,9 @@ def draw_misclassified(path: Path, dataset: data.TensorDataset, predicted: tn.Te
     """The test images that the model gets wrong, each with what it takes it for."""
     images, labels = (host(t) for t in dataset.tensors)
     wrong = (host(predicted) != labels).nonzero()[0][:most]
-    figure, axes = plt.subplots(
-        2, -(-max(len(wrong), 2) // 2), figsize=(1.2 * -(-max(len(wrong), 2) // 2) + 1, 3.2), squeeze=False
-    )
+    columns = min(max(len(wrong), 4), 10)
+    rows = max(-(-len(wrong) // columns), 1)
+    figure, axes = plt.subplots(rows, columns, figsize=(1.1 * columns, 1.4 * rows + 0.5), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for axis, i in zip(axes.flat, wrong):

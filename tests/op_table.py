@@ -295,6 +295,22 @@ case("getitem_mask", lambda x: x[x > 0.1], testing.arrays(avoid=(0.1,)), lambda 
 case("getitem_list", lambda x: x[[0, -1, 0]], vectors, lambda x: x[[0, -1, 0]])
 case("getitem_tensor", lambda x, index: x[on(index)], indexed(), lambda x, index: x[index])
 case("gather", lambda x, dim, index: x.gather(dim, on(index)), gathered(), np_gather)
+
+
+def np_scatter(x: np.ndarray, dim: int, index: np.ndarray, src: np.ndarray) -> np.ndarray:
+    """By its formula."""
+    out = x.copy()
+    for at in np.ndindex(*index.shape):
+        out[(*at[:dim], index[at], *at[dim + 1 :])] += src[at]
+    return out
+
+
+case(
+    "scatter_add",
+    lambda x, src, dim, index: tn.scatter_add(x, dim, on(index), src),
+    gathered().map(lambda drawn: ((drawn[0][0], testing.values(drawn[1]["index"].shape, 1)), drawn[1])),
+    lambda x, src, dim, index: np_scatter(x, dim, index, src),
+)
 case("index_select", lambda x, index: x.index_select(0, on(index)), indexed(), lambda x, index: x[index])
 case(
     "take_along_dim",

@@ -119,6 +119,7 @@ DIMS = {
     "stack": lambda t, F, x, d: t.stack([x, 2 * x], d),
     "index_select": lambda t, F, x, d: t.index_select(x, d, t.tensor([1, 0, 1])),
     "gather": lambda t, F, x, d: t.gather(x, d, (x[:2, :2, :2] > 0).long()),
+    "scatter_add": lambda t, F, x, d: t.scatter_add(x, d, (x[:2, :2, :2] > 0).long(), 3 * x[:2, :2, :2]),
     "take_along_dim": lambda t, F, x, d: t.take_along_dim(x, x.argmax(d, keepdim=True), d),
     "softmax_f32": lambda t, F, x, d: t.softmax(x.float(), d, dtype=t.float64),
 }

@@ -96,15 +96,16 @@ class _Activation(Module):
         return ", ".join(f"{name}={getattr(self, name)}" for name in self.arguments)
 
 
-class ReLU(_Activation):
+class ReLU(Module):
     """max(x, 0); in the memory of x if inplace."""
-
-    function = staticmethod(F.relu)
 
     def __init__(self, inplace: bool = False) -> None:
         super().__init__()
         self.inplace = inplace
-        self.arguments = ("inplace",)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The larger of x and 0."""
+        return F.relu(input, self.inplace)
 
     def extra_repr(self) -> str:
         """Says inplace=True where it is."""

@@ -55,14 +55,16 @@ class Module:
 
     def __call__(self, *inputs: Any, **arguments: Any) -> Any:
         """Run forward, with the hooks before and after it."""
-        for pre_hook in list(self._pre_hooks.values()):
-            changed = pre_hook(self, inputs)
-            if changed is not None:
-                inputs = changed if isinstance(changed, tuple) else (changed,)
+        if self._pre_hooks:
+            for pre_hook in list(self._pre_hooks.values()):
+                changed = pre_hook(self, inputs)
+                if changed is not None:
+                    inputs = changed if isinstance(changed, tuple) else (changed,)
         output = self.forward(*inputs, **arguments)
-        for hook in list(self._hooks.values()):
-            changed = hook(self, inputs, output)
-            output = output if changed is None else changed
+        if self._hooks:
+            for hook in list(self._hooks.values()):
+                changed = hook(self, inputs, output)
+                output = output if changed is None else changed
         return output
 
     # ---- registration ---------------------------------------------------------------------

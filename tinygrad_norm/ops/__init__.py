@@ -21,7 +21,7 @@ FUNCTIONS = {
     reduce: ("sum mean var std norm prod cumsum amax amin max min argmax argmin any all logsumexp softmax log_softmax"),
     shape: (
         "reshape permute transpose swapaxes flatten squeeze unsqueeze broadcast_to cat stack split chunk "
-        "flip roll tile gather take_along_dim index_select"
+        "flip roll tile gather scatter_add take_along_dim index_select"
     ),
     linalg: "matmul mm bmm outer einsum",
 }

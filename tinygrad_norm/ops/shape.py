@@ -341,6 +341,22 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return _getitem(input, index=_grid(shape, (2,) * len(shape), axis, index.array))
 
 
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """Input with src[i, j, ...] added at [index[i, j, ...], j, ...] for dim 0, and so on: the adjoint of gather."""
+    if not input.ndim == index.ndim == src.ndim:
+        raise RuntimeError(
+            "Index tensor must have the same number of dimensions as input and src, "
+            f"but got {index.ndim}, {input.ndim} and {src.ndim}"
+        )
+    (axis,) = normalize_dims(input.ndim, dim)
+    _check_index(index, input.array.shape[axis], axis)
+    shape = index.array.shape
+    if any(n > m for n, m in zip(shape, src.array.shape)):
+        raise RuntimeError(f"Expected index {list(shape)} to be no larger than src {list(src.shape)}")
+    grid = _grid(shape, (2,) * len(shape), axis, index.array)
+    return input + _place(src[tuple(slice(n) for n in shape)], index=grid, shape=input.array.shape)
+
+
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """As gather, but the other dimensions broadcast; without dim, from the flattened tensor."""
     if dim is None:
