@@ -26,24 +26,15 @@ a keyword of the op, or `<input>_shape` where the shape alone is wanted. It is w
 methods and other ops, so that it runs on arrays in `backward()` and on Tensors under
 `create_graph=True`: one formula, derivatives of any order.
 
-Read graph.py (how a trace is left), then backward.py (how it is walked); mode.py and errors.py
-are what they say.
+Read tensor.py and graph.py (how a trace is left), then backward.py (how it is walked); edits.py is
+about in-place edits and views, mode.py and errors.py are what they say.
 """
 
 from tinygrad_norm.autograd.backward import backward, grad
-from tinygrad_norm.autograd.graph import (
-    Node,
-    RemovableHandle,
-    Size,
-    Tensor,
-    adopt,
-    check_editable,
-    edited,
-    elementwise,
-    op,
-    wrap,
-)
+from tinygrad_norm.autograd.edits import adopt, check_editable, edited
+from tinygrad_norm.autograd.graph import Node, elementwise, op
 from tinygrad_norm.autograd.mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from tinygrad_norm.autograd.tensor import RemovableHandle, Size, Tensor, wrap
 
 __all__ = [
     "Node",

@@ -7,8 +7,9 @@ from operator import attrgetter
 from typing import Any
 
 from tinygrad_norm.autograd.errors import mixed_devices
-from tinygrad_norm.autograd.graph import Node, Plan, Tensor, op, refresh, wrap
+from tinygrad_norm.autograd.graph import Node, Plan, op
 from tinygrad_norm.autograd.mode import mode
+from tinygrad_norm.autograd.tensor import Tensor, refresh, wrap
 from tinygrad_norm.backend import Array, is_array, xp
 
 Target = Any  # where a gradient goes: a Node, or a leaf Tensor

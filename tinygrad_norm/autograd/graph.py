@@ -1,4 +1,4 @@
-"""Tensor, Node, op: how computation leaves its trace."""
+"""Node and op: how a computation leaves its trace."""
 
 from __future__ import annotations
 
@@ -7,184 +7,16 @@ import inspect
 import itertools
 import operator
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd.errors import explain
 from tinygrad_norm.autograd.mode import mode
-from tinygrad_norm.backend import Array, is_array, xp
-
-# ---- the Tensor ---------------------------------------------------------------------------
-
-
-class Size(tuple):
-    """The shape of a Tensor: a tuple that prints as Size([2, 3])."""
-
-    __slots__ = ()
-
-    def numel(self) -> int:
-        """The number of elements, the product of the sizes."""
-        return int(np.prod(self, dtype=np.int64))
-
-    def __repr__(self) -> str:
-        return f"Size({list(self)})"
-
-
-class Tensor:
-    """An array that remembers how it was made.
-
-    array: the NumPy or CuPy array with the values; requires_grad: whether gradients flow to it;
-    grad: the gradient that `backward` left here, for leaves; node: what made it, None for a leaf.
-
-    `tinygrad_norm.ops` attaches the mathematics (`sum`, `relu`, `@`, ...) and
-    `autograd.backward` the method of that name.
-    """
-
-    __slots__ = ("__dict__", "__weakref__", "array", "counter", "grad", "hooks", "node", "requires_grad", "seen", "view_of")
-    array: Array
-    counter: list  # [how often the memory was edited in place, by what]; views share it
-    requires_grad: bool
-    grad: Tensor | None
-    node: Node | None
-    hooks: dict[int, Callable] | None
-    view_of: tuple[Tensor, Callable, dict] | None  # the Tensor viewed, the op, its settings
-    seen: int  # for a view: the version that its node belongs to
-
-    __array_ufunc__ = None  # ndarray * Tensor is a Tensor
-    __hash__ = object.__hash__
-
-    def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        if isinstance(data, Tensor):
-            data = data.array
-        self.array = data if is_array(data) else xp().asarray(data, dtype=dtypes.DEFAULT)
-        dtypes.of(self.array.dtype)
-        self.counter = [0, ""]
-        self.grad = self.hooks = self.node = self.view_of = None
-        self.requires_grad = False
-        if requires_grad:
-            self.requires_grad_()
-
-    if TYPE_CHECKING:  # what is attached elsewhere
-
-        def __getattr__(self, name: str) -> Any: ...
-        def __getitem__(self, index: Any) -> Any: ...
-        def __setitem__(self, index: Any, value: Any) -> None: ...
-        def __len__(self) -> int: ...
-        def __iter__(self) -> Iterator[Tensor]: ...
-        def __float__(self) -> float: ...
-        def __int__(self) -> int: ...
-        def __neg__(self) -> Tensor: ...
-        def __add__(self, other: Any) -> Tensor: ...
-        def __matmul__(self, other: Any) -> Tensor: ...
-        def __eq__(self, other: Any) -> Any: ...
-        def __ne__(self, other: Any) -> Any: ...
-
-        __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __add__
-        __pow__ = __rpow__ = __lt__ = __le__ = __gt__ = __ge__ = __rmatmul__ = __add__
-
-    @property
-    def shape(self) -> Size:
-        """The sizes of the dimensions."""
-        return Size(self.array.shape)
-
-    @property
-    def dtype(self) -> np.dtype:
-        """The element type."""
-        return self.array.dtype
-
-    @property
-    def ndim(self) -> int:
-        """The number of dimensions."""
-        return self.array.ndim
-
-    @property
-    def is_leaf(self) -> bool:
-        """Whether no recorded op made this Tensor: `backward` leaves gradients in leaves only."""
-        return self.grad_fn is None
-
-    @property
-    def grad_fn(self) -> Node | None:
-        """The Node of the op that made this Tensor, None for a leaf."""
-        refresh(self)
-        return self.node
-
-    @property
-    def data(self) -> Tensor:
-        """The same memory without history; `backward` does not notice edits made through it."""
-        return wrap(self.array)
-
-    @data.setter
-    def data(self, value: Tensor) -> None:
-        if value.array.dtype != self.array.dtype:
-            raise RuntimeError(
-                f"cannot assign a Tensor of dtype {value.dtype} to .data of dtype {self.dtype}: convert it with .to()"
-            )
-        self.array = value.array
-
-    def detach(self) -> Tensor:
-        """The same memory without history; `backward` notices edits made through it."""
-        result = wrap(self.array)
-        result.counter = self.counter
-        return result
-
-    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        """Ask for (or decline) a gradient for this leaf, in place."""
-        if self.node is not None and not requires_grad:
-            raise RuntimeError(
-                "you can only change requires_grad flags of leaf variables. If you want to use a computed "
-                "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
-            )
-        if requires_grad and self.array.dtype.kind != "f":
-            raise RuntimeError(f"only Tensors of floating point dtype can require gradients, but got {self.dtype}")
-        self.requires_grad = bool(requires_grad)
-        return self
-
-    def retain_grad(self) -> None:
-        """Have `backward` leave the gradient in `.grad` though this is not a leaf."""
-        if not self.requires_grad:
-            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-        if (node := self.grad_fn) is not None:
-            node.retained = weakref.ref(self)
-
-    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
-        """Call `hook(grad)` when the gradient of this Tensor is final; what it returns replaces it."""
-        if not self.requires_grad:
-            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        owner = self.grad_fn or self
-        if owner.hooks is None:
-            owner.hooks = {}
-        return RemovableHandle(owner.hooks, hook)
-
-
-class RemovableHandle:
-    """What registering a hook returns: `remove()` takes the hook away again."""
-
-    _ids = itertools.count()
-
-    def __init__(self, hooks: dict[int, Callable], hook: Callable) -> None:
-        self._hooks, self.id = hooks, next(self._ids)
-        hooks[self.id] = hook
-
-    def remove(self) -> None:
-        """Take the hook away; a second call does nothing."""
-        self._hooks.pop(self.id, None)
-
-
-_new = object.__new__
-
-
-def wrap(array: Any) -> Tensor:
-    """A Tensor without history around an array; a NumPy scalar becomes an array first."""
-    tensor = _new(Tensor)
-    tensor.array = np.asarray(array) if isinstance(array, np.generic) else array
-    tensor.counter = [0, ""]
-    tensor.grad = tensor.hooks = tensor.node = tensor.view_of = None
-    tensor.requires_grad = False
-    return tensor
-
+from tinygrad_norm.autograd.tensor import Tensor, new, refresh
+from tinygrad_norm.backend import Array, is_array
 
 # ---- the Node -----------------------------------------------------------------------------
 
@@ -362,7 +194,7 @@ class Op:
             else:
                 guards += [(len(saved), x.counter, x.counter[0]) for x in inputs if isinstance(x, Tensor)]
                 saved.append(arrays)
-        node = _new(Node)
+        node = new(Node)
         node.plan, node.edges, node.saved, node.guards = plan, edges, saved, guards
         node.order = next(_order)
         node.shape, node.dtype = result.array.shape, result.array.dtype
@@ -439,7 +271,7 @@ def op(
         kept = ()
         if keeps:
             out, *kept = out
-        result = _new(Tensor)  # as wrap, without the call
+        result = new(Tensor)  # as wrap, without the call
         result.array = np.asarray(out) if isinstance(out, np.generic) else out
         result.counter = [0, ""]
         result.grad = result.hooks = result.node = result.view_of = None
@@ -482,9 +314,6 @@ def _promoted(forward: Callable, arrays: list, settings: dict, out: Array) -> Ar
     return forward(*(x.astype(dtype, copy=False) if is_array(x) else x for x in arrays), **settings)
 
 
-# ---- views --------------------------------------------------------------------------------
-
-
 def shares_memory(array: Array, source: Array) -> bool:
     """Whether `array` is `source` or a view of its memory."""
     owner = source if source.base is None else source.base
@@ -493,67 +322,3 @@ def shares_memory(array: Array, source: Array) -> bool:
             return True
         array = getattr(array, "base", None)
     return False
-
-
-def refresh(x: Tensor) -> None:
-    """Bring the history of a view up to date after its memory was edited through another Tensor."""
-    if x.view_of is None or x.seen == x.counter[0]:
-        return
-    parent, view, settings = x.view_of
-    refresh(parent)
-    if parent.requires_grad:
-        before, mode.enabled = mode.enabled, True
-        x.node = view(parent, **settings).node
-        mode.enabled = before
-        x.requires_grad = True
-    x.seen = x.counter[0]
-
-
-@op
-def write_view(base: Any, value: Any, *, view: Callable, settings: dict) -> Any:
-    """`base` with `value` in the place that `view(base, **settings)` shows."""
-    out = base.copy()
-    view.op.forward(out, **settings)[...] = value  # type: ignore[attr-defined]
-    return out
-
-
-write_view.vjp(
-    base=lambda g, view, settings: write_view(g, 0.0, view=view, settings=settings),
-    value=lambda g, view, settings: view(g, **settings),
-)
-
-
-def check_editable(x: Tensor, name: str) -> None:
-    """Raise where PyTorch forbids to edit x in place: leaves that require grad, and their views."""
-    root = x
-    while root.view_of is not None:
-        root = root.view_of[0]
-    if mode.enabled and root.requires_grad and root.node is None:
-        kind = "a leaf Variable" if root is x else "a view of a leaf Variable"
-        raise RuntimeError(
-            f"{kind} that requires grad is being used in an in-place operation ({name}): "
-            "edit it under no_grad(), or edit .data or .detach()"
-        )
-
-
-def edited(x: Tensor, name: str) -> None:
-    """Count an edit of x's memory by the method `name`."""
-    x.counter[0] += 1
-    x.counter[1] = name
-
-
-def adopt(x: Tensor, node: Node | None) -> Tensor:
-    """Give x, whose memory was just edited, the history of its new value.
-
-    If x is a view, the Tensor it views gets a new history too: its old value with x written in.
-    """
-    if not mode.enabled:
-        return x
-    x.node, x.requires_grad, x.seen = node, node is not None, x.counter[0]
-    while x.view_of is not None:
-        parent, view, settings = x.view_of
-        place = {"view": view, "settings": settings}
-        write_view.op.record_edit((parent, x), [parent.array, x.array], place, parent)
-        parent.seen = x.counter[0]
-        x = parent
-    return x

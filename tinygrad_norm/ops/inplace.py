@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor, adopt, check_editable, edited, is_grad_enabled, op, wrap
-from tinygrad_norm.autograd.graph import refresh
+from tinygrad_norm.autograd.tensor import refresh
 from tinygrad_norm.backend import Generator, default_generator, xp
 from tinygrad_norm.ops import elementwise, shape
 from tinygrad_norm.ops.shape import raw_index
