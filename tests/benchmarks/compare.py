@@ -127,6 +127,49 @@ def conv2d(shape: tuple[int, ...], outputs: int, kernel: int) -> Callable:
     return make
 
 
+def layer(build: Callable, shape: tuple[int, ...], backward: bool) -> Callable:
+    """A layer, forward alone (without gradients) or forward and backward."""
+
+    def make(lib) -> Callable:
+        net = build(lib.nn)
+        x = lib.tensor(np.random.default_rng(0).standard_normal(shape, dtype="float32"), requires_grad=backward)
+        g = lib.tensor(np.random.default_rng(1).standard_normal(shape, dtype="float32"))
+
+        def forward() -> None:
+            with lib.no_grad():
+                net(x)
+
+        def both() -> None:
+            net.zero_grad()
+            x.grad = None
+            net(x).backward(g)
+
+        return both if backward else forward
+
+    return make
+
+
+def norms() -> list[tuple[str, Callable, float]]:
+    """Each norm at the sizes that count."""
+    found = []
+    for shape in ((32, 64, 32, 32), (256, 6, 24, 24)):
+        c = shape[1]
+        for name, build in (
+            ("BatchNorm2d", lambda nn, c=c: nn.BatchNorm2d(c)),
+            ("LayerNorm", lambda nn, shape=shape: nn.LayerNorm(shape[1:])),
+            ("InstanceNorm2d", lambda nn, c=c: nn.InstanceNorm2d(c, affine=True)),
+            ("GroupNorm", lambda nn, c=c: nn.GroupNorm(2, c)),
+        ):
+            found.append((name, build, shape))
+    found.append(("BatchNorm1d", lambda nn: nn.BatchNorm1d(120), (256, 120)))
+    found.append(("LayerNorm", lambda nn: nn.LayerNorm(768), (8, 512, 768)))
+    return [
+        (f"{name} {shape}, {what}", layer(build, shape, backward), 1.0)
+        for name, build, shape in found
+        for what, backward in (("forward", False), ("forward and backward", True))
+    ]
+
+
 def cross_entropy(rows: int, classes: int) -> Callable:
     """The loss of logits (rows, classes), forward and backward."""
 
@@ -162,6 +205,7 @@ WORKLOADS: list[tuple[str, Callable, float | None]] = [
     ("LeNet with BN, batch 16 of (3, 32, 32)", training(lenet5, (16, 3, 32, 32)), 1.2),
     ("LeNet with BN, batch 64 of (3, 32, 32)", training(lenet5, (64, 3, 32, 32)), 1.2),
     ("LeNet of d2l with BN, batch 256 of (1, 28, 28)", training(lenet_d2l, (256, 1, 28, 28)), 1.2),
+    *norms(),
     ("conv2d (256, 1, 28, 28), 6 of 5x5", conv2d((256, 1, 28, 28), 6, 5), None),
     ("conv2d (256, 6, 12, 12), 16 of 5x5", conv2d((256, 6, 12, 12), 16, 5), None),
     ("conv2d (32, 64, 32, 32), 64 of 3x3", conv2d((32, 64, 32, 32), 64, 3), None),
