@@ -21,11 +21,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from op_table import CASES, Case
 from test_autograd import test_gradients_come_back_in_the_dtype_of_their_input
+from test_backend import test_gradients_flow_between_backends
 
 from tinygrad_norm import testing
 from tinygrad_norm.autograd.graph import Op, Plan
 
-OTHER_TESTS = {"to_dtype": [test_gradients_come_back_in_the_dtype_of_their_input]}
+OTHER_TESTS = {
+    "to_dtype": [test_gradients_come_back_in_the_dtype_of_their_input],
+    "to_device": [test_gradients_flow_between_backends],  # the table goes there and back, and -1 * -1 is 1
+}
 ZERO = {"sign", "floor", "ceil", "round", "replaced"}
 
 

@@ -558,6 +558,15 @@ case(
     None,
 )
 case("max_pool2d", pool._max_pool2d, pooled(), by_definition(pool.max_pool2d_definition))
+
+
+def pick(values: Any, x: np.ndarray, rows: Windows, columns: Windows) -> Any:
+    """What stands in `values` where the maxima of x are."""
+    maximum = pool._max_pool2d(on(x).array, rows=rows, columns=columns)
+    return pool._pick_maximum(values, x=on(x).array, maximum=maximum, rows=rows, columns=columns)
+
+
+case("pick_maximum", pick, pooled().map(lambda d: (d[0], {**d[1], "x": testing.values(d[0][0].shape, 5)})))
 case("avg_pool2d", avg_pool(pool._avg_pool2d), pooled(), by_definition(avg_pool(pool.avg_pool2d_definition)))
 case(
     "unfold",
