@@ -54,7 +54,7 @@ def _first(x: Array, out: Array, rows: Windows, columns: Windows) -> Iterator[tu
 
 def spread_maximum(g: Array, x: Array, out: Array, rows: Windows, columns: Windows) -> Array:
     """g, put where the maximum of each window was found; ties go to the first."""
-    gx = _like(x, rows.size, columns.size, 0)
+    gx = _like(g, rows.size, columns.size, 0)
     for outputs, inputs, here in _first(x, out, rows, columns):
         gx[inputs] += g[outputs] * here
     return gx
@@ -62,7 +62,7 @@ def spread_maximum(g: Array, x: Array, out: Array, rows: Windows, columns: Windo
 
 def pick_maximum(values: Array, x: Array, out: Array, rows: Windows, columns: Windows) -> Array:
     """The values that stand where the maximum of each window was found."""
-    picked = _like(x, rows.count, columns.count, 0)
+    picked = _like(values, rows.count, columns.count, 0)
     for outputs, inputs, here in _first(x, out, rows, columns):
         picked[outputs] += values[inputs] * here
     return picked
