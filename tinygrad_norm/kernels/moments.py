@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_norm.backend import Array, xp
+from tinygrad_norm.kernels.scratch import memory_order, scratch_like
 
 Axes = tuple[int, ...]
 _PIECE = 4096  # the longest sum in the precision of the array itself
@@ -34,8 +35,12 @@ def normalize(x: Array, weight: Array | None, bias: Array | None, axes: Axes, ep
     E and Var run over `axes`; weight and bias broadcast to x. float16 is computed in float32.
     """
     y, moments = _centred(x, axes, eps)
-    scale = moments.rstd if weight is None else moments.rstd * weight
-    y *= scale.astype(y.dtype)
+    if weight is not None and _constant(weight, axes):
+        y *= (moments.rstd * weight).astype(y.dtype)
+    else:
+        y *= moments.rstd.astype(y.dtype)
+        if weight is not None:
+            y *= weight
     if bias is not None:
         y += bias
     return y.astype(x.dtype, copy=False), moments
@@ -57,7 +62,7 @@ def gradients(
     gx: Array = None
     gweight: Array = None
     gbias: Array = None
-    constant = weight is None or all(weight.shape[a] == 1 for a in axes)  # within each group
+    constant = weight is None or _constant(weight, axes)
     if constant:
         sum_g, sum_gc = sums(wide, axes), sums_of_products(wide, c, axes)
         scale = moments.rstd if weight is None else moments.rstd * weight
@@ -67,14 +72,17 @@ def gradients(
             beyond = tuple(a for a in affine if a not in axes)  # the samples, for instance norm
             gweight, gbias = (v.sum(axis=beyond, keepdims=True) for v in (sum_gc * moments.rstd, sum_g))
         else:
-            gweight, gbias = sums(wide * (c * moments.rstd.astype(c.dtype)), affine), sums(wide, affine)
+            work = xp(c).multiply(c, moments.rstd.astype(c.dtype), out=scratch_like(c, "norm"))
+            work *= wide
+            gweight, gbias = sums(work, affine), sums(wide, affine)
     if needs[0]:
+        work = scratch_like(c, "norm")
         if not constant:
-            wide = wide * weight
+            wide = xp(c).multiply(wide, weight, out=work)
             sum_g, sum_gc, scale = sums(wide, axes), sums_of_products(wide, c, axes), moments.rstd
         c *= (-scale * moments.rstd**2 * (sum_gc / count)).astype(c.dtype)
         c -= (scale * (sum_g / count)).astype(c.dtype)
-        c += wide * scale.astype(c.dtype)
+        c += xp(c).multiply(wide, scale.astype(c.dtype), out=work)
         gx = c.astype(x.dtype, copy=False)
     return gx, gweight.astype(x.dtype) if needs[1] else None, gbias.astype(x.dtype) if needs[2] else None
 
@@ -117,6 +125,11 @@ def _subtracted(x: Array, moments: Moments) -> Array:
     return c
 
 
+def _constant(weight: Array, axes: Axes) -> bool:
+    """Whether the weight is one number within each group."""
+    return all(weight.shape[a] == 1 for a in axes)
+
+
 def _count(shape: tuple[int, ...], axes: Axes) -> int:
     return math.prod(shape[a] for a in axes)
 
@@ -126,9 +139,15 @@ def _count(shape: tuple[int, ...], axes: Axes) -> int:
 
 def sums(x: Array, axes: Axes) -> Array:
     """x.sum(axes, keepdims=True), in float64."""
-    if isinstance(x, np.ndarray) and x.dtype == np.float32 and x.size and (plan := _runs(x, axes)) is not None:
+    if not isinstance(x, np.ndarray) or x.dtype != np.float32 or not x.size:
+        return x.sum(axis=axes, keepdims=True, dtype=np.float64)
+    order = memory_order(x)
+    if set(order[: len(axes)]) == set(axes) and x.transpose(order).flags.c_contiguous:
+        return _sum_of_rows(x, order, axes)
+    if (plan := _runs(x, axes)) is not None:
         order, run = plan
-        pieces = x.transpose(order).reshape(-1, run) @ np.ones(run, x.dtype)
+        rows = x.transpose(order).reshape(-1, 1, run)  # one small product each: BLAS starts no threads for them
+        pieces = rows @ np.ones((run, 1), x.dtype)
         return _collected(pieces, x, order, run, axes)
     return x.sum(axis=axes, keepdims=True, dtype=np.float64)
 
@@ -147,12 +166,24 @@ def sums_of_products(a: Array, b: Array, axes: Axes) -> Array:
     return _collected(pieces, a, order, run, axes)
 
 
+def _sum_of_rows(x: np.ndarray, order: Axes, axes: Axes) -> np.ndarray:
+    """The sum over the slowest dimensions: rows added to rows, a few hundred at a time in x's own precision."""
+    kept = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+    rows = x.transpose(order).reshape(_count(x.shape, axes), -1)
+    total = np.zeros(rows.shape[1])
+    for start in range(0, len(rows), 256):
+        total += rows[start : start + 256].sum(axis=0)
+    inner = [order[i] for i in range(len(axes), x.ndim)]
+    shaped = total.reshape([x.shape[i] for i in inner])
+    return shaped.transpose(sorted(range(len(inner)), key=inner.__getitem__)).reshape(kept)
+
+
 def _runs(x: np.ndarray, axes: Axes) -> tuple[tuple[int, ...], int] | None:
     """The memory order of the dimensions, and how many elements that are summed over lie side by side.
 
     None where that is too few, or where x is not one block of memory.
     """
-    order = tuple(sorted(range(x.ndim), key=lambda i: (-x.strides[i], i)))
+    order = memory_order(x)
     if not x.transpose(order).flags.c_contiguous:
         return None
     run = 1

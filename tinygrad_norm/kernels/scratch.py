@@ -32,3 +32,15 @@ def scratch(like: Array, shape: tuple[int, ...], name: str) -> Array:
     if buffer is None or buffer.size < size:
         buffer = buffers[key] = np.empty(size, like.dtype)
     return buffer[:size].reshape(shape)
+
+
+def scratch_like(x: Array, name: str) -> Array:
+    """As scratch, of x's shape and in x's memory order, so that elementwise functions run along both."""
+    order = memory_order(x)
+    buffer = scratch(x, tuple(x.shape[i] for i in order), name)
+    return buffer.transpose(sorted(range(x.ndim), key=order.__getitem__))
+
+
+def memory_order(x: Array) -> tuple[int, ...]:
+    """The dimensions of x from the slowest to the fastest in memory."""
+    return tuple(sorted(range(x.ndim), key=lambda i: (-x.strides[i], i)))
