@@ -13,6 +13,19 @@ import matplotlib.pyplot as plt
 
 import tinygrad_norm as tn
 
+HELP = {
+    "epochs": "how often to go through the data",
+    "batch_size": "examples per step",
+    "lr": "learning rate at the start",
+    "momentum": "of SGD",
+    "weight_decay": "strength of the weight decay",
+    "dropout": "probability to drop",
+    "hidden": "units of a hidden layer",
+    "iterations": "steps of training",
+    "every": "steps between two figures",
+    "out": "folder for what the run makes",
+    "root": "folder of the data sets",
+}
 STYLES = ("-", "--", "-.", ":")  # lines differ in black and white too
 
 
@@ -23,7 +36,7 @@ def options(description: str, **defaults) -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="of all random numbers")
     parser.add_argument("--backend", default=tn.get_backend(), help="numpy or cupy")
     for name, value in defaults.items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value, help=" ")
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value, help=HELP[name])
     return parser
 
 

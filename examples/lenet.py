@@ -108,9 +108,8 @@ class Training:
         self.epoch, self.batch, self.loss_sum = 0, 0, 0.0
         self.order = self.shuffling.get_state()  # of the generator at the start of the epoch
         self.history: dict[str, list[float]] = {}
-        self.fixed = {
-            name: getattr(arguments, name) for name in ("data", "model", "norm", "optimizer", "batch_size", "epochs", "seed")
-        }
+        names = "data model norm dropout optimizer lr weight_decay batch_size epochs seed".split()
+        self.fixed = {name: getattr(arguments, name) for name in names}
 
     def save(self, path: Path) -> None:
         """Write the checkpoint."""

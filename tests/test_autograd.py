@@ -325,3 +325,65 @@ def test_memory_is_flat_over_1000_steps() -> None:
     finally:
         gc.enable()
         tracemalloc.stop()
+
+
+def test_a_later_edit_of_an_index_or_mask_does_not_reach_the_gradient() -> None:
+    for use in (
+        lambda x, i, m: x[i],
+        lambda x, i, m: x.gather(0, i),
+        lambda x, i, m: x.index_select(0, i),
+        lambda x, i, m: tn.where(m, x, 0.0)[:2],
+        lambda x, i, m: x.masked_fill(m, 0.0)[2:],
+    ):
+        x, i, m = leaf(np.ones(4)), constant([0, 1]), constant([True, True, False, False])
+        y = use(x, i, m)
+        expected = host(y).sum()
+        i[0] = 3
+        m.fill_(False)
+        y.sum().backward()
+        assert host(x.grad).sum() == expected
+
+
+def test_what_only_a_second_derivative_needs_may_be_edited() -> None:
+    w, b, x = leaf([1.0, 1.0]), leaf([0.0, 0.0]), leaf([[1.0, 2.0], [3.0, 5.0]])
+    y = tn.nn.functional.batch_norm(x, None, None, w, b, training=True)
+    with tn.no_grad():
+        b.add_(1)
+    y.sum().backward()
+    layer = tn.nn.Linear(2, 2)
+    y = layer(tn.ones(1, 2))
+    with tn.no_grad():
+        layer.weight.sub_(0.1)
+    y.sum().backward()
+
+
+def test_a_chain_of_views_is_no_recursion() -> None:
+    base = leaf(np.ones(4)) * 1
+    x = base
+    for _ in range(3000):
+        x = x.view(2, 2).view(4)
+    base.mul_(2)
+    close(x.sum(), 8.0)
+
+
+def test_a_sum_may_be_walked_twice_since_it_saves_no_values() -> None:
+    x = leaf([1.0])
+    y = x.sum()
+    y.backward()
+    y.backward()
+    close(x.grad, [2.0])
+
+
+def test_no_grad_works_without_parentheses() -> None:
+    @tn.no_grad
+    def quiet(x):
+        return (x * 2).requires_grad
+
+    assert not quiet(leaf([1.0]))
+
+
+def test_zeroed_gradients_are_zero_even_after_nan() -> None:
+    x = leaf([1.0])
+    x.grad = constant([float("nan")])
+    tn.optim.SGD([x]).zero_grad(set_to_none=False)
+    close(x.grad, [0.0])

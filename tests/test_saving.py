@@ -70,3 +70,19 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch) -> None:
         tn.save({"w": tn.zeros(3)}, path)
     close(tn.load(path)["w"], np.ones(3, "float32"))
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_paths_that_collide_are_refused(tmp_path) -> None:
+    for bad in ({"a": {"b": tn.zeros(1)}, "a.b": tn.ones(1)}, {1: tn.zeros(1), "1": tn.ones(1)}):
+        with pytest.raises(ValueError, match="two values have the path"):
+            tn.save(bad, tmp_path / "a")
+
+
+def test_files_of_other_dtypes_and_folders_are_refused_by_name(tmp_path) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({"w": np.ones(2, "int16")}, tmp_path / "a")
+    with pytest.raises(ValueError, match="w is int16, expected one of"):
+        tn.load(tmp_path / "a")
+    with pytest.raises(ValueError, match="not a complete safetensors file"):
+        tn.load(tmp_path)

@@ -321,3 +321,25 @@ def test_one_hot_and_empty_reductions() -> None:
     assert np.isnan(host(tn.zeros(0).mean()))
     assert tn.zeros(0).sum().item() == 0
     assert tn.zeros(0).prod().item() == 1
+
+
+def test_numpy_scalars_as_settings_do_not_widen() -> None:
+    x = constant([1.0, 2.0], "float32")
+    for y in (
+        x.clamp(np.float64(0), np.float64(1)),
+        tn.nn.functional.leaky_relu(x, np.float64(0.1)),
+        tn.nn.functional.dropout(x, np.float64(0.5)),
+        tn.full((2,), np.float64(2)),
+    ):
+        assert y.dtype == tn.float32
+
+
+def test_a_number_formats_like_a_number() -> None:
+    assert f"{constant(1.234):.2f}" == "1.23"
+
+
+def test_integers_are_refused_where_only_floats_make_sense() -> None:
+    for bad in (lambda x: x.softmax(0), lambda x: tn.nn.functional.dropout(x), lambda x: tn.nn.BatchNorm1d(2)(x.reshape(2, 2))):
+        with pytest.raises(RuntimeError, match=r"convert with \.float\(\)"):
+            bad(constant([1, 2, 3, 4]))
+    assert constant([1, 2]).logsumexp(0).dtype == tn.float32

@@ -41,7 +41,7 @@ def of(value: Any) -> np.dtype[Any]:
 
 def of_scalar(value: Any) -> np.dtype[Any]:
     """The dtype of a tensor made from a Python number: bool, int64 or float32."""
-    return _SCALARS[type(value).__name__]
+    return _SCALARS[type(value.item() if isinstance(value, np.generic) else value).__name__]
 
 
 def promote(operands: list[tuple[Any, tuple[Any, ...] | None]]) -> np.dtype:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, wrap
 from tinygrad_norm.backend import is_array, transfer
 
@@ -36,7 +36,8 @@ def save(obj: Any, path: str | os.PathLike) -> None:
     metadata = {} if plain else {_KEY: json.dumps(tree)}
     path = Path(path)
     raw = to_bytes(tensors, metadata or None)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(raw)
@@ -75,11 +76,14 @@ def load(path: str | os.PathLike, device: str | None = "cpu") -> Any:
         with safe_open(path, framework="numpy") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             metadata = file.metadata() or {}
-    except SafetensorError as error:
+    except (SafetensorError, OSError, TypeError) as error:
         raise ValueError(
             f"{path}: not a complete safetensors file ({error}). If it is a .pt file of PyTorch's, "
             "save it there with safetensors.torch.save_file"
         ) from error
+    for key, array in tensors.items():
+        if array.dtype not in dtypes.SUPPORTED:
+            raise ValueError(f"{path}: {key} is {array.dtype}, expected one of {', '.join(d.name for d in dtypes.SUPPORTED)}")
     made = {key: wrap(transfer(array, device or "cpu")) for key, array in tensors.items()}
     return _rebuild(json.loads(metadata[_KEY]), made) if _KEY in metadata else made
 
@@ -88,6 +92,8 @@ def _flatten(value: Any, path: str, tensors: dict[str, np.ndarray]) -> Any:
     """The tree with each Tensor replaced by a reference to its entry in `tensors`."""
     if isinstance(value, Tensor) or is_array(value):
         array = transfer(value.array if isinstance(value, Tensor) else value, "cpu")
+        if path in tensors:
+            raise ValueError(f"save: two values have the path {path!r}: rename one of the keys")
         tensors[path] = np.ascontiguousarray(array).reshape(array.shape)
         return {"tensor": path}
     if isinstance(value, Mapping):

@@ -323,3 +323,63 @@ def test_bad_input_raises_the_same_kind_of_error(name) -> None:
 
 def test_the_peer_is_in_float64_precision() -> None:
     assert torch.tensor(np.ones(1)).dtype == torch.float64
+
+
+INPLACE = {
+    "clamp_": lambda t, y, w: y.clamp_(0.2, 1),
+    "mul_": lambda t, y, w: y.mul_(w),
+    "imul": lambda t, y, w: y.__imul__(w),
+    "idiv": lambda t, y, w: y.__itruediv__(w),
+    "pow_": lambda t, y, w: y.pow_(2),
+    "abs_": lambda t, y, w: y.abs_(),
+    "exp_": lambda t, y, w: y.exp_(),
+    "relu_": lambda t, y, w: y.relu_(),
+    "view": lambda t, y, w: y[0].mul_(w[0]),
+    "setitem": lambda t, y, w: y.__setitem__(0, y[1].clone() * w[0]),
+    "item_times": lambda t, y, w: y.__setitem__(0, y[0].mul_(w[0])),
+    "zero_": lambda t, y, w: y[:1].zero_(),
+}
+
+
+@pytest.mark.parametrize("name", INPLACE)
+def test_in_place_edits_have_the_same_gradients(name) -> None:
+    def run(t, F, x, w):
+        y = x * 1
+        INPLACE[name](t, y, w)
+        return y * y
+
+    same(run, values((3, 2), 1), values((3, 2), 2, low=0.3))
+
+
+INDEX = {
+    "int_slice_list": lambda t: (0, slice(None), [0, 1, 2]),
+    "slice_int_list": lambda t: (slice(None), 0, [2, 1]),
+    "int_dots_list": lambda t: (0, ..., [0, 1]),
+    "tensor_without_dimensions": lambda t: (t.tensor(1), slice(None), t.tensor([0, 1])),
+    "list_int": lambda t: ([0, 1], 1),
+    "mask_and_int": lambda t: (t.tensor([True, False, True]), 1),
+    "int_mask": lambda t: (1, t.tensor([[True, False, True], [False] * 3, [True] * 3])),
+    "none_int_list": lambda t: (None, 0, slice(None), [1, 0]),
+    "lists_apart": lambda t: ([0, 1], slice(None), [1, 0]),
+}
+
+
+@pytest.mark.parametrize("name", INDEX)
+def test_integers_select_before_arrays_index(name) -> None:
+    same(lambda t, F, x: x[INDEX[name](t)], values((3, 3, 3), 1))
+
+    def assign(t, F, x):
+        y = x * 1
+        y[INDEX[name](t)] = (x * 2)[INDEX[name](t)] + 1
+        return y
+
+    same(assign, values((3, 3, 3), 1))
+
+
+def test_bitwise_operators() -> None:
+    def run(t, F, x):
+        a, b = t.tensor([5, 6]), t.tensor([3, 1])
+        mask = x > 0
+        return [a & b, a | 1, a ^ b, ~a, 1 | a, mask & ~mask, mask | True, mask ^ mask]
+
+    same(run, values((2,), 1))

@@ -116,7 +116,7 @@ def _propagate(
                     final[node] = _own(g, True)
                 if node not in needed:
                     continue
-            plan, saved = node.plan, _checked_saved(node)
+            plan, saved = node.plan, _checked_saved(node, create_graph)
             if create_graph:
                 saved = _as_tensors(node, saved)
             given = None
@@ -127,7 +127,7 @@ def _propagate(
                 given = vjp(g, *pick(saved))
                 if len(given) != len(node.edges):
                     given = [given[p] for p in plan.positions]
-            if not retain and saved:
+            if not retain and node.guards:
                 node.saved = None
             for k, target in enumerate(node.edges):
                 if needed is not None and target not in needed:
@@ -162,7 +162,7 @@ def _propagate(
     return final
 
 
-def _checked_saved(node: Node) -> list:
+def _checked_saved(node: Node, create_graph: bool) -> list:
     """The saved values. Raises RuntimeError if they are gone, or were edited since they were saved."""
     if node.saved is None:
         raise RuntimeError(
@@ -170,7 +170,7 @@ def _checked_saved(node: Node) -> list:
             "were freed by the first. Specify retain_graph=True there if you need to."
         )
     for slot, counter, version in node.guards:
-        if counter[0] != version:
+        if counter[0] != version and (create_graph or slot < node.plan.used):
             raise _modified(node, slot, counter, version)
     return node.saved
 

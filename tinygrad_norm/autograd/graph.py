@@ -78,6 +78,7 @@ class Plan:
                 vjp, names = functools.partial(vjp, needs=needs), tuple(n for n in names if n != "needs")
             vjps.append((vjp, names))
         wanted = [name for _, names in vjps for name in names]
+        self.used = len(dict.fromkeys(wanted))  # the values after these are for the definition only
         if op.definition is not None:  # create_graph runs the definition on inputs and settings
             wanted += [*op.inputs, *op.settings]
         self.names = list(dict.fromkeys(wanted))
@@ -260,6 +261,8 @@ def op(
         if dtype is None:  # no Tensor among the inputs: a plain function on arrays
             out = forward(*inputs, **settings)
             return out[0] if keeps else out
+        if broadcasts and settings:  # a NumPy scalar would widen float32
+            settings = {k: v.item() if isinstance(v, np.generic) else v for k, v in settings.items()}
         try:
             out = forward(*arrays, **settings)
             if broadcasts and (mixed or out.dtype is not dtype):

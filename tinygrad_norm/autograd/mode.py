@@ -46,18 +46,28 @@ class _Recording:
         return inner
 
 
-class no_grad(_Recording):
+class _Fixed(_Recording):
+    """A mode that needs no argument: the parentheses may be left out of the decorator."""
+
+    mode: bool
+
+    def __new__(cls, function: Callable | None = None) -> Any:
+        return super().__new__(cls) if function is None else cls()(function)
+
+    def __init__(self) -> None:
+        super().__init__(self.mode)
+
+
+class no_grad(_Fixed):
     """Do not record: `with no_grad():`, or `@no_grad()` above a function."""
 
-    def __init__(self) -> None:
-        super().__init__(False)
+    mode = False
 
 
-class enable_grad(_Recording):
+class enable_grad(_Fixed):
     """Record, inside a `no_grad` block too."""
 
-    def __init__(self) -> None:
-        super().__init__(True)
+    mode = True
 
 
 class set_grad_enabled(_Recording):

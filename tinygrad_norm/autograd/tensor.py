@@ -185,13 +185,17 @@ def wrap(array: Any) -> Tensor:
 
 def refresh(x: Tensor) -> None:
     """Bring the history of a view up to date after its memory was edited through another Tensor."""
-    if x.view_of is None or x.seen == x.counter[0]:
-        return
-    parent, view, settings = x.view_of
-    refresh(parent)
-    if parent.requires_grad:
-        before, mode.enabled = mode.enabled, True
-        x.node = view(parent, **settings).node
-        mode.enabled = before
-        x.requires_grad = True
-    x.seen = x.counter[0]
+    stale = []
+    while x.view_of is not None and x.seen != x.counter[0]:
+        stale.append(x)
+        x = x.view_of[0]
+    for view_tensor in reversed(stale):
+        parent, view, settings = view_tensor.view_of  # type: ignore[misc]
+        if parent.requires_grad:
+            before, mode.enabled = mode.enabled, True
+            try:
+                view_tensor.node = view(parent, **settings).node
+            finally:
+                mode.enabled = before
+            view_tensor.requires_grad = True
+        view_tensor.seen = view_tensor.counter[0]

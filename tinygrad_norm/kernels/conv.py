@@ -99,7 +99,12 @@ def _lower(x: Array, geometry: Geometry) -> Array:
     """lowered[group, h, c, j, w', n] = x[n, c, h, the input that w' sees at place j]; zero in the padding."""
     rows, columns, groups = geometry
     batch, channels, height, width = x.shape
-    lines = x.transpose(2, 1, 3, 0).reshape(height, groups, channels // groups, width, batch).transpose(1, 0, 2, 3, 4)
+    lines = x.transpose(2, 1, 3, 0)
+    if not lines.flags.c_contiguous:  # from outside: turned round once, not once for each place in the kernel
+        turned = scratch(x, lines.shape, "lines")
+        turned[...] = lines
+        lines = turned
+    lines = lines.reshape(height, groups, channels // groups, width, batch).transpose(1, 0, 2, 3, 4)
     padded = rows.before + height + rows.after
     shape = (groups, padded, channels // groups, columns.kernel, columns.count, batch)
     lowered = scratch(x, shape, "lowered")

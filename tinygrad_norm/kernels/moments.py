@@ -35,7 +35,7 @@ def normalize(x: Array, weight: Array | None, bias: Array | None, axes: Axes, ep
     E and Var run over `axes`; weight and bias broadcast to x. float16 is computed in float32.
     """
     y, moments = _centred(x, axes, eps)
-    if weight is not None and _constant(weight, axes):
+    if weight is not None and _inner(weight, axes):
         y *= (moments.rstd * weight).astype(y.dtype)
     else:
         y *= moments.rstd.astype(y.dtype)
@@ -62,27 +62,29 @@ def gradients(
     gx: Array = None
     gweight: Array = None
     gbias: Array = None
-    constant = weight is None or _constant(weight, axes)
-    if constant:
-        sum_g, sum_gc = sums(wide, axes), sums_of_products(wide, c, axes)
+    affine = tuple(i for i in range(x.ndim) if weight is None or weight.shape[i] == 1)
+    inner = axes if weight is None else _inner(weight, axes)
+    if inner:  # sums over these are few numbers, from which all the others follow
+        sum_g, sum_gc = sums(wide, inner), sums_of_products(wide, c, inner)
         scale = moments.rstd if weight is None else moments.rstd * weight
-    if needs[1] or needs[2]:
-        affine = tuple(i for i in range(x.ndim) if weight is None or weight.shape[i] == 1)
-        if constant:
-            beyond = tuple(a for a in affine if a not in axes)  # the samples, for instance norm
-            gweight, gbias = (v.sum(axis=beyond, keepdims=True) for v in (sum_gc * moments.rstd, sum_g))
-        else:
-            work = xp(c).multiply(c, moments.rstd.astype(c.dtype), out=scratch_like(c, "norm"))
+        if needs[1] or needs[2]:
+            rest = tuple(a for a in affine if a not in inner)
+            gweight, gbias = (v.sum(axis=rest, keepdims=True) for v in (sum_gc * moments.rstd, sum_g))
+        if weight is not None:
+            rest = tuple(a for a in axes if a not in inner)
+            sum_g, sum_gc = ((v * weight).sum(axis=rest, keepdims=True) for v in (sum_g, sum_gc))
+    else:  # a weight per element, as layer norm has
+        scale, work = moments.rstd, scratch_like(c, "norm")
+        if needs[1] or needs[2]:
+            xp(c).multiply(c, moments.rstd.astype(c.dtype), out=work)
             work *= wide
             gweight, gbias = sums(work, affine), sums(wide, affine)
+        wide = xp(c).multiply(wide, weight, out=work)
+        sum_g, sum_gc = sums(wide, axes), sums_of_products(wide, c, axes)
     if needs[0]:
-        work = scratch_like(c, "norm")
-        if not constant:
-            wide = xp(c).multiply(wide, weight, out=work)
-            sum_g, sum_gc, scale = sums(wide, axes), sums_of_products(wide, c, axes), moments.rstd
-        c *= (-scale * moments.rstd**2 * (sum_gc / count)).astype(c.dtype)
-        c -= (scale * (sum_g / count)).astype(c.dtype)
-        c += xp(c).multiply(wide, scale.astype(c.dtype), out=work)
+        c *= (-(moments.rstd**3) * (sum_gc / count)).astype(c.dtype)
+        c -= (moments.rstd * (sum_g / count)).astype(c.dtype)
+        c += xp(c).multiply(wide, scale.astype(c.dtype), out=scratch_like(c, "norm"))
         gx = c.astype(x.dtype, copy=False)
     return gx, gweight.astype(x.dtype) if needs[1] else None, gbias.astype(x.dtype) if needs[2] else None
 
@@ -125,9 +127,9 @@ def _subtracted(x: Array, moments: Moments) -> Array:
     return c
 
 
-def _constant(weight: Array, axes: Axes) -> bool:
-    """Whether the weight is one number within each group."""
-    return all(weight.shape[a] == 1 for a in axes)
+def _inner(weight: Array, axes: Axes) -> Axes:
+    """The axes along which the weight does not change: all of them, or none for a weight per element."""
+    return tuple(a for a in axes if weight.shape[a] == 1)
 
 
 def _count(shape: tuple[int, ...], axes: Axes) -> int:

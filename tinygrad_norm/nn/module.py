@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import RemovableHandle, Tensor, no_grad, wrap
+from tinygrad_norm.autograd import RemovableHandle, Tensor, no_grad
+from tinygrad_norm.ops.creation import zeros_like
 
 
 class Parameter(Tensor):
@@ -221,7 +222,7 @@ class Module:
         """Forget the gradients, or set them to zero."""
         for p in self.parameters():
             if p.grad is not None:
-                p.grad = None if set_to_none else wrap(p.grad.array * 0)
+                p.grad = None if set_to_none else zeros_like(p.grad)
 
     def to(self, *args: Any, dtype: Any = None, device: Any = None) -> Module:
         """Move parameters and buffers to a device, or the floating point ones to a dtype, in place."""

@@ -16,7 +16,8 @@ FUNCTIONS = {
     elementwise: (
         "add sub mul div pow neg abs sign exp log log1p expm1 sqrt rsqrt reciprocal square sin cos tanh sigmoid erf "
         "relu maximum minimum clamp where floor ceil round masked_fill "
-        "eq ne lt le gt ge logical_and logical_or logical_not isnan isinf isfinite"
+        "eq ne lt le gt ge logical_and logical_or logical_not bitwise_and bitwise_or bitwise_xor bitwise_not "
+        "isnan isinf isfinite"
     ),
     reduce: ("sum mean var std norm prod cumsum amax amin max min argmax argmin any all logsumexp softmax log_softmax"),
     shape: (
@@ -81,11 +82,13 @@ _methods |= {
     "__le__": elementwise.le,
     "__gt__": elementwise.gt,
     "__ge__": elementwise.ge,
-    "__and__": elementwise.logical_and,
-    "__rand__": elementwise.logical_and,
-    "__or__": elementwise.logical_or,
-    "__ror__": elementwise.logical_or,
-    "__invert__": elementwise.logical_not,
+    "__and__": elementwise.bitwise_and,
+    "__rand__": elementwise.bitwise_and,
+    "__or__": elementwise.bitwise_or,
+    "__ror__": elementwise.bitwise_or,
+    "__xor__": elementwise.bitwise_xor,
+    "__rxor__": elementwise.bitwise_xor,
+    "__invert__": elementwise.bitwise_not,
     "__iadd__": inplace.add_,
     "__isub__": inplace.sub_,
     "__imul__": inplace.mul_,
@@ -99,6 +102,7 @@ _methods |= {
     name: getattr(convert, name)
     for name in [
         "__array__",
+        "__format__",
         "__bool__",
         "__float__",
         "__int__",

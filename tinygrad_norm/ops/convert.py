@@ -132,6 +132,10 @@ def __bool__(input: Tensor) -> bool:
     return bool(input.array.item())
 
 
+def __format__(input: Tensor, spec: str) -> str:
+    return format(item(input), spec) if spec and not input.ndim else object.__format__(input, spec)
+
+
 def __float__(input: Tensor) -> float:
     return float(item(input))
 

@@ -7,6 +7,7 @@ At a kink the derivative is the one that PyTorch takes, and the docstring says w
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ def pow(a, b):
 
 def _pow_base(g, a, b):
     if isinstance(b, (int, float)):
-        return g * 0 if b == 0 else g * (b * a ** (b - 1))
+        return zeros_of(g) if b == 0 else g * (b * a ** (b - 1))
     return g * where(b == 0, 0.0, b * pow(a, where(b == 0, 1.0, b - 1)))
 
 
@@ -124,8 +125,14 @@ def _round(x, *, decimals):
     return xp(x).round(x, decimals)
 
 
-for _step in (sign, floor, ceil, _round):
-    _step.vjp(x=lambda g: g * 0)
+@elementwise
+def zeros_of(x):
+    """Zeros of x's shape, whatever x holds; a constant, so its derivative is zero too."""
+    return xp(x).zeros_like(x)
+
+
+for _step in (sign, floor, ceil, _round, zeros_of):
+    _step.vjp(x=lambda g: zeros_of(g))
 
 
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
@@ -375,7 +382,7 @@ _where.vjp(
 def where(condition: Any, input: Any, other: Any) -> Any:
     """Input where condition holds, else other; no gradient flows to what was not chosen, not even nan * 0."""
     if isinstance(condition, Tensor):
-        condition = condition.array
+        condition = condition.array.copy()  # a later edit of the mask must not reach the gradient
         if not isinstance(input, Tensor) and not isinstance(other, Tensor):
             dtype = input.dtype if is_array(input) else dtypes.of_scalar(input)
             input = wrap(xp(condition).asarray(input, dtype=dtype))
@@ -402,6 +409,25 @@ def _compare(name: str, sentence: str) -> Any:
     compare.__name__ = compare.__qualname__ = name
     compare.__doc__ = f"{sentence}, elementwise; a bool Tensor."
     return compare
+
+
+def _bitwise(name: str, sentence: str, function: Any) -> Any:
+    def bitwise(input: Any, other: Any) -> Tensor:
+        return wrap(function(_raw(input), _raw(other)))
+
+    bitwise.__name__ = bitwise.__qualname__ = name
+    bitwise.__doc__ = f"{sentence}, bit by bit; for bools, {sentence.lower()}."
+    return bitwise
+
+
+bitwise_and = _bitwise("bitwise_and", "And", operator.and_)
+bitwise_or = _bitwise("bitwise_or", "Or", operator.or_)
+bitwise_xor = _bitwise("bitwise_xor", "Exclusive or", operator.xor)
+
+
+def bitwise_not(input: Tensor) -> Tensor:
+    """Not, bit by bit; for bools, not."""
+    return wrap(~input.array)
 
 
 eq = _compare("equal", "input == other")

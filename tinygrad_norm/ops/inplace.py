@@ -14,7 +14,7 @@ from tinygrad_norm.autograd import Tensor, adopt, check_editable, edited, is_gra
 from tinygrad_norm.autograd.tensor import refresh
 from tinygrad_norm.backend import Generator, default_generator, xp
 from tinygrad_norm.ops import elementwise, shape
-from tinygrad_norm.ops.shape import raw_index
+from tinygrad_norm.ops.shape import raw_index, split_index
 
 _RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
 
@@ -38,7 +38,12 @@ def overwrite(target: Tensor, result: Tensor, name: str) -> Tensor:
 def _inplace(function: Callable, name: str) -> Callable:
     def method(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         check_editable(input, name)
-        return overwrite(input, function(input, *args, **kwargs), name)
+        old = input
+        if is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in (input, *args)):
+            refresh(input)
+            old = wrap(input.array.copy())  # what the op saves has to outlive the edit
+            old.node, old.requires_grad = input.node, input.requires_grad
+        return overwrite(input, function(old, *args, **kwargs), name)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"{name[:-1]}, in place."
@@ -73,7 +78,7 @@ def _replaced(x, *, value):
     return value
 
 
-_replaced.vjp(x=lambda g: g * 0)
+_replaced.vjp(x=elementwise.zeros_of)
 
 
 def _constant(input: Tensor, value: Any, name: str) -> Tensor:
@@ -163,7 +168,10 @@ _with_item.vjp(x=lambda g, index: _with_item(g, 0.0, index=index), value=_value_
 def setitem(input: Tensor, index: Any, value: Any) -> None:
     """input[index] = value; value is broadcast, and sizes of 1 in front of it are dropped."""
     check_editable(input, "item assignment")
-    index = raw_index(index, input.array)
+    first, index = split_index(raw_index(index, input.array))
+    if first is not None:
+        setitem(input[first], index, value)
+        return
     if isinstance(value, Tensor):
         value = _fitting(value, input.array[index].shape)
         refresh(value)

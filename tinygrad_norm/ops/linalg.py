@@ -93,18 +93,20 @@ def _linear(x, weight, bias):
     return y
 
 
-@_linear.joint_vjp
-def _linear_vjp(g, x, weight, needs):
-    rows = g if g.ndim == 2 else g.reshape(-1, g.shape[-1])
-    gx = gweight = gbias = None
-    if needs[0]:
-        gx = (weight.T @ rows.T).T
-        gx = gx if x.ndim == 2 else gx.reshape(x.shape)
-    if needs[1]:
-        gweight = rows.T @ (x if x.ndim == 2 else x.reshape(-1, x.shape[-1]))
-    if needs[2]:
-        gbias = _sum_of_rows(rows)
-    return gx, gweight, gbias
+def _rows(x):
+    """All leading dimensions as one."""
+    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+
+
+def _linear_input_vjp(g, weight, x_shape):
+    return (weight.T @ g.T).T if g.ndim == 2 else (_rows(g) @ weight).reshape(x_shape)
+
+
+_linear.vjp(
+    x=_linear_input_vjp,
+    weight=lambda g, x: _rows(g).T @ _rows(x),
+    bias=lambda g: _sum_of_rows(_rows(g)),
+)
 
 
 @op

@@ -316,6 +316,7 @@ _logsumexp.vjp(
 @_numpy_names
 def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
     """log(sum(e**x)), without overflow."""
+    input = input if input.dtype.kind == "f" else input.float()
     axes = _axes(input, dim)
     return _logsumexp(input, axes=axes, keepdims=keepdim) if axes else input
 
@@ -339,10 +340,16 @@ def _log_softmax(x, *, axis):
 _log_softmax.vjp(x=lambda g, out, axis: g - exp(out) * g.sum(axis=axis, keepdims=True))
 
 
+def _floating(name: str, input: Tensor) -> Tensor:
+    if input.dtype.kind != "f":
+        raise RuntimeError(f"{name}: expected a floating point dtype, but got {input.dtype}: convert with .float()")
+    return input
+
+
 @_numpy_names
 def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """e**x / sum(e**x) along dim."""
-    input = input if dtype is None else input.to(dtype)
+    input = _floating("softmax", input if dtype is None else input.to(dtype))
     (axis,) = normalize_dims(input.ndim, dim)
     return _softmax(input, axis=axis) if input.ndim else input * 0 + 1
 
@@ -350,6 +357,6 @@ def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
 @_numpy_names
 def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """X - log(sum(e**x)) along dim: the logarithm of softmax, without overflow."""
-    input = input if dtype is None else input.to(dtype)
+    input = _floating("log_softmax", input if dtype is None else input.to(dtype))
     (axis,) = normalize_dims(input.ndim, dim)
     return _log_softmax(input, axis=axis) if input.ndim else input * 0

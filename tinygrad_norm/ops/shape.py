@@ -297,7 +297,7 @@ def raw_index(index: Any, array: Any) -> Any:
     if isinstance(index, tuple):
         return tuple(raw_index(i, array) for i in index)
     if isinstance(index, Tensor):
-        index = index.array
+        index = index.array.copy() if index.ndim else index.__index__() if index.dtype.kind in "iu" else index.array
     elif isinstance(index, list):
         index = xp(array).asarray(index) if index else xp(array).zeros(0, dtypes.int64)
     if not is_array(index):
@@ -309,9 +309,32 @@ def raw_index(index: Any, array: Any) -> Any:
     return xp(array).asarray(index) if isinstance(index, np.ndarray) else index
 
 
+def split_index(index: Any) -> tuple[Any, Any]:
+    """An index with integers beside arrays as two: first the integers select, then the arrays index what is left.
+
+    So PyTorch has it; for NumPy an integer is an array too, which can move the dimensions that arrays make.
+    """
+    parts = index if isinstance(index, tuple) else ()
+    if not any(map(is_array, parts)) or not any(isinstance(i, (int, np.integer)) for i in parts):
+        return None, index
+    first: list[Any] = []
+    then: list[Any] = []
+    for i in parts:
+        if isinstance(i, (int, np.integer)) and not isinstance(i, bool):
+            first.append(i)
+        elif is_array(i):
+            first += [slice(None)] * (i.ndim if i.dtype.kind == "b" else 1)
+            then.append(i)
+        else:
+            first.append(i)
+            then.append(i if i is Ellipsis else slice(None))
+    return tuple(first), tuple(then)
+
+
 def getitem(input: Tensor, index: Any) -> Tensor:
     """input[index]: a view for integers, slices, None and ...; a copy for tensors, lists and masks."""
-    return _getitem(input, index=raw_index(index, input.array))
+    first, then = split_index(raw_index(index, input.array))
+    return _getitem(input if first is None else _getitem(input, index=first), index=then)
 
 
 def _grid(shape: tuple[int, ...], sizes: tuple[int, ...], dim: int, index: Any) -> tuple:
@@ -338,7 +361,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
                 f"to be no larger than self {list(input.shape)} apart from dimension {axis}"
             )
     shape = index.array.shape
-    return _getitem(input, index=_grid(shape, (2,) * len(shape), axis, index.array))
+    return _getitem(input, index=_grid(shape, (2,) * len(shape), axis, index.array.copy()))
 
 
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
@@ -353,7 +376,7 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     shape = index.array.shape
     if any(n > m for n, m in zip(shape, src.array.shape)):
         raise RuntimeError(f"Expected index {list(shape)} to be no larger than src {list(src.shape)}")
-    grid = _grid(shape, (2,) * len(shape), axis, index.array)
+    grid = _grid(shape, (2,) * len(shape), axis, index.array.copy())
     return input + _place(src[tuple(slice(n) for n in shape)], index=grid, shape=input.array.shape)
 
 
@@ -370,7 +393,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     _check_index(indices, input.array.shape[axis], axis)
     sizes = input.array.shape
     shape = tuple(n if d == axis else max(n, size) for d, (n, size) in enumerate(zip(indices.array.shape, sizes)))
-    return _getitem(input, index=_grid(shape, sizes, axis, xp(indices.array).broadcast_to(indices.array, shape)))
+    return _getitem(input, index=_grid(shape, sizes, axis, xp(indices.array).broadcast_to(indices.array.copy(), shape)))
 
 
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
@@ -379,7 +402,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
         raise IndexError(f"index_select(): Index is supposed to be a vector, but got {index.ndim} dimensions")
     (axis,) = normalize_dims(input.ndim, dim)
     _check_index(index, input.array.shape[axis], axis, IndexError)
-    return _getitem(input, index=(slice(None),) * axis + (index.array.reshape(-1),))
+    return _getitem(input, index=(slice(None),) * axis + (index.array.reshape(-1).copy(),))
 
 
 def _check_index(index: Tensor, size: int, dim: int, error: type[Exception] = RuntimeError) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tinygrad_norm.autograd import Tensor, enable_grad, wrap
 from tinygrad_norm.backend import Array, xp
+from tinygrad_norm.ops.creation import zeros_like
 
 
 class Optimizer:
@@ -60,7 +61,7 @@ class Optimizer:
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
-                    p.grad = None if set_to_none else wrap(p.grad.array * 0)
+                    p.grad = None if set_to_none else zeros_like(p.grad)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update all parameters that have a gradient. closure: computes the loss (and gradients) anew."""

@@ -51,7 +51,9 @@ def _dropped(
     check_probability(p)
     if not training or p == 0:
         return input
-    module = xp(input.array)
+    if input.dtype.kind != "f":
+        raise RuntimeError(f"dropout: expected a floating point dtype, but got {input.dtype}: convert with .float()")
+    p, module = float(p), xp(input.array)
     kept = (generator or default_generator()).uniform(shape, "float32", module) >= p
     out = _dropout(input, kept=kept, p=p)
     return overwrite(input, out, "dropout") if inplace else out

@@ -53,6 +53,12 @@ def normalize_definition(
     return y if bias is None else y + bias
 
 
+def _checked(x: Tensor) -> Tensor:
+    if x.dtype.kind != "f":
+        raise RuntimeError(f"a norm needs an input of floating point dtype, but got {x.dtype}: convert with .float()")
+    return x
+
+
 @op(definition=normalize_definition, keeps=("moments",))
 def _normalize(x, weight, bias, *, axes, eps, observe=None):
     """The formula in few passes; `observe` is shown the mean and the variance."""
@@ -139,7 +145,9 @@ def _by_own_moments(
     observe = None
     if running_mean is not None or running_var is not None:
         observe = _updating(running_mean, running_var, momentum, math.prod(x.array.shape[a] for a in axes))
-    return _normalize(x, _per_channel(weight, x.ndim), _per_channel(bias, x.ndim), axes=axes, eps=eps, observe=observe)
+    return _normalize(
+        _checked(x), _per_channel(weight, x.ndim), _per_channel(bias, x.ndim), axes=axes, eps=eps, observe=observe
+    )
 
 
 def _updating(running_mean: Tensor | None, running_var: Tensor | None, momentum: float, count: int) -> Callable:
@@ -200,7 +208,7 @@ def layer_norm(
     axes = tuple(range(input.ndim - len(shape), input.ndim))
     leading = (1,) * (input.ndim - len(shape))
     weight, bias = (None if p is None else reshape(p, leading + shape) for p in (weight, bias))
-    return _normalize(input, weight, bias, axes=axes, eps=eps)
+    return _normalize(_checked(input), weight, bias, axes=axes, eps=eps)
 
 
 def group_norm(
@@ -221,5 +229,5 @@ def group_norm(
     grouped = reshape(input, (batch, num_groups, channels // num_groups, *size))
     per_group = (1, num_groups, channels // num_groups, *(1,) * len(size))
     weight, bias = (None if p is None else reshape(p, per_group) for p in (weight, bias))
-    y = _normalize(grouped, weight, bias, axes=axes_of("group", grouped.ndim), eps=eps)
+    y = _normalize(_checked(grouped), weight, bias, axes=axes_of("group", grouped.ndim), eps=eps)
     return reshape(y, input.array.shape)
