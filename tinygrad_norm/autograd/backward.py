@@ -143,7 +143,7 @@ def _propagate(
                     shape, dtype = target.shape, target.dtype
                 else:
                     shape, dtype = target.array.shape, target.array.dtype
-                    if gx is g or _is_view(gx):
+                    if gx is g or getattr(gx.array if create_graph else gx, "base", None) is not None:
                         borrowed.add(target)
                 if gx.shape != shape or gx.dtype is not dtype:
                     gx = _fit(gx, shape, dtype, node)
@@ -154,8 +154,9 @@ def _propagate(
         for leaf, g in gradients.items():
             if leaf.__class__ is not Node:
                 g = _own(g, leaf in borrowed)
-                for hook in list((leaf.hooks or {}).values()):
-                    g = _hooked(hook, g)
+                if leaf.hooks:
+                    for hook in list(leaf.hooks.values()):
+                        g = _hooked(hook, g)
                 final[leaf] = g
     finally:
         mode.enabled = before
@@ -247,11 +248,6 @@ def _leading_to(captured: set[Target], nodes: list[Node]) -> set[Target]:
 
 
 # ---- gradients on their way ---------------------------------------------------------------
-
-
-def _is_view(g: Any) -> bool:
-    """Whether a vjp's result shows memory that someone else may know."""
-    return getattr(g.array if isinstance(g, Tensor) else g, "base", None) is not None
 
 
 def _own(g: Any, shared: bool) -> Tensor:

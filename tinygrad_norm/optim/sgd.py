@@ -54,9 +54,7 @@ class SGD(Optimizer):
         if group["maximize"]:
             g = -g
         if weight_decay != 0:
-            module.multiply(p, weight_decay, out=work)
-            work += g
-            g = work
+            g = module.add(module.multiply(p, weight_decay, work), g, work)
         if momentum != 0:
             v = state.get("momentum_buffer")
             if v is None:
@@ -65,5 +63,4 @@ class SGD(Optimizer):
                 v *= momentum
                 v += g if group["dampening"] == 0 else g * (1 - group["dampening"])
             g = g + momentum * v if group["nesterov"] else v
-        module.multiply(g, group["lr"], out=work)
-        p -= work
+        p -= module.multiply(g, group["lr"], work)

@@ -67,8 +67,8 @@ def _mse_loss_vjp(g, input, target, needs):
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """(input - target)**2."""
     _warn_if_broadcast("mse_loss", input, target)
-    plain = input.array.shape == target.array.shape and input.dtype == target.dtype and input.dtype.kind == "f"
-    if reduction == "mean" and plain and input.array.size:
+    x, y = input.array, target.array
+    if reduction == "mean" and x.shape == y.shape and x.dtype == y.dtype and x.dtype.kind == "f" and x.size:
         return _mse_loss(input, target)
     return _reduced(square(input - target), reduction)
 
