@@ -17,8 +17,8 @@ PACKAGE = Path(__file__).parent.parent / "tinygrad_norm"
 MOMENTS, NORM, DROPOUT = "kernels/moments.py", "nn/functional/norm.py", "nn/functional/dropout.py"
 MODULE, OWN = "nn/norm.py", "own = self.training or self.running_mean is None"
 MUTANTS = {
-    "no mean term in the gradient": (MOMENTS, "        c -= (scale * (sum_g / count)).astype(c.dtype)\n", ""),
-    "no x_hat term in the gradient": (MOMENTS, "(-scale * moments.rstd**2 * (sum_gc / count))", "(0 * scale)"),
+    "no mean term in the gradient": (MOMENTS, "        c -= (moments.rstd * (sum_g / count)).astype(c.dtype)\n", ""),
+    "no x_hat term in the gradient": (MOMENTS, "(-(moments.rstd**3) * (sum_gc / count))", "(0 * moments.rstd)"),
     "the biased variance stored": (NORM, "moments.variance * (count / (count - 1))", "moments.variance"),
     "the unbiased variance used": (
         MOMENTS,
