@@ -5,7 +5,7 @@ With the batch innermost in memory (see conv.py) each slice is long contiguous r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -27,18 +27,23 @@ def _like(x: Array, height: int, width: int, value: float) -> Array:
     return xp(x).full((height, channels, width, batch), value, dtype=x.dtype).transpose(3, 1, 0, 2)
 
 
-def maximum(x: Array, rows: Windows, columns: Windows) -> Array:
-    """The largest input of each window; nan if one is nan."""
+def _folded(x: Array, rows: Windows, columns: Windows, combine: Callable, neutral: float) -> Array:
+    """The inputs of each window combined by a ufunc, place by place; `neutral` where a window sees only padding."""
     out = None
     for outputs, inputs in _taps(rows, columns):
         seen = x[inputs]
         if out is None:
             whole = seen.shape[2:] == (rows.count, columns.count)
-            out = seen.copy(order="K") if whole else _like(x, rows.count, columns.count, -np.inf)
+            out = seen.copy(order="K") if whole else _like(x, rows.count, columns.count, neutral)
             if whole:
                 continue
-        xp(x).maximum(out[outputs], seen, out=out[outputs])
+        combine(out[outputs], seen, out=out[outputs])
     return out
+
+
+def maximum(x: Array, rows: Windows, columns: Windows) -> Array:
+    """The largest input of each window; nan if one is nan."""
+    return _folded(x, rows, columns, xp(x).maximum, -np.inf)
 
 
 def _first(x: Array, out: Array, rows: Windows, columns: Windows) -> Iterator[tuple[tuple, tuple, Array]]:
@@ -80,16 +85,7 @@ def maximum_indices(x: Array, out: Array, rows: Windows, columns: Windows) -> Ar
 
 def total(x: Array, rows: Windows, columns: Windows) -> Array:
     """The sum of the inputs of each window."""
-    out = None
-    for outputs, inputs in _taps(rows, columns):
-        seen = x[inputs]
-        if out is None:
-            whole = seen.shape[2:] == (rows.count, columns.count)
-            out = seen.copy(order="K") if whole else _like(x, rows.count, columns.count, 0)
-            if whole:
-                continue
-        out[outputs] += seen
-    return out
+    return _folded(x, rows, columns, xp(x).add, 0)
 
 
 def spread_total(g: Array, rows: Windows, columns: Windows) -> Array:
