@@ -17,9 +17,11 @@ PACKAGE = Path(__file__).parent.parent / "tinygrad_norm"
 MOMENTS, NORM, DROPOUT = "kernels/moments.py", "nn/functional/norm.py", "nn/functional/dropout.py"
 MODULE, OWN = "nn/norm.py", "own = self.training or self.running_mean is None"
 MUTANTS = {
-    "no mean term in the gradient": (MOMENTS, "        c -= (moments.rstd * (sum_g / count)).astype(c.dtype)\n", ""),
-    "no x_hat term in the gradient": (MOMENTS, "(-(moments.rstd**3) * (sum_gc / count))", "(0 * moments.rstd)"),
-    "the biased variance stored": (NORM, "moments.variance * (count / (count - 1))", "moments.variance"),
+    "no mean term in the gradient": (MOMENTS, "rstd * (sum_g / -count)", "0 * sum_g"),
+    "no mean term in layer norm's": (MOMENTS, "rstd * (sum_gy / -count)", "0 * sum_gy"),
+    "no x_hat term in the gradient": (MOMENTS, "rstd**3 * (sum_gc / -count)", "0 * sum_gc"),
+    "no x_hat term in layer norm's": (MOMENTS, "rstd**3 * (sum_gyc / -count)", "0 * sum_gyc"),
+    "the biased variance stored": (NORM, "variance * (count / (count - 1))", "variance * 1"),
     "the unbiased variance used": (
         MOMENTS,
         "1 / xp(x).sqrt(variance + eps)",
@@ -27,8 +29,8 @@ MUTANTS = {
     ),
     "momentum reversed": (
         NORM,
-        "(1 - momentum) * running.array + momentum * per_channel",
-        "momentum * running.array + (1 - momentum) * per_channel",
+        "(1 - momentum) * running.array + momentum * per_channel[0]",
+        "momentum * running.array + (1 - momentum) * per_channel[0]",
     ),
     "eps outside of the root": (MOMENTS, "1 / xp(x).sqrt(variance + eps)", "1 / (xp(x).sqrt(variance) + eps)"),
     "running moments used in training": (
@@ -43,8 +45,10 @@ MUTANTS = {
         "_dropout(g, kept=default_generator().uniform(kept.shape, 'float32', xp(kept)) >= p, p=p)",
     ),
     "no rescaling by dropout": (DROPOUT, "scaled = x / (1 - p) if p < 1 else x * 0", "scaled = x * 1.0 if p < 1 else x * 0"),
-    "the second mean forgotten": (MOMENTS, "        c -= shift\n        variance", "        variance"),
-    "the weight's gradient without rstd": (MOMENTS, "(sum_gc * moments.rstd, sum_g)", "(sum_gc, sum_g)"),
+    "the mean never taken off first": (MOMENTS, "if len(centres) == 2 or", "if True or"),
+    "what is left of the mean forgotten": (MOMENTS, "-moments.mean * moments.rstd", "0 * moments.rstd"),
+    "a sum of half a line": ("kernels/sums.py", "if whole == length:", "if True:"),
+    "the weight's gradient without rstd": (MOMENTS, "gweight, scale = sum_gc * rstd, rstd", "gweight, scale = sum_gc, rstd"),
     "batch norm over too few axes": (NORM, '"batch": (0, *range(2, ndim)),', '"batch": (0,),'),
 }
 TESTS = ["test_norm.py", "test_dropout.py", "test_fused.py", "test_ops.py"]

@@ -24,8 +24,15 @@ im2col copies each input kh * kw times. Here each is copied kw times, once for e
     out[h'] = weight (O, kh * C * kw)  @  lowered[h' ... h' + kh - 1] (kh * C * kw, W' * N)
 
 One matrix product per output line, all lines in one call of `matmul`. The weight's gradient is the same products
-with the gradient on the left, summed over the lines; the input's gradient is weight^T @ g per line, added back to
-the kh lines it came from, and then, for each of the kw places, to the columns it came from.
+with the gradient on the right, summed over the lines. The input's gradient goes the other way: each lowered line is
+one product of the weight and the output lines that saw it, which follow one another as well; then each of its kw
+places is added to the columns it came from.
+
+Where there are few output channels, the product is too narrow to be fast. Two output lines are then made at once, by
+a matrix that holds the weight twice; the zeros cost less than the width brings:
+
+    out line 0    w w w w w .        lowered line 0 ... 5 (kernel height 5)
+    out line 1    . w w w w w
 """
 
 from __future__ import annotations
@@ -48,48 +55,61 @@ class Geometry(NamedTuple):
 def forward(x: Array, weight: Array, geometry: Geometry) -> Array:
     """Out (N, O, H', W') of x (N, C, H, W) and weight (O, C / groups, kh, kw)."""
     rows, columns, groups = geometry
-    lines = _lines(_lower(x, geometry), geometry)
-    matrix = _as_matrix(weight, geometry)
-    out = xp(x).empty((rows.count, groups, len(weight) // groups, columns.count * len(x)), x.dtype)
+    together = _lines_together(len(weight), geometry)
+    lines = _lines(_lower(x, geometry), geometry, together)
+    matrix = _as_matrix(weight, geometry, together)
+    out = xp(x).empty((lines.shape[1], groups, matrix.shape[1], lines.shape[3]), x.dtype)
     xp(x).matmul(matrix[:, None], lines, out=out.transpose(1, 0, 2, 3))
     return _batch_first(out.reshape(rows.count, len(weight), columns.count, len(x)))
 
 
 def weight_gradient(x: Array, g: Array, geometry: Geometry) -> Array:
     """The gradient of weight (O, C / groups, kh, kw), given that of the output."""
-    lines = _lines(_lower(x, geometry), geometry)
-    products = xp(x).matmul(lines, _grouped_lines(g, geometry).swapaxes(-1, -2))  # twice as fast as g @ lines^T
-    matrix = products.sum(axis=1).swapaxes(-1, -2)  # (groups, O / groups, kh * C / groups * kw)
-    groups, out_channels, _ = matrix.shape
-    kernel = (geometry.rows.kernel, x.shape[1] // groups, geometry.columns.kernel)
-    weight = matrix.reshape(groups, out_channels, *kernel).transpose(0, 1, 3, 2, 4)
-    return weight.reshape(groups * out_channels, kernel[1], kernel[0], kernel[2])
+    rows, columns, groups = geometry
+    together = _lines_together(g.shape[1], geometry)
+    lines = _lines(_lower(x, geometry), geometry, together)
+    outputs = _grouped_lines(g, geometry).reshape(groups, lines.shape[1], together * g.shape[1] // groups, lines.shape[3])
+    products = xp(x).matmul(lines, outputs.swapaxes(-1, -2))  # twice as fast as outputs @ lines^T
+    wide = products.sum(axis=1).reshape(groups, lines.shape[2], together, g.shape[1] // groups)
+    line = x.shape[1] // groups * columns.kernel
+    matrix = sum(wide[:, i * rows.stride * line :][:, : rows.kernel * line, i] for i in range(together))
+    weight = matrix.reshape(groups, rows.kernel, x.shape[1] // groups, columns.kernel, -1).transpose(0, 4, 2, 1, 3)
+    return weight.reshape(-1, *weight.shape[2:])
 
 
 def input_gradient(g: Array, weight: Array, geometry: Geometry) -> Array:
     """The gradient of x (N, C, H, W), given that of the output."""
     rows, columns, groups = geometry
-    batch, channels = len(g), weight.shape[1]
+    channels, width = weight.shape[1], weight.shape[3]
     lines = _grouped_lines(g, geometry)
-    transposed = _as_matrix(weight, geometry).swapaxes(-1, -2)
-    # line h of `lowered` collects what came back from the output lines that saw it
-    height = rows.size + rows.before + rows.after
-    lowered = scratch(g, (groups, height, channels * columns.kernel, columns.count * batch), "lowered")
-    lowered[...] = 0
-    place = scratch(g, (groups, rows.kernel * lowered.shape[2], lowered.shape[3]), "line")
-    for o in range(rows.count):
-        product = xp(g).matmul(transposed, lines[:, o], out=place)
-        start = o * rows.stride
-        seen = slice(start, start + (rows.kernel - 1) * rows.dilation + 1, rows.dilation)
-        lowered[:, seen] += product.reshape(groups, rows.kernel, *lowered.shape[2:])
-    columns_of = lowered[:, rows.before : rows.before + rows.size].reshape(
-        groups, rows.size, channels, columns.kernel, columns.count, batch
-    )
-    gx = xp(g).zeros((rows.size, groups, channels, columns.size, batch), g.dtype)
+    # for each line of the kernel, what takes an output line to the lowered line: (groups, C * kw, kh, O)
+    steps = weight.reshape(groups, -1, channels, rows.kernel, width).transpose(0, 2, 4, 3, 1)
+    steps = xp(g).ascontiguousarray(steps).reshape(groups, channels * width, rows.kernel, -1)
+    lowered = scratch(g, (groups, rows.size, channels * width, columns.count * len(g)), "lowered")
+    for line, seen in zip(lowered.swapaxes(0, 1), rows.seen()):
+        if seen is None:
+            line[...] = 0
+        else:
+            places, outputs = seen
+            matrix = steps[:, :, places].reshape(groups, channels * width, -1)
+            xp(g).matmul(matrix, lines[:, outputs].reshape(groups, matrix.shape[2], lines.shape[3]), out=line)
+    folded = lowered.reshape(groups, rows.size, channels, width, columns.count, len(g))
+    gx = xp(g).zeros((rows.size, groups, channels, columns.size, len(g)), g.dtype)
     inside = gx.transpose(1, 0, 2, 3, 4)
     for j, (outputs, inputs) in enumerate(columns.taps()):
-        inside[:, :, :, inputs] += columns_of[:, :, :, j, outputs]
-    return _batch_first(gx.reshape(rows.size, groups * channels, columns.size, batch))
+        inside[:, :, :, inputs] += folded[:, :, :, j, outputs]
+    return _batch_first(gx.reshape(rows.size, groups * channels, columns.size, len(g)))
+
+
+def batch_innermost(x: Array) -> Array:
+    """The same x (N, C, H, W), or a copy with the memory order that the lowering reads along."""
+    lines = x.transpose(2, 1, 3, 0)
+    if lines.flags.c_contiguous:
+        return x
+    turned = xp(x).empty(lines.shape, x.dtype)
+    for n in range(0, len(x), 8):  # a few images at a time: many at once are too far apart for the cache
+        turned[..., n : n + 8] = lines[..., n : n + 8]
+    return _batch_first(turned)
 
 
 # ---- the lowered matrix -------------------------------------------------------------------
@@ -99,11 +119,7 @@ def _lower(x: Array, geometry: Geometry) -> Array:
     """lowered[group, h, c, j, w', n] = x[n, c, h, the input that w' sees at place j]; zero in the padding."""
     rows, columns, groups = geometry
     batch, channels, height, width = x.shape
-    lines = x.transpose(2, 1, 3, 0)
-    if not lines.flags.c_contiguous:  # from outside: turned round once, not once for each place in the kernel
-        turned = scratch(x, lines.shape, "lines")
-        turned[...] = lines
-        lines = turned
+    lines = batch_innermost(x).transpose(2, 1, 3, 0)
     lines = lines.reshape(height, groups, channels // groups, width, batch).transpose(1, 0, 2, 3, 4)
     padded = rows.before + height + rows.after
     shape = (groups, padded, channels // groups, columns.kernel, columns.count, batch)
@@ -116,33 +132,47 @@ def _lower(x: Array, geometry: Geometry) -> Array:
     return lowered
 
 
-def _lines(lowered: Array, geometry: Geometry) -> Array:
-    """The matrix under each output line: (groups, H', kh * C / groups * kw, W' * N), without a copy."""
+def _lines_together(out_channels: int, geometry: Geometry) -> int:
+    """How many output lines one product makes."""
+    rows, _, groups = geometry
+    return 2 if groups == 1 and rows.dilation == 1 and out_channels < 16 and rows.count % 2 == 0 else 1
+
+
+def _lines(lowered: Array, geometry: Geometry, together: int) -> Array:
+    """The matrix under each output line, or under two: (groups, H', kh * C / groups * kw, W' * N), without a copy."""
     rows = geometry.rows
     groups, _, channels, places, width, batch = lowered.shape
     if rows.dilation != 1:  # the lines of one window are apart: they have to be copied together
         at = xp(lowered).arange(rows.count)[:, None] * rows.stride + xp(lowered).arange(rows.kernel) * rows.dilation
         return lowered[:, at].reshape(groups, rows.count, -1, width * batch)
+    height = rows.kernel + (together - 1) * rows.stride
     item = lowered.dtype.itemsize
     column, line = width * batch * item, channels * places * width * batch * item
     return xp(lowered).lib.stride_tricks.as_strided(
         lowered,
-        (groups, rows.count, rows.kernel * channels * places, width * batch),
-        (lowered.shape[1] * line, rows.stride * line, column, item),
+        (groups, rows.count // together, height * channels * places, width * batch),
+        (lowered.shape[1] * line, together * rows.stride * line, column, item),
     )
 
 
-def _as_matrix(weight: Array, geometry: Geometry) -> Array:
-    """(O, C / groups, kh, kw) as (groups, O / groups, kh * C / groups * kw)."""
+def _as_matrix(weight: Array, geometry: Geometry, together: int) -> Array:
+    """(O, C / groups, kh, kw) as (groups, O / groups, kh * C / groups * kw), for two lines as drawn above."""
     out_channels, channels, height, width = weight.shape
     split = weight.reshape(geometry.groups, out_channels // geometry.groups, channels, height, width)
-    return split.transpose(0, 1, 3, 2, 4).reshape(geometry.groups, out_channels // geometry.groups, -1)
+    matrix = split.transpose(0, 1, 3, 2, 4).reshape(geometry.groups, out_channels // geometry.groups, -1)
+    if together == 1:
+        return matrix
+    step, length = geometry.rows.stride * channels * width, matrix.shape[2]
+    wide = xp(weight).zeros((1, together, out_channels, length + (together - 1) * step), weight.dtype)
+    for i in range(together):
+        wide[:, i, :, i * step : i * step + length] = matrix
+    return wide.reshape(1, together * out_channels, -1)
 
 
 def _grouped_lines(g: Array, geometry: Geometry) -> Array:
     """G (N, O, H', W') as (groups, H', O / groups, W' * N)."""
     batch, channels, height, width = g.shape
-    lines = xp(g).ascontiguousarray(g.transpose(2, 1, 3, 0))
+    lines = batch_innermost(g).transpose(2, 1, 3, 0)
     return lines.reshape(height, geometry.groups, channels // geometry.groups, width * batch).transpose(1, 0, 2, 3)
 
 

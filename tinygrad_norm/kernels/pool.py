@@ -49,9 +49,12 @@ def maximum(x: Array, rows: Windows, columns: Windows) -> Array:
 def _first(x: Array, out: Array, rows: Windows, columns: Windows) -> Iterator[tuple[tuple, tuple, Array]]:
     """For each place: the outputs, the inputs, and where this place is the first that holds the maximum."""
     free = xp(x).ones_like(out, dtype=bool)
+    may_be_nan = not isinstance(out, np.ndarray) or bool(np.isnan(out).any())
     for outputs, inputs in _taps(rows, columns):
         seen = x[inputs]
-        here = (seen == out[outputs]) | (seen != seen)  # a nan is the maximum
+        here = seen == out[outputs]
+        if may_be_nan:  # a nan is the maximum
+            here |= seen != seen
         here &= free[outputs]
         free[outputs] ^= here
         yield outputs, inputs, here
@@ -60,8 +63,12 @@ def _first(x: Array, out: Array, rows: Windows, columns: Windows) -> Iterator[tu
 def spread_maximum(g: Array, x: Array, out: Array, rows: Windows, columns: Windows) -> Array:
     """g, put where the maximum of each window was found; ties go to the first."""
     gx = _like(g, rows.size, columns.size, 0)
+    overlap = rows.overlap or columns.overlap
     for outputs, inputs, here in _first(x, out, rows, columns):
-        gx[inputs] += g[outputs] * here
+        if overlap:
+            gx[inputs] += g[outputs] * here
+        else:
+            xp(g).multiply(g[outputs], here, out=gx[inputs])
     return gx
 
 
@@ -91,6 +98,10 @@ def total(x: Array, rows: Windows, columns: Windows) -> Array:
 def spread_total(g: Array, rows: Windows, columns: Windows) -> Array:
     """The adjoint of total: each input gets the sum of the gradients of the windows that see it."""
     gx = _like(g, rows.size, columns.size, 0)
+    overlap = rows.overlap or columns.overlap
     for outputs, inputs in _taps(rows, columns):
-        gx[inputs] += g[outputs]
+        if overlap:
+            gx[inputs] += g[outputs]
+        else:
+            gx[inputs] = g[outputs]
     return gx

@@ -1,11 +1,14 @@
-"""Memory for intermediate results, used again and again.
+"""Memory used again and again.
 
-Above 128 KiB each new array is fresh memory from the system, and touching it for the first time costs
-more than computing with it. What lives only inside one kernel is put into a buffer that stays.
+Above 128 KiB each new array is fresh memory from the system, and touching it for the first time costs more than
+computing with it. So the C library is asked to keep what is freed, for the arrays of the next training step, and what
+lives only inside one kernel is put into a buffer that stays.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import math
 import threading
 from typing import Any
@@ -14,7 +17,30 @@ import numpy as np
 
 from tinygrad_norm.backend import Array, xp
 
-_kept = threading.local()
+
+def keep_freed_memory(most: int = 2**28) -> None:
+    """Let the process keep up to `most` bytes that it freed; larger ones and the arrays above 32 MiB go back.
+
+    For glibc, by mallopt(3); other C libraries are left as they are. 0 gives everything back at once.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # malloc.h
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(mmap_threshold, min(most, 2**25))
+        mallopt(trim_threshold, most)
+
+
+keep_freed_memory()
+
+
+class _Kept(threading.local):
+    """Each thread has its own."""
+
+    def __init__(self) -> None:
+        self.buffers: dict[Any, np.ndarray] = {}
+
+
+_kept = _Kept()
 _LARGEST = 256 * 2**20  # bytes; what is larger is not kept
 
 
@@ -26,16 +52,17 @@ def scratch(like: Array, shape: tuple[int, ...], name: str) -> Array:
     size = math.prod(shape)
     if not isinstance(like, np.ndarray) or size * like.itemsize > _LARGEST:
         return xp(like).empty(shape, like.dtype)
-    buffers: dict[Any, np.ndarray] = _kept.__dict__
-    key = f"{name} {like.dtype}"
-    buffer = buffers.get(key)
+    buffers = _kept.buffers
+    buffer = buffers.get((name, like.dtype))
     if buffer is None or buffer.size < size:
-        buffer = buffers[key] = np.empty(size, like.dtype)
+        buffer = buffers[name, like.dtype] = np.empty(size, like.dtype)
     return buffer[:size].reshape(shape)
 
 
 def scratch_like(x: Array, name: str) -> Array:
     """As scratch, of x's shape and in x's memory order, so that elementwise functions run along both."""
+    if x.flags.c_contiguous:
+        return scratch(x, x.shape, name)
     order = memory_order(x)
     buffer = scratch(x, tuple(x.shape[i] for i in order), name)
     return buffer.transpose(sorted(range(x.ndim), key=order.__getitem__))

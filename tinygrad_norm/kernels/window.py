@@ -13,6 +13,7 @@ so that a whole layer is a few operations on slices:
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 
 
@@ -41,6 +42,11 @@ class Windows:
             count -= 1
         return count
 
+    @property
+    def overlap(self) -> bool:
+        """Whether two windows may see the same input."""
+        return self.dilation * (self.kernel - 1) >= self.stride
+
     def taps(self) -> list[tuple[slice, slice]]:
         """For each i: the slice of the outputs that see an input there, and the slice of those inputs."""
         found = []
@@ -57,8 +63,34 @@ class Windows:
             )
         return found
 
+    def seen(self) -> list[tuple[slice, slice] | None]:
+        """For each input: the places of the kernel at which it is seen, and the outputs that see it there.
+
+        Both are arithmetic progressions: of o * stride + i * dilation = input + before, one solution after the other
+        has a larger o and a smaller i. None for an input that no output sees.
+        """
+        return _seen(self)
+
     def counts(self, include_padding: bool) -> list[int]:
         """How many inputs each window sees: with the padding, which ends where it was asked to end, or without."""
         low, high = (-self.before, self.size + self.after) if include_padding else (0, self.size)
         starts = [o * self.stride - self.before for o in range(self.count)]
         return [min(s + self.kernel, high) - max(s, low) for s in starts]
+
+
+@functools.lru_cache(maxsize=256)
+def _seen(windows: Windows) -> list[tuple[slice, slice] | None]:
+    forward, back = (v // math.gcd(windows.stride, windows.dilation) for v in (windows.dilation, windows.stride))
+    found: list[tuple[slice, slice] | None] = []
+    for position in range(windows.size):
+        pairs = []
+        for o in range(windows.count):
+            i, rest = divmod(position + windows.before - o * windows.stride, windows.dilation)
+            if rest == 0 and 0 <= i < windows.kernel:
+                pairs.append((i, o))
+        if not pairs:
+            found.append(None)
+            continue
+        (first, start), (last, end) = pairs[0], pairs[-1]
+        found.append((slice(first, last - back if last >= back else None, -back), slice(start, end + 1, forward)))
+    return found

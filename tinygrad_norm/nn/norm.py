@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_norm.autograd import Tensor
+from tinygrad_norm.autograd import Tensor, edited
 from tinygrad_norm.nn import functional as F
 from tinygrad_norm.nn.module import Module, Parameter
 from tinygrad_norm.ops.creation import ones, tensor, zeros
@@ -107,7 +107,8 @@ class _BatchNorm(_RunningNorm):
 
     def _count_batch(self) -> float:
         """Count a batch; the weight of its moments, which for momentum=None is that of a cumulative mean."""
-        self.num_batches_tracked.add_(1)
+        self.num_batches_tracked.array += 1
+        edited(self.num_batches_tracked, "batch_norm's count")
         return 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
 
 

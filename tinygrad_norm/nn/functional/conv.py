@@ -43,12 +43,13 @@ def places(i: int, windows: Windows) -> slice:
     return slice(start, start + (windows.count - 1) * windows.stride + 1, windows.stride)
 
 
-@op
+@op(keeps=("turned",))
 def _conv2d(x, weight, bias, *, geometry):
-    out = kernel.forward(x, weight, geometry)
+    turned = kernel.batch_innermost(x)
+    out = kernel.forward(turned, weight, geometry)
     if bias is not None:
         out += bias.reshape(-1, 1, 1)
-    return out
+    return out, turned
 
 
 @op
@@ -63,7 +64,7 @@ def _conv2d_weight_gradient(x, g, *, geometry):
 
 _conv2d.vjp(
     x=lambda g, weight, geometry: _conv2d_input_gradient(g, weight, geometry=geometry),
-    weight=lambda g, x, geometry: _conv2d_weight_gradient(x, g, geometry=geometry),
+    weight=lambda g, x, turned, geometry: _conv2d_weight_gradient(x if isinstance(x, Tensor) else turned, g, geometry=geometry),
     bias=lambda g: g.sum(axis=(0, 2, 3)),
 )
 _conv2d_input_gradient.vjp(

@@ -22,13 +22,16 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinygrad_norm.autograd import Tensor, op
+from tinygrad_norm.autograd import Tensor, edited, op
+from tinygrad_norm.backend import Array
 from tinygrad_norm.kernels import moments as kernel
 from tinygrad_norm.ops.elementwise import rsqrt
 from tinygrad_norm.ops.shape import reshape
 
+Axes = tuple[int, ...]
 
-def axes_of(norm: str, ndim: int) -> tuple[int, ...]:
+
+def axes_of(norm: str, ndim: int) -> Axes:
     """What the moments run over, by the table above: of (N, C, *S), or (N, G, C/G, *S) for "group".
 
     For "layer" ndim is the number of dimensions of x, all but the first of which are normalized.
@@ -42,15 +45,18 @@ def axes_of(norm: str, ndim: int) -> tuple[int, ...]:
 
 
 def normalize_definition(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, *, axes: tuple[int, ...], eps: float, observe: Any = None
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, *, axes: Axes, affine: Axes, eps: float, observe: Any = None
 ) -> Tensor:
-    """The formula. The mean is taken off twice: what rounding left of it the first time goes the second time."""
+    """The formula; weight and bias are seen in the shape `affine`, which broadcasts to x.
+
+    The mean is taken off twice: what rounding left of it the first time goes the second time.
+    """
     c = x - x.mean(axes, keepdim=True)
     c = c - c.mean(axes, keepdim=True)
     y = c * rsqrt((c * c).mean(axes, keepdim=True) + eps)
     if weight is not None:
-        y = y * weight
-    return y if bias is None else y + bias
+        y = y * reshape(weight, affine)
+    return y if bias is None else y + reshape(bias, affine)
 
 
 def _checked(x: Tensor) -> Tensor:
@@ -60,22 +66,25 @@ def _checked(x: Tensor) -> Tensor:
 
 
 @op(definition=normalize_definition, keeps=("moments",))
-def _normalize(x, weight, bias, *, axes, eps, observe=None):
+def _normalize(x, weight, bias, *, axes, affine, eps, observe=None):
     """The formula in few passes; `observe` is shown the mean and the variance."""
+    weight, bias = (None if p is None else p.reshape(affine) for p in (weight, bias))
     y, moments = kernel.normalize(x, weight, bias, axes, eps)
     if observe is not None:
-        observe(moments)
+        observe(sum(moments.centres, moments.mean), moments.variance)
     return y, moments
 
 
 @_normalize.joint_vjp
-def _normalize_vjp(g, x, weight, moments, axes, needs):
-    return kernel.gradients(g, x, weight, moments, axes, needs)
+def _normalize_vjp(g, x, weight, moments, axes, affine, needs):
+    seen = None if weight is None else weight.reshape(affine)
+    gx, gweight, gbias = kernel.gradients(g, x, seen, moments, axes, needs)
+    return gx, *(None if v is None else v.reshape(weight.shape) for v in (gweight, gbias))
 
 
-def _per_channel(parameter: Tensor | None, ndim: int) -> Tensor | None:
-    """(C,) as (1, C, 1, ...), to broadcast over (N, C, *S)."""
-    return None if parameter is None else reshape(parameter, (1, -1, *(1,) * (ndim - 2)))
+def _channels_of(ndim: int) -> Axes:
+    """The shape in which (C,) broadcasts over (N, C, *S)."""
+    return (1, -1, *(1,) * (ndim - 2))
 
 
 # ---- batch and instance norm --------------------------------------------------------------
@@ -145,23 +154,21 @@ def _by_own_moments(
     observe = None
     if running_mean is not None or running_var is not None:
         observe = _updating(running_mean, running_var, momentum, math.prod(x.array.shape[a] for a in axes))
-    return _normalize(
-        _checked(x), _per_channel(weight, x.ndim), _per_channel(bias, x.ndim), axes=axes, eps=eps, observe=observe
-    )
+    return _normalize(_checked(x), weight, bias, axes=axes, affine=_channels_of(x.ndim), eps=eps, observe=observe)
 
 
 def _updating(running_mean: Tensor | None, running_var: Tensor | None, momentum: float, count: int) -> Callable:
     """What updates the running moments, in place and outside of any graph, from those of a batch."""
 
-    def update(moments: kernel.Moments) -> None:
-        mean = moments.mean if moments.shift is None else moments.mean.astype("float64") + moments.shift
-        unbiased = moments.variance * (count / (count - 1))
+    def update(mean: Array, variance: Array) -> None:
+        unbiased = variance * (count / (count - 1))
         for running, new in ((running_mean, mean), (running_var, unbiased)):
             if running is not None:
-                per_channel = new.reshape(new.shape[:2]).mean(axis=0)  # over the samples, for instance norm
-                running.array[...] = (1 - momentum) * running.array + momentum * per_channel
-                running.counter[0] += 1
-                running.counter[1] = "batch_norm's update"
+                per_channel = new.reshape(new.shape[:2])
+                if len(per_channel) > 1:  # over the samples, for instance norm
+                    per_channel = per_channel.mean(axis=0, keepdims=True)
+                running.array[...] = (1 - momentum) * running.array + momentum * per_channel[0]
+                edited(running, "batch_norm's update")
 
     return update
 
@@ -170,9 +177,9 @@ def _by_running_moments(x: Tensor, mean: Tensor, variance: Tensor, weight: Any, 
     """An affine map of each channel: x * scale + offset."""
     scale = rsqrt(variance + eps)
     scale = scale if weight is None else scale * weight
-    centred = x - _per_channel(mean, x.ndim).to(x.dtype)  # type: ignore[union-attr]
-    y = centred * _per_channel(scale, x.ndim)
-    return (y if bias is None else y + _per_channel(bias, x.ndim)).to(x.dtype)
+    channels = _channels_of(x.ndim)
+    y = (x - reshape(mean, channels).to(x.dtype)) * reshape(scale, channels)
+    return (y if bias is None else y + reshape(bias, channels)).to(x.dtype)
 
 
 def _check_channels(x: Tensor, *parameters: Tensor | None) -> None:
@@ -207,8 +214,7 @@ def layer_norm(
         )
     axes = tuple(range(input.ndim - len(shape), input.ndim))
     leading = (1,) * (input.ndim - len(shape))
-    weight, bias = (None if p is None else reshape(p, leading + shape) for p in (weight, bias))
-    return _normalize(_checked(input), weight, bias, axes=axes, eps=eps)
+    return _normalize(_checked(input), weight, bias, axes=axes, affine=leading + shape, eps=eps)
 
 
 def group_norm(
@@ -228,6 +234,5 @@ def group_norm(
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
     grouped = reshape(input, (batch, num_groups, channels // num_groups, *size))
     per_group = (1, num_groups, channels // num_groups, *(1,) * len(size))
-    weight, bias = (None if p is None else reshape(p, per_group) for p in (weight, bias))
-    y = _normalize(_checked(grouped), weight, bias, axes=axes_of("group", grouped.ndim), eps=eps)
+    y = _normalize(_checked(grouped), weight, bias, axes=axes_of("group", grouped.ndim), affine=per_group, eps=eps)
     return reshape(y, input.array.shape)

@@ -118,7 +118,9 @@ def avg_pool2d_definition(x: Tensor, *, rows: Windows, columns: Windows, divisor
 
 @op
 def _avg_pool2d(x, *, rows, columns, divisor):
-    return kernel.total(x, rows, columns) / divisor
+    out = kernel.total(x, rows, columns)
+    out /= divisor
+    return out
 
 
 @op

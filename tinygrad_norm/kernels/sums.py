@@ -1,0 +1,107 @@
+"""Sums over some dimensions, in float64: fast in any memory order.
+
+A sum is a product with ones, which BLAS does faster than NumPy's own sum: along memory a dot product, across memory
+a row of ones times a matrix. The products are short, in the precision of the array itself, and are added up in float64.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+
+from tinygrad_norm.backend import Array
+from tinygrad_norm.kernels.scratch import scratch
+
+Axes = tuple[int, ...]
+_LONGEST = 4096  # elements of a sum in the precision of the array itself
+
+
+def sums(x: Array, axes: Axes) -> Array:
+    """x.sum(axes, keepdims=True), in float64."""
+    form = _form(x, axes)
+    if form is None:
+        return x.sum(axis=axes, keepdims=True, dtype=np.float64)
+    lines = form.lines(x)
+    if lines.shape[3] == 1:
+        return form.restored(_along_memory(lines[..., 0], None))
+    return form.restored(_across_memory(lines))
+
+
+def sums_of_products(a: Array, b: Array, axes: Axes) -> Array:
+    """(a * b).sum(axes, keepdims=True), in float64."""
+    form = _form(a, axes) if a.strides == b.strides else None
+    if form is None:
+        return (a * b).sum(axis=axes, keepdims=True, dtype=np.float64)
+    left, right = form.lines(a), form.lines(b)
+    if left.shape[3] == 1:
+        return form.restored(_along_memory(left[..., 0], right[..., 0]))
+    return form.restored(_across_memory(np.multiply(left, right, out=scratch(left, left.shape, "products"))))
+
+
+class _Form(NamedTuple):
+    """An array seen in memory order, neighbouring dimensions of one kind as one: (summed, kept, summed, kept)."""
+
+    order: Axes
+    folded: tuple[int, int, int, int]
+    kept: tuple[int, ...]
+    back: Axes
+
+    def lines(self, x: np.ndarray) -> np.ndarray:
+        return x.transpose(self.order).reshape(self.folded)
+
+    def restored(self, total: np.ndarray) -> np.ndarray:
+        """The sums, (kept, kept), in x's dimensions with axes kept."""
+        return total.reshape(self.kept).transpose(self.back)
+
+
+def _form(x: Array, axes: Axes) -> _Form | None:
+    """None where the dimensions alternate more often, and on a GPU."""
+    return _form_of(x.shape, x.strides, axes) if isinstance(x, np.ndarray) and x.size else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _form_of(shape: tuple[int, ...], strides: tuple[int, ...], axes: Axes) -> _Form | None:
+    order = tuple(sorted(range(len(shape)), key=lambda i: (-strides[i], i)))
+    folded, position = [1, 1, 1, 1], 3
+    for axis in reversed(order):
+        if shape[axis] == 1:
+            continue
+        while position >= 0 and (axis in axes) != (position % 2 == 0):
+            position -= 1
+        if position < 0:
+            return None
+        folded[position] *= shape[axis]
+    kept = tuple(1 if a in axes else shape[a] for a in order)
+    return _Form(order, tuple(folded), kept, tuple(sorted(range(len(shape)), key=order.__getitem__)))  # type: ignore[arg-type]
+
+
+def _along_memory(a: np.ndarray, b: np.ndarray | None) -> np.ndarray:
+    """Sums over the first and last dimension of a, or of a * b: dot products of pieces."""
+    length = a.shape[2]
+    if length <= 2 * _LONGEST:
+        return np.add.reduce(np.vecdot(a, _ones(length, a.dtype) if b is None else b), axis=0, dtype=np.float64)
+    whole = length - length % _LONGEST
+    rows = (*a.shape[:2], -1, _LONGEST)
+    other = _ones(_LONGEST, a.dtype) if b is None else b[..., :whole].reshape(rows)
+    total = np.vecdot(a[..., :whole].reshape(rows), other).sum(axis=(0, 2), dtype=np.float64)
+    if whole == length:
+        return total
+    return total + _along_memory(a[..., whole:], None if b is None else b[..., whole:])
+
+
+def _across_memory(x: np.ndarray) -> np.ndarray:
+    """Sums over the first and third of four dimensions: rows added to rows."""
+    length, run = x.shape[2:]
+    piece = min(length, 256)
+    whole = length - length % piece
+    rows = x[:, :, :whole].reshape(*x.shape[:2], -1, piece, run)
+    total = _ones(piece, x.dtype) @ rows if run <= 512 else rows.sum(axis=3)
+    total = np.add.reduce(total, axis=(0, 2), dtype=np.float64)
+    return total if whole == length else total + _across_memory(x[:, :, whole:])
+
+
+@functools.lru_cache(maxsize=64)
+def _ones(length: int, dtype: np.dtype) -> np.ndarray:
+    return np.ones(length, dtype)
