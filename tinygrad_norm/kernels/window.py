@@ -49,19 +49,7 @@ class Windows:
 
     def taps(self) -> list[tuple[slice, slice]]:
         """For each i: the slice of the outputs that see an input there, and the slice of those inputs."""
-        found = []
-        for i in range(self.kernel):
-            shift = i * self.dilation - self.before
-            first = max(0, -(shift // self.stride))
-            last = min(self.count - 1, (self.size - 1 - shift) // self.stride)
-            stop = max(last, first - 1)
-            start_in = first * self.stride + shift
-            found.append(
-                (slice(first, stop + 1), slice(start_in, start_in + (stop - first) * self.stride + 1, self.stride))
-                if stop >= first
-                else (slice(0, 0), slice(0, 0))
-            )
-        return found
+        return _taps(self)
 
     def seen(self) -> list[tuple[slice, slice] | None]:
         """For each input: the places of the kernel at which it is seen, and the outputs that see it there.
@@ -76,6 +64,23 @@ class Windows:
         low, high = (-self.before, self.size + self.after) if include_padding else (0, self.size)
         starts = [o * self.stride - self.before for o in range(self.count)]
         return [min(s + self.kernel, high) - max(s, low) for s in starts]
+
+
+@functools.lru_cache(maxsize=256)
+def _taps(w: Windows) -> list[tuple[slice, slice]]:
+    found = []
+    for i in range(w.kernel):
+        shift = i * w.dilation - w.before
+        first = max(0, -(shift // w.stride))
+        last = min(w.count - 1, (w.size - 1 - shift) // w.stride)
+        stop = max(last, first - 1)
+        start_in = first * w.stride + shift
+        found.append(
+            (slice(first, stop + 1), slice(start_in, start_in + (stop - first) * w.stride + 1, w.stride))
+            if stop >= first
+            else (slice(0, 0), slice(0, 0))
+        )
+    return found
 
 
 @functools.lru_cache(maxsize=256)
