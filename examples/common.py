@@ -1,4 +1,4 @@
-"""What the examples share: options, an output folder, a loop over epochs, curves."""
+"""What the examples share: options, figures, claims; ten points on a line; LeNet and its data."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ mpl.use("Agg")  # figures go to files
 import matplotlib.pyplot as plt
 
 import tinygrad_norm as tn
+from tinygrad_norm import data, nn
 
 HELP = {
     "epochs": "how often to go through the data",
@@ -22,15 +23,19 @@ HELP = {
     "dropout": "probability to drop",
     "hidden": "units of a hidden layer",
     "iterations": "steps of training",
-    "every": "steps between two figures",
+    "every": "steps between two histograms",
     "out": "folder for what the run makes",
     "root": "folder of the data sets",
+    "examples": "how many examples to train on",
+    "layers": "how many layers",
 }
 STYLES = ("-", "--", "-.", ":")  # lines differ in black and white too
 
+# ---- options, figures, claims -------------------------------------------------------------
+
 
 def options(description: str, **defaults) -> argparse.ArgumentParser:
-    """A parser with --quick, --seed, --out and a numeric option for each default."""
+    """A parser with --quick, --seed, --backend and an option for each default."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few steps only, to see that it runs")
     parser.add_argument("--seed", type=int, default=0, help="of all random numbers")
@@ -50,13 +55,19 @@ def start(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) ->
     return arguments
 
 
-def curves(path: Path, panels: dict[str, dict[str, Sequence[float]]], xlabel: str = "epoch") -> None:
+def claim(text: str, held: bool) -> bool:
+    """Say whether a claim held in this run."""
+    print(f"{'held' if held else 'did NOT hold'}, in this run: {text}")
+    return held
+
+
+def curves(path: Path, panels: dict[str, dict[str, Sequence[float]]], xlabel: str = "epoch", **settings) -> None:
     """One panel per entry, in it one labelled line per series."""
     figure, axes = plt.subplots(1, len(panels), figsize=(5 * len(panels), 3.6), squeeze=False)
     for axis, (title, series) in zip(axes[0], panels.items()):
         for (label, values), style in zip(series.items(), STYLES * 4):
             axis.plot(range(1, len(values) + 1), values, style, label=label, lw=2)
-        axis.set(title=title, xlabel=xlabel)
+        axis.set(title=title, xlabel=xlabel, **settings)
         axis.legend()
         axis.grid(alpha=0.3)
     save_figure(figure, path)
@@ -75,9 +86,102 @@ def host(tensor: tn.Tensor):
     return tensor.detach().cpu().numpy()
 
 
-def log_histograms(writer, model: tn.nn.Module, step: int, suffix: str = "") -> None:
-    """Each parameter and its gradient as a TensorBoard histogram."""
-    for name, parameter in model.named_parameters():
-        writer.add_histogram(f"{name}_data{suffix}", host(parameter), step)
-        if parameter.grad is not None:
-            writer.add_histogram(f"{name}_grad{suffix}", host(parameter.grad), step)
+# ---- ten points on a line, and a net of 80,000 weights --------------------------------------
+
+
+def line_with_noise(points: int = 10) -> tuple[tn.Tensor, ...]:
+    """Y = 1.5 x + noise, of standard deviation 0.5 to train on and 0.3 to test on."""
+    x = tn.linspace(-1, 1, points).unsqueeze_(1)
+    return x, 1.5 * x + tn.normal(0, 0.5, size=x.size()), x, 1.5 * x + tn.normal(0, 0.3, size=x.size())
+
+
+def mlp(width: int = 200, dropout: float | None = None) -> nn.Sequential:
+    """1 - width - width - width - 1 with ReLUs between, and Dropout before all but the first layer if asked for."""
+    drop = [] if dropout is None else [nn.Dropout(dropout)]
+    layers: list[nn.Module] = [nn.Linear(1, width), nn.ReLU(inplace=True)]
+    for _ in range(2):
+        layers += [*drop, nn.Linear(width, width), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, *drop, nn.Linear(width, 1))
+
+
+def draw_fits(path: Path, points: tuple, nets: dict[str, nn.Module], losses: dict[str, float], title: str) -> None:
+    """The points, and what each net makes of them."""
+    x, y, test_x, test_y = map(host, points)
+    dense = tn.linspace(-1, 1, 200).unsqueeze(1)
+    figure, axis = plt.subplots(figsize=(6, 4.2))
+    axis.scatter(x, y, c="tab:blue", s=50, alpha=0.6, label="train")
+    axis.scatter(test_x, test_y, c="tab:red", s=50, alpha=0.6, marker="^", label="test")
+    for (name, net), style in zip(nets.items(), ("k-", "b--")):
+        axis.plot(host(dense), host(net(dense)), style, lw=2.5, label=f"{name}, train loss {losses[name]:.4f}")
+    axis.set(ylim=(-2.8, 2.8), xlabel="x", ylabel="y", title=title)
+    axis.legend(loc="upper left", fontsize=9)
+    save_figure(figure, path)
+
+
+# ---- LeNet --------------------------------------------------------------------------------
+
+NORMS = {  # by the number of features and the dimensions of the input
+    "batch": lambda features, ndim: nn.BatchNorm2d(features) if ndim == 4 else nn.BatchNorm1d(features),
+    "layer": lambda features, ndim: nn.GroupNorm(1, features),  # over C, H, W, with a weight per channel
+    "instance": lambda features, ndim: nn.InstanceNorm2d(features, affine=True) if ndim == 4 else nn.Identity(),
+    "group": lambda features, ndim: nn.GroupNorm(2, features),
+    "none": lambda features, ndim: nn.Identity(),
+}
+
+
+class LeNet(nn.Module):
+    """Two convolutions with pooling, three linear layers; LeCun et al. 1998, with a norm where one is asked for.
+
+    "d2l": sigmoid and mean pooling on 28x28, as in Dive into Deep Learning; "lenet5": ReLU and maximum pooling on
+    32x32; "rgb": the same on three channels.
+    """
+
+    def __init__(self, model: str, norm: str, dropout: float) -> None:
+        super().__init__()
+        self.channels, self.size = 3 if model == "rgb" else 1, 28 if model == "d2l" else 32
+        make_norm, features = NORMS[norm], 16 * (4 if model == "d2l" else 5) ** 2
+        activation, pooling = (nn.Sigmoid, nn.AvgPool2d) if model == "d2l" else (nn.ReLU, nn.MaxPool2d)
+        drop = [nn.Dropout(dropout)] if dropout else []
+        self.features = nn.Sequential(
+            *(nn.Conv2d(self.channels, 6, 5), make_norm(6, 4), activation(), pooling(2)),
+            *(nn.Conv2d(6, 16, 5), make_norm(16, 4), activation(), pooling(2), nn.Flatten()),
+        )
+        self.classifier = nn.Sequential(
+            *(*drop, nn.Linear(features, 120), make_norm(120, 2), activation()),
+            *(*drop, nn.Linear(120, 84), make_norm(84, 2), activation(), nn.Linear(84, 10)),
+        )
+        if model == "d2l":
+            self.apply(lambda m: nn.init.xavier_uniform_(m.weight) if isinstance(m, (nn.Linear, nn.Conv2d)) else None)
+
+    def forward(self, x: tn.Tensor) -> tn.Tensor:
+        """Logits (N, 10) of images (N, 1, H, W), enlarged to the model's size."""
+        return self.classifier(self.features(fit(x, self.size, self.channels)))
+
+
+def fit(x: tn.Tensor, size: int, channels: int) -> tn.Tensor:
+    """Images enlarged by a whole number, padded with black to size x size, the channel repeated."""
+    factor = size // x.shape[2]
+    if factor > 1:
+        x = x.unsqueeze(3).unsqueeze(5).expand(-1, -1, -1, factor, -1, factor).flatten(2, 3).flatten(3, 4)
+    missing = size - x.shape[2]
+    x = nn.functional.pad(x, (missing // 2, missing - missing // 2) * 2)
+    return x.expand(-1, channels, -1, -1)
+
+
+def load_data(arguments: argparse.Namespace) -> tuple[data.TensorDataset, data.TensorDataset]:
+    """The training and the test set."""
+    if arguments.data == "digits":
+        return data.digits(train=True), data.digits(train=False)
+    source = {"mnist": data.mnist, "fashion-mnist": data.fashion_mnist}[arguments.data]
+    root = Path(arguments.root) / arguments.data
+    return source(root, True, arguments.download), source(root, False, arguments.download)
+
+
+@tn.no_grad()
+def evaluate(model: nn.Module, dataset: data.TensorDataset) -> tuple[float, float, tn.Tensor]:
+    """Loss, accuracy and predictions on a whole set."""
+    model.eval()
+    logits = tn.cat([model(x) for x, _ in data.DataLoader(dataset, batch_size=500)])
+    model.train()
+    labels, predicted = dataset.tensors[1], logits.argmax(1)
+    return nn.functional.cross_entropy(logits, labels).item(), (predicted == labels).float().mean().item(), predicted

@@ -17,83 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-from common import curves, host, options, save_figure, start
-from tensorboardX import SummaryWriter
+from common import NORMS, LeNet, curves, evaluate, host, load_data, options, save_figure, start
 from tqdm import tqdm
 
 import tinygrad_norm as tn
 from tinygrad_norm import data, nn, optim
+from tinygrad_norm.tensorboard import SummaryWriter
 
-NORMS = {  # by the number of features and the dimensions of the input
-    "batch": lambda features, ndim: nn.BatchNorm2d(features) if ndim == 4 else nn.BatchNorm1d(features),
-    "layer": lambda features, ndim: nn.GroupNorm(1, features),  # over C, H, W, with a weight per channel
-    "instance": lambda features, ndim: nn.InstanceNorm2d(features, affine=True) if ndim == 4 else nn.Identity(),
-    "group": lambda features, ndim: nn.GroupNorm(2, features),
-    "none": lambda features, ndim: nn.Identity(),
-}
 OPTIMIZERS = {
     "sgd": lambda p, a: optim.SGD(p, a.lr, momentum=0.9, weight_decay=a.weight_decay),
     "adam": lambda p, a: optim.Adam(p, a.lr, weight_decay=a.weight_decay),
     "adamw": lambda p, a: optim.AdamW(p, a.lr, weight_decay=a.weight_decay),
 }
-
-
-class LeNet(nn.Module):
-    """Two convolutions with pooling, three linear layers; LeCun et al. 1998, with a norm where one is asked for.
-
-    "d2l": sigmoid and mean pooling on 28x28, as in Dive into Deep Learning; "lenet5": ReLU and maximum pooling on
-    32x32; "rgb": the same on three channels.
-    """
-
-    def __init__(self, model: str, norm: str, dropout: float) -> None:
-        super().__init__()
-        self.channels, self.size = 3 if model == "rgb" else 1, 28 if model == "d2l" else 32
-        make_norm, features = NORMS[norm], 16 * (4 if model == "d2l" else 5) ** 2
-        activation, pooling = (nn.Sigmoid, nn.AvgPool2d) if model == "d2l" else (nn.ReLU, nn.MaxPool2d)
-        drop = [nn.Dropout(dropout)] if dropout else []
-        self.features = nn.Sequential(
-            *(nn.Conv2d(self.channels, 6, 5), make_norm(6, 4), activation(), pooling(2)),
-            *(nn.Conv2d(6, 16, 5), make_norm(16, 4), activation(), pooling(2), nn.Flatten()),
-        )
-        self.classifier = nn.Sequential(
-            *(*drop, nn.Linear(features, 120), make_norm(120, 2), activation()),
-            *(*drop, nn.Linear(120, 84), make_norm(84, 2), activation(), nn.Linear(84, 10)),
-        )
-        if model == "d2l":
-            self.apply(lambda m: nn.init.xavier_uniform_(m.weight) if isinstance(m, (nn.Linear, nn.Conv2d)) else None)
-
-    def forward(self, x: tn.Tensor) -> tn.Tensor:
-        """Logits (N, 10) of images (N, 1, H, W), enlarged to the model's size."""
-        return self.classifier(self.features(fit(x, self.size, self.channels)))
-
-
-def fit(x: tn.Tensor, size: int, channels: int) -> tn.Tensor:
-    """Images enlarged by a whole number, padded with black to size x size, the channel repeated."""
-    factor = size // x.shape[2]
-    if factor > 1:
-        x = x.unsqueeze(3).unsqueeze(5).expand(-1, -1, -1, factor, -1, factor).flatten(2, 3).flatten(3, 4)
-    missing = size - x.shape[2]
-    x = nn.functional.pad(x, (missing // 2, missing - missing // 2) * 2)
-    return x.expand(-1, channels, -1, -1)
-
-
-def load_data(arguments: argparse.Namespace) -> tuple[data.TensorDataset, data.TensorDataset]:
-    """The training and the test set."""
-    if arguments.data == "digits":
-        return data.digits(train=True), data.digits(train=False)
-    source = {"mnist": data.mnist, "fashion-mnist": data.fashion_mnist}[arguments.data]
-    root = Path(arguments.root) / arguments.data
-    return source(root, True, arguments.download), source(root, False, arguments.download)
-
-
-@tn.no_grad()
-def evaluate(model: nn.Module, dataset: data.TensorDataset) -> tuple[float, float, tn.Tensor]:
-    """Loss, accuracy and predictions on a whole set."""
-    model.eval()
-    logits = tn.cat([model(x) for x, _ in data.DataLoader(dataset, batch_size=500)])
-    model.train()
-    labels, predicted = dataset.tensors[1], logits.argmax(1)
-    return nn.functional.cross_entropy(logits, labels).item(), (predicted == labels).float().mean().item(), predicted
 
 
 class Training:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,3 +35,11 @@ def close(found: Any, expected: Any, tolerance: float = 1e-12) -> None:
     found, expected = host(found), host(expected)
     assert found.shape == expected.shape, f"shapes {found.shape} and {expected.shape}"
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def example(name: str) -> Any:
+    """The module examples/<name>.py."""
+    folder = str(Path(__file__).parent.parent / "examples")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    return importlib.import_module(name)

@@ -1,20 +1,14 @@
-"""The textbook versions in examples/batch_norm_by_hand.py are what the package computes."""
+"""The textbook versions in examples/06_batch_norm_by_hand.py are what the package computes."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
-import pytest
-from helpers import constant, host
+from helpers import constant, example, host
 
 import tinygrad_norm as tn
 from tinygrad_norm.nn.functional.dropout import _dropout
 
-pytest.importorskip("matplotlib", reason="the examples need matplotlib: pip install 'tinygrad_norm[examples]'")
-sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
-import batch_norm_by_hand as by_hand
+by_hand = example("06_batch_norm_by_hand")
 
 
 def test_the_textbook_versions_are_the_packages(tmp_path) -> None:

@@ -260,6 +260,17 @@ def test_evaluation_uses_the_running_moments_and_does_not_change_them() -> None:
     assert bn.num_batches_tracked.item() == 1
 
 
+def test_the_modules_flag_decides_and_not_whether_gradients_are_on() -> None:
+    x = constant(np.random.default_rng(0).normal(3, 2, (8, 4)), "float64")
+    layer = nn.BatchNorm1d(4).double()
+    with tn.no_grad():
+        normalized = host(layer(x))
+    np.testing.assert_allclose(normalized.mean(axis=0), 0, atol=1e-12)
+    assert abs(host(layer.running_mean)).min() > 0.1, "training counts without gradients, too"
+    expected = (host(x) - host(layer.running_mean)) / np.sqrt(host(layer.running_var) + 1e-5)
+    np.testing.assert_allclose(host(layer.eval()(x)), expected, rtol=1e-12)
+
+
 def test_without_tracking_evaluation_uses_the_batch() -> None:
     bn = nn.BatchNorm1d(3, track_running_stats=False)
     x = tn.randn(6, 3)

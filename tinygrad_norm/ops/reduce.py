@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op, wrap
 from tinygrad_norm.backend import xp
+from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.elementwise import abs, exp, maximum, minimum, ne, square, where
 from tinygrad_norm.ops.shape import broadcast_to, cat, flip, move_to_front, normalize_dims, take_along_dim
 
@@ -97,7 +98,14 @@ def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = 
 def var(
     input: Tensor, dim: Dim | bool = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
 ) -> Tensor:
-    """sum((x - mean(x))**2) / (n - correction); correction is 1 if unbiased, else 0."""
+    """sum((x - mean(x))**2) / (n - correction), computed in float64; correction is 1 if unbiased, else 0."""
+    return to(_variance(input, dim, unbiased, keepdim, correction), dtype=input.dtype)
+
+
+def _variance(input: Tensor, dim: Dim | bool, unbiased: bool, keepdim: bool, correction: float | None) -> Tensor:
+    """The variance in float64: neither overflow nor underflow of a float32's square."""
+    if input.dtype.kind == "f":
+        input = to(input, dtype=dtypes.float64)
     if isinstance(dim, bool):
         unbiased, dim = dim, None
     correction = int(unbiased) if correction is None else correction
@@ -108,7 +116,7 @@ def var(
         warnings.warn(
             "var(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor "
             "(input numel divided by output numel)",
-            stacklevel=2,
+            stacklevel=4,
         )
         return squares * math.nan
     return squares / freedom
@@ -119,7 +127,7 @@ def std(
     input: Tensor, dim: Dim | bool = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
 ) -> Tensor:
     """The square root of `var`; its derivative is 0 where it is 0."""
-    return _root(var(input, dim, unbiased, keepdim, correction=correction))
+    return to(_root(_variance(input, dim, unbiased, keepdim, correction)), dtype=input.dtype)
 
 
 @op

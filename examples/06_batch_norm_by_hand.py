@@ -7,8 +7,9 @@ Learning, with the conventions put right (see the comments).
 
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import numpy as np
-from common import options, start
+from common import claim, options, save_figure, start
 
 import tinygrad_norm as tn
 from tinygrad_norm import nn
@@ -81,13 +82,11 @@ class BatchNorm(nn.Module):
         return self.gamma * (x - mean) / tn.sqrt(variance + self.eps) + self.beta
 
 
-def main(argv=None):
-    """Compare all of them with the package; returns the largest differences."""
-    start(options(__doc__.splitlines()[0], out="runs/batch_norm_by_hand"), argv)
+def compare():
+    """The largest differences from the package."""
     random = np.random.default_rng(0)
     x, dy = random.normal(3, 2, (32, 5)), random.normal(size=(32, 5))
     gamma, beta = random.normal(size=5), random.normal(size=5)
-
     layer = nn.BatchNorm1d(5).double()
     layer.weight.data, layer.bias.data = tn.tensor(gamma), tn.tensor(beta)
     t = tn.tensor(x, requires_grad=True)
@@ -95,13 +94,10 @@ def main(argv=None):
     out.backward(tn.tensor(dy))
     y, cache = forward(x, gamma, beta)
     ours = (out.detach(), t.grad, layer.weight.grad, layer.bias.grad)
-    differences = {}
-    for name, a, b in zip(("y", "dx", "dgamma", "dbeta"), ours, (y, *backward(dy, cache))):
-        differences[name] = abs(a.cpu().numpy() - b).max()
-    differences["layer norm"] = abs(
-        nn.functional.layer_norm(tn.tensor(x), (5,), tn.tensor(gamma), tn.tensor(beta)).cpu().numpy()
-        - layer_norm_forward(x, gamma, beta)
-    ).max()
+    pairs = dict(zip(("y", "dx", "dgamma", "dbeta"), zip(ours, (y, *backward(dy, cache)))))
+    normalized = nn.functional.layer_norm(tn.tensor(x), (5,), tn.tensor(gamma), tn.tensor(beta))
+    pairs["layer norm"] = normalized, layer_norm_forward(x, gamma, beta)
+    differences = {name: abs(a.cpu().numpy() - b).max() for name, (a, b) in pairs.items()}
 
     for dims, theirs in ((2, nn.BatchNorm1d), (4, nn.BatchNorm2d), (5, nn.BatchNorm3d)):
         mine, package = BatchNorm(3, dims).double(), theirs(3).double()
@@ -110,9 +106,26 @@ def main(argv=None):
             differences[f"module, {dims}D"] = float(abs(mine(batch) - package(batch)).max().detach())
         differences[f"moving variance, {dims}D"] = float(abs(mine.moving_var.flatten() - package.running_var).max())
         differences[f"evaluation, {dims}D"] = float(abs(mine.eval()(batch) - package.eval()(batch)).max().detach())
+    return differences
 
+
+def main(argv=None):
+    """Compare, and draw what batch norm does to three features."""
+    arguments = start(options(__doc__.splitlines()[0], out="runs/06_batch_norm_by_hand"), argv)
+    differences = compare()
     for name, difference in differences.items():
         print(f"{name:24} differs by {difference:.1e}")
+    claim("the versions by hand are the package's", max(differences.values()) < 1e-10)
+    x = np.random.default_rng(0).normal((-4, 0, 6), (0.5, 3, 1.5), (2000, 3))
+    gamma, beta = np.array([1.0, 1.0, 0.5]), np.array([0.0, 0.0, 2.0])
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)
+    for axis, values, title in zip(axes, (x, forward(x, gamma, beta)[0]), ("three features before", "and after batch norm")):
+        for i, style in enumerate(("-", "--", ":")):
+            label = f"gamma {gamma[i]}, beta {beta[i]}"
+            axis.hist(values[:, i], bins=60, histtype="step", lw=2, ls=style, label=label, density=True)
+        axis.set(title=title, xlabel="value")
+    axes[1].legend(fontsize=8)
+    save_figure(figure, arguments.out / "figure.png")
     return differences
 
 

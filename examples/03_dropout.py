@@ -1,0 +1,107 @@
+"""Dropout: the ten points again, and then how much to drop, on digits.
+
+Dropout(p) sets each element to zero with probability p in training and divides the others by 1 - p, so that in
+evaluation nothing is left to do: call .eval() to predict and .train() to go on. First the net of 02 with p = 0 and
+p = 0.5; then a net of two layers on few digits, with several p: accuracy on the training and on the validation set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import matplotlib.pyplot as plt
+from common import claim, draw_fits, line_with_noise, mlp, options, save_figure, start
+from tqdm import tqdm
+
+import tinygrad_norm as tn
+from tinygrad_norm import nn, optim
+from tinygrad_norm.data import digits
+from tinygrad_norm.tensorboard import SummaryWriter
+
+RATES = (0.0, 0.25, 0.5, 0.75)
+
+
+def on_a_line(points: tuple, iterations: int, lr: float, momentum: float, show: Callable | None = None) -> dict[str, dict]:
+    """The nets with p = 0 and p = 0.5: losses in evaluation mode, and how much the inner weights spread after / before."""
+    x, y, test_x, test_y = points
+    nets = {"p = 0": mlp(dropout=0.0), "p = 0.5": mlp(dropout=0.5)}
+    before = {name: net[3].weight.detach().std().item() for name, net in nets.items()}
+    optimizers = {name: optim.SGD(net.parameters(), lr, momentum) for name, net in nets.items()}
+    criterion, losses = nn.MSELoss(), {}
+    for iteration in tqdm(range(1, iterations + 1), leave=False, disable=show is None):
+        for name, net in nets.items():
+            optimizers[name].zero_grad()
+            loss = criterion(net(x), y)
+            loss.backward()
+            optimizers[name].step()
+            losses[name] = loss.item()
+        if show is not None:
+            show(iteration, nets, losses)
+    results = {}
+    for name, net in nets.items():
+        net.eval()
+        results[name] = {"train": criterion(net(x), y).item(), "test": criterion(net(test_x), test_y).item()}
+        results[name]["spread"] = net[3].weight.detach().std().item() / before[name]
+    return results
+
+
+def on_digits(rate: float, epochs: int, examples: int = 200) -> tuple[float, float]:
+    """Accuracy on the training and on the validation set of a net of two layers."""
+    (x, y), (test_x, test_y) = digits(train=True).tensors, digits(train=False).tensors
+    x, y = x[:examples], y[:examples]
+    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 500), nn.ReLU(), nn.Dropout(rate), nn.Linear(500, 10))
+    optimizer = optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    for _ in range(epochs):
+        for rows in tn.randperm(examples).split(50):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(net(x[rows]), y[rows]).backward()
+            optimizer.step()
+    net.eval()
+    return tuple((net(a).argmax(1) == b).float().mean().item() for a, b in ((x, y), (test_x, test_y)))  # type: ignore[return-value]
+
+
+def main(argv: list[str] | None = None) -> dict[str, dict]:
+    """Train, log, draw, and look at the claims."""
+    parser = options(
+        __doc__.splitlines()[0], iterations=2000, every=400, epochs=30, lr=0.01, momentum=0.9, out="runs/03_dropout"
+    )
+    arguments = start(parser, argv)
+    iterations, epochs = (2 * arguments.every, 3) if arguments.quick else (arguments.iterations, arguments.epochs)
+    points = line_with_noise()
+    with SummaryWriter(str(arguments.out / "tensorboard")) as writer:
+
+        def show(iteration: int, nets: dict, losses: dict) -> None:
+            if iteration % arguments.every == 0:
+                for name, net in nets.items():
+                    writer.add_parameters(net.eval(), iteration, f"_{name.replace(' ', '')}")
+                last = "figure" if iteration == iterations else f"fit_{iteration:04}"
+                draw_fits(arguments.out / f"{last}.png", points, nets, losses, f"iteration {iteration}")
+                for net in nets.values():
+                    net.train()
+
+        results = on_a_line(points, iterations, arguments.lr, arguments.momentum, show)
+
+    print(f"\n{'':8} {'train loss':>10} {'test loss':>10}   std of the second weight matrix, after / before")
+    for name, r in results.items():
+        print(f"{name:8} {r['train']:10.4f} {r['test']:10.4f}   {r['spread']:.2f}")
+    free, dropped = results.values()
+    claim("the training loss is higher with dropout", dropped["train"] > free["train"])
+    claim("the test loss is lower with dropout", dropped["test"] < free["test"])
+    claim("dropout shrinks the weights as decay does", dropped["spread"] < 0.5 * free["spread"])
+
+    accuracies = {rate: on_digits(rate, epochs) for rate in RATES}
+    figure, axis = plt.subplots(figsize=(5, 3.6))
+    for label, values, style in zip(("training", "validation"), zip(*accuracies.values()), ("k-o", "b--^")):
+        axis.plot(RATES, values, style, label=label)
+    axis.set(xlabel="probability to drop", ylabel="accuracy", title="200 digits, 500 hidden units", xticks=RATES)
+    axis.legend()
+    axis.grid(alpha=0.3)
+    save_figure(figure, arguments.out / "rates.png")
+    for rate, (train, test) in accuracies.items():
+        print(f"digits, p = {rate:4}: training accuracy {train:.1%}, validation accuracy {test:.1%}")
+    claim("dropping lifts the validation accuracy", max(accuracies[r][1] for r in RATES[1:]) > accuracies[0.0][1])
+    return results
+
+
+if __name__ == "__main__":
+    main()
