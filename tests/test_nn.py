@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -304,3 +307,45 @@ def test_clipping_leaves_small_gradients_alone() -> None:
     close(p.grad, [3.0, 4.0])
     nn.utils.clip_grad_norm_(p, 1.0)
     close(p.grad, [0.6, 0.8], 1e-6)
+
+
+TRAINING = """
+import sys
+import numpy as np
+import tinygrad_norm as tn
+from tinygrad_norm import nn
+tn.manual_seed(0)
+net = nn.Sequential(
+    nn.Conv2d(3, 6, 5), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.GroupNorm(2, 16), nn.ReLU(),
+    nn.MaxPool2d(2), nn.Flatten(), nn.Linear(400, 120), nn.BatchNorm1d(120), nn.ReLU(), nn.Linear(120, 10),
+)
+optimizer = tn.optim.SGD(net.parameters(), lr=0.1)
+x, y = tn.randn(128, 3, 32, 32), tn.randint(0, 10, (128,))
+for _ in range(3):
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(net(x), y).backward()
+    optimizer.step()
+np.savez(sys.argv[1], *[p.detach().numpy() for p in net.parameters()])
+"""
+
+
+def test_threads_change_nothing_but_rounding(tmp_path) -> None:
+    """The threads are those of the BLAS library behind NumPy; each of its variables sets their number when it is loaded."""
+    results = []
+    for threads in ("1", "2"):
+        path = tmp_path / f"{threads}.npz"
+        names = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+        environment = {**os.environ, **dict.fromkeys(names, threads)}
+        subprocess.run([sys.executable, "-c", TRAINING, str(path)], env=environment, check=True)
+        results.append(list(np.load(path).values()))
+    for one, two in zip(*results):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
+
+
+def test_keeping_freed_memory_can_be_switched_off() -> None:
+    from tinygrad_norm.kernels.scratch import keep_freed_memory
+
+    keep_freed_memory(0)
+    x = tn.ones(2**20, device="cpu")
+    assert float((x + x).sum()) == 2**21
+    keep_freed_memory()

@@ -1,12 +1,12 @@
 """Speed and memory beside PyTorch, measured in one run.
 
-    python tests/benchmarks/compare.py [--quick] [--only TEXT] [--others]
+    python tests/benchmarks/compare.py [--quick] [--only TEXT]
 
 Each library runs in a process of its own, as people use it: ours, PyTorch at one thread, PyTorch at two. They take
 turns, with a pause in between for threads that still spin; a turn is one call to warm up and then a burst. What is
 printed are the medians over the turns of the bursts' medians, and of the ratios within a turn. A ratio above 1 means
 that we are faster. Memory is the peak of a whole process that does nothing else; the time of an import is beyond
-that of `import numpy`. --others compares with autograd and MyGrad as well, as far as they are installed.
+that of `import numpy`.
 """
 
 from __future__ import annotations
@@ -163,7 +163,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="shorter bursts and fewer turns")
     parser.add_argument("--only", default="", help="only workloads whose name holds this text")
-    parser.add_argument("--others", action="store_true", help="compare with MyGrad and autograd, where they are installed")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
