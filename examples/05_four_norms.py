@@ -18,10 +18,10 @@ from tinygrad_norm.nn.functional.norm import axes_of
 
 N, C, HEIGHT, WIDTH, GROUPS = 4, 6, 3, 3, 2
 NORMS = {
-    "batch": nn.BatchNorm2d(C),
-    "layer": nn.LayerNorm([C, HEIGHT, WIDTH]),
-    "instance": nn.InstanceNorm2d(C),
-    "group": nn.GroupNorm(GROUPS, C),
+    "batch": lambda: nn.BatchNorm2d(C),
+    "layer": lambda: nn.LayerNorm([C, HEIGHT, WIDTH]),
+    "instance": lambda: nn.InstanceNorm2d(C),
+    "group": lambda: nn.GroupNorm(GROUPS, C),
 }
 
 
@@ -46,7 +46,7 @@ def draw(axis, norm: str, numbers: np.ndarray) -> None:
 
 def is_normalized(norm: str, numbers: np.ndarray) -> bool:
     """Whether the layer's output has mean 0 and variance 1 in each of the groups."""
-    y = host(NORMS[norm].double()(tn.randn(N, C, HEIGHT, WIDTH, dtype=tn.float64) * 3 + 1))
+    y = host(NORMS[norm]().double()(tn.randn(N, C, HEIGHT, WIDTH, dtype=tn.float64) * 3 + 1))
     groups = [y[numbers == number] for number in range(numbers.max() + 1)]
     return all(abs(g.mean()) < 1e-12 and abs(g.var() - 1) < 1e-4 for g in groups)
 

@@ -7,6 +7,7 @@ number give an array without dimensions, as CuPy's do. `transfers` counts the wa
 
 from __future__ import annotations
 
+import re
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -25,12 +26,58 @@ FUNCTIONS = (
 METHODS = (
     "all any argmax argmin astype clip copy cumsum fill max mean min prod ravel reshape squeeze sum swapaxes transpose"
 ).split()
+KEYWORDS = {  # what CuPy takes by name; its ufuncs take out, dtype and casting
+    "all any": "axis out keepdims",
+    "amax amin": "axis out keepdims",
+    "argmax argmin": "axis dtype out keepdims",
+    "sum": "axis dtype out keepdims",
+    "arange": "start stop step dtype",
+    "clip": "a_min a_max out",
+    "concatenate stack": "axis out dtype casting",
+    "diagonal": "offset axis1 axis2",
+    "einsum": "dtype casting optimize",
+    "empty ones zeros": "shape dtype order",
+    "empty_like ones_like zeros_like": "dtype order shape",
+    "expand_dims": "axis",
+    "eye": "M k dtype order",
+    "flip": "axis",
+    "full": "shape fill_value dtype order",
+    "full_like": "fill_value dtype order shape",
+    "linspace": "num endpoint retstep dtype axis",
+    "roll": "axis",
+    "round": "decimals out",
+    "ascontiguousarray": "dtype",
+    "broadcast_to where": "",
+}
+METHOD_KEYWORDS = {
+    "all any max min": "axis out keepdims",
+    "argmax argmin": "axis dtype out keepdims",
+    "mean prod sum": "axis dtype out keepdims",
+    "cumsum": "axis dtype out",
+    "astype": "dtype order casting copy",
+    "copy ravel reshape": "order",
+    "squeeze": "axis",
+    "clip": "min max out",
+}
 OPERATORS = (
     "add radd sub rsub mul rmul truediv rtruediv floordiv mod pow rpow matmul eq ne lt le gt ge and rand or ror "
     "neg pos abs invert iadd isub imul itruediv xor ixor iand ior"
 ).split()
 
 transfers = SimpleNamespace(count=0)
+
+
+def keywords_of(name: str, table: dict[str, str] = KEYWORDS) -> set[str]:
+    """What a function (or a method) takes by name."""
+    for names, keywords in table.items():
+        if name in names.split():
+            return set(keywords.split())
+    return {"out", "dtype", "casting"} if isinstance(getattr(np, name, None), np.ufunc) else set()
+
+
+def _check_keywords(name: str, kwargs: dict, table: dict[str, str] = KEYWORDS) -> None:
+    if unknown := set(kwargs) - keywords_of(name, table):
+        raise TypeError(f"CuPy's {name} does not take {sorted(unknown)}")
 
 
 class ndarray:
@@ -142,6 +189,7 @@ def _method(name: str) -> Any:
         for a in args:
             if isinstance(a, np.ndarray):
                 return NotImplemented
+        _check_keywords(name, kwargs, METHOD_KEYWORDS)
         return _call(getattr(np.ndarray, name), (self, *args), kwargs)
 
     return method
@@ -154,10 +202,12 @@ for _name in OPERATORS:
 
 
 class _Function:
-    def __init__(self, function: Any) -> None:
-        self.function = function
+    def __init__(self, function: Any, name: str = "") -> None:
+        self.function, self.name = function, name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.name:
+            _check_keywords(self.name, kwargs)
         return _call(self.function, args, kwargs)
 
     def at(self, *args: Any) -> None:
@@ -189,9 +239,73 @@ class _Generator:
         return ndarray(np.asarray(self.source.integers(low, high, size)))
 
 
+class _Formula:
+    """What CuPy's kernels share: typed inputs, and code that C and Python read alike."""
+
+    def __init__(self, in_params: str, name: str) -> None:
+        self.ins = [tuple(p.split()) for p in in_params.split(",")]
+        assert name.isidentifier()
+
+    def inputs(self, args: tuple) -> tuple[dict[str, Any], dict[str, np.dtype], tuple[int, ...]]:
+        """The inputs by name, what the type letters stand for, and the shape they broadcast to."""
+        values = _in(args)
+        types = {name: np.dtype(name) for name in ("bool", "int64", "float64")}
+        for (kind, _), v in zip(self.ins, values):
+            if isinstance(v, np.ndarray):
+                types.setdefault(kind, v.dtype)
+        names: dict[str, Any] = {"exp": np.exp, "sqrt": np.sqrt}
+        for (kind, name), value in zip(self.ins, values):
+            if kind not in types:
+                raise TypeError(f"no array tells what {kind} is")
+            if isinstance(value, np.ndarray) and value.dtype != types[kind]:
+                raise TypeError(f"Type is mismatched. {name}: {value.dtype}, expected {types[kind]}")
+            names[name] = value.copy() if isinstance(value, np.ndarray) else types[kind].type(value)
+        return names, types, np.broadcast_shapes(*(np.shape(v) for v in values))
+
+
+class _ElementwiseKernel(_Formula):
+    """CuPy's ElementwiseKernel."""
+
+    def __init__(self, in_params: str, out_params: str, operation: str, name: str) -> None:
+        super().__init__(in_params, name)
+        self.outs = [tuple(p.split()) for p in out_params.split(",")]
+        self.code = re.sub(r"\bT\s+(\w+\s*=)", r"\1", operation).replace("; ", "\n").replace(";", "\n")
+
+    def __call__(self, *args: Any) -> Any:
+        count = len(self.ins)
+        if len(args) not in (count, count + len(self.outs)):
+            raise TypeError(f"Wrong number of arguments: {len(args)}")
+        names, types, shape = self.inputs(args[:count])
+        exec(self.code, names)
+        outs = list(args[count:]) or [ndarray(np.empty(shape, types[kind])) for kind, _ in self.outs]
+        for (kind, name), out in zip(self.outs, outs):
+            if out.shape != shape or out.dtype != types[kind]:
+                raise ValueError("Out shape or type is mismatched")
+            out.inner[...] = names[name]
+        return outs[0] if len(outs) == 1 else tuple(outs)
+
+
+class _ReductionKernel(_Formula):
+    """CuPy's ReductionKernel, for sums."""
+
+    def __init__(self, in_params: str, out_params: str, map_expr: str, *rest: str) -> None:
+        super().__init__(in_params, rest[-1])
+        assert rest[:-1] == ("a + b", "total = a", "0")
+        assert out_params == "float64 total"
+        self.expression = map_expr
+
+    def __call__(self, *args: Any, axis: tuple[int, ...], keepdims: bool) -> ndarray:
+        if len(args) != len(self.ins):
+            raise TypeError(f"Wrong number of arguments: {len(args)}")
+        names, _, shape = self.inputs(args)
+        mapped = np.broadcast_to(eval(self.expression, names), shape)
+        return ndarray(np.asarray(mapped.sum(axis=axis, keepdims=keepdims, dtype=np.float64)))
+
+
 module: Any = ModuleType("strict")
-vars(module).update({name: _Function(getattr(np, name)) for name in FUNCTIONS})
+vars(module).update({name: _Function(getattr(np, name), name) for name in FUNCTIONS})
 module.asarray = _asarray
+module.ElementwiseKernel, module.ReductionKernel = _ElementwiseKernel, _ReductionKernel
 module.from_dlpack = _Function(np.from_dlpack)
 module.random = SimpleNamespace(default_rng=_Generator)
 module.lib = SimpleNamespace(stride_tricks=SimpleNamespace(as_strided=_Function(np.lib.stride_tricks.as_strided)))

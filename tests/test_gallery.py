@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,15 +12,18 @@ from helpers import example
 import tinygrad_norm as tn
 
 SEEDS = range(4)
-pytestmark = pytest.mark.skipif(
+EXAMPLES = sorted(path.stem for path in Path(__file__).parent.parent.glob("examples/*.py") if path.stem != "common")
+on_the_host = pytest.mark.skipif(
     "config.getoption('--backend') != 'numpy'", reason="statistics of training runs: once is enough"
 )
 
 
+@on_the_host
 def test_the_chain_rule_by_hand_is_the_engines(tmp_path) -> None:
     assert example("01_chain_rule").main(["--out", str(tmp_path)]) < 1e-12
 
 
+@on_the_host
 def test_weight_decay_shrinks_weights_and_lifts_the_training_loss() -> None:
     """Published, one seed each: the spread falls to .20 to .30 with decay and stays at 1.01 to 1.03 without."""
     script, better = example("02_weight_decay"), 0
@@ -34,6 +38,7 @@ def test_weight_decay_shrinks_weights_and_lifts_the_training_loss() -> None:
     assert better >= 3, "the test loss is lower with decay for most seeds"
 
 
+@on_the_host
 def test_dropout_lifts_the_training_loss_but_does_not_shrink_weights() -> None:
     """That it shrinks them is often read off one histogram; the spread after / before is .9 to 1.4 here."""
     script, better = example("03_dropout"), 0
@@ -46,6 +51,7 @@ def test_dropout_lifts_the_training_loss_but_does_not_shrink_weights() -> None:
     assert better >= 2, "the test loss is lower with dropout for at least half of the seeds"
 
 
+@on_the_host
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_hundred_layers_need_care(seed) -> None:
     script = example("04_deep_nets")
@@ -58,6 +64,7 @@ def test_a_hundred_layers_need_care(seed) -> None:
     assert all(abs(s - script.AFTER_NORM) < 0.05 for s in norm)
 
 
+@on_the_host
 def test_the_blocks_are_those_of_the_layers(tmp_path) -> None:
     script = example("05_four_norms")
     found = script.main(["--out", str(tmp_path)])
@@ -66,6 +73,7 @@ def test_the_blocks_are_those_of_the_layers(tmp_path) -> None:
     assert not script.is_normalized("batch", found["layer"])
 
 
+@on_the_host
 @pytest.mark.parametrize("seed", range(2))
 def test_batch_norm_makes_a_sigmoid_lenet_learn(seed) -> None:
     script = example("07_lenet_with_and_without_norm")
@@ -75,6 +83,7 @@ def test_batch_norm_makes_a_sigmoid_lenet_learn(seed) -> None:
     assert with_norm[1] > 0.8 > without[1]
 
 
+@on_the_host
 @pytest.mark.parametrize("seed", range(3))
 def test_batch_norm_gains_most_with_few_large_steps(seed) -> None:
     script = example("08_batch_size")
@@ -83,6 +92,7 @@ def test_batch_norm_gains_most_with_few_large_steps(seed) -> None:
     assert gain[64] > gain[4] + 0.3
 
 
+@on_the_host
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_batch_norm_repairs_a_bad_initialisation(activation, seed) -> None:
@@ -94,7 +104,14 @@ def test_batch_norm_repairs_a_bad_initialisation(activation, seed) -> None:
     assert last["batch norm"] < last["no norm"] / 3
 
 
+@on_the_host
 def test_second_derivatives_are_exact_and_newton_arrives(tmp_path) -> None:
     found = example("10_second_derivatives").main(["--out", str(tmp_path)])
     assert found["error"] < 1e-12
     assert found["Newton's method"] < 1e-6 < 1e-2 < found["gradient descent"]
+
+
+@pytest.mark.skipif("config.getoption('--backend') == 'numpy'", reason="run as programs instead, by .ci/run")
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_example_runs_on_this_backend(name, tmp_path) -> None:
+    example(name).main(["--quick", "--backend", tn.get_backend(), "--out", str(tmp_path)])

@@ -26,6 +26,7 @@ import numpy as np
 
 Array = Any  # an ndarray of the backend: numpy.ndarray or cupy.ndarray
 
+_OLDEST_CUPY = 14
 _ALIASES = {"cpu": "numpy", "cuda": "cupy", "cuda:0": "cupy", "gpu": "cupy"}
 
 
@@ -52,7 +53,7 @@ def register(backend: Backend) -> None:
 def load(name: str) -> Backend:
     """The backend of that name.
 
-    Raises ValueError for an unknown name, ImportError where CuPy is not installed.
+    Raises ValueError for an unknown name, ImportError where CuPy is missing or too old, RuntimeError without a GPU.
     """
     name = _ALIASES.get(str(name), str(name))
     if name not in _loaded:
@@ -70,6 +71,20 @@ def _load_cupy() -> Backend:
             "the backend 'cupy' needs CuPy, which is not installed. Install the extra that fits "
             "the CUDA driver: pip install 'tinygrad_norm[cuda13]' or 'tinygrad_norm[cuda12]'"
         ) from error
+    if int(cupy.__version__.split(".")[0]) < _OLDEST_CUPY:
+        raise ImportError(
+            f"the backend 'cupy' needs CuPy {_OLDEST_CUPY} or newer, but found {cupy.__version__}: "
+            "pip install --upgrade cupy-cuda13x (or cupy-cuda12x; only one of them may be installed)"
+        )
+    try:
+        found = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise RuntimeError(
+            f"CuPy {cupy.__version__} is installed, but cannot reach a GPU: {error}. Does `nvidia-smi` show one, and a CUDA "
+            "version not older than CuPy's (13 for cupy-cuda13x, 12 for cupy-cuda12x)? The backend 'numpy' needs neither"
+        ) from error
+    if not found:
+        raise RuntimeError("CuPy finds no GPU: is CUDA_VISIBLE_DEVICES empty? The backend 'numpy' needs none")
     return Backend("cupy", "cuda", cupy, cupy.ndarray)
 
 
@@ -176,7 +191,7 @@ class Generator:
         """Start anew from `seed`, a non-negative integer; returns the generator itself."""
         if not isinstance(seed, (int, np.integer)) or seed < 0:
             raise ValueError(f"a seed has to be a non-negative integer, but got {seed!r}")
-        self._seed = int(seed)
+        self._seed = self._device_seed = int(seed)
         self._sources = {np: np.random.default_rng(self._seed)}
         return self
 
@@ -185,8 +200,15 @@ class Generator:
         return self._seed
 
     def get_state(self) -> Array:
-        """What `set_state` needs to go on from here, as a uint8 array (host numbers only)."""
-        state = {"seed": self._seed, "numpy": self._sources[np].bit_generator.state}
+        """What `set_state` needs to go on from here, as a uint8 array.
+
+        CuPy's generators cannot be saved. If one was used, it starts anew from a number drawn here, so that this
+        program and one that goes on from the state draw the same.
+        """
+        if len(self._sources) > 1:
+            self._device_seed = int(self.source().integers(2**63))
+            self._sources = {np: self.source()}
+        state = {"seed": self._seed, "device_seed": self._device_seed, "numpy": self._sources[np].bit_generator.state}
         return np.frombuffer(json.dumps(state).encode(), np.uint8).copy()
 
     def set_state(self, state: Any) -> None:
@@ -197,12 +219,12 @@ class Generator:
             source.bit_generator.state = content["numpy"]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError("not a generator's state: expected what Generator.get_state() returned") from error
-        self._seed, self._sources = content["seed"], {np: source}
+        self._seed, self._device_seed, self._sources = content["seed"], content["device_seed"], {np: source}
 
     def source(self, module: Any = np) -> Any:
         """The array library's own generator, seeded with this one's seed."""
         if module not in self._sources:
-            self._sources[module] = module.random.default_rng(self._seed)
+            self._sources[module] = module.random.default_rng(self._device_seed)
         return self._sources[module]
 
     def uniform(self, shape: tuple[int, ...], dtype: Any = np.float32, module: Any = np) -> Array:

@@ -40,6 +40,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tinygrad_norm.backend import Array, xp
+from tinygrad_norm.kernels.gpu import on_gpu
 from tinygrad_norm.kernels.scratch import scratch
 from tinygrad_norm.kernels.window import Windows
 
@@ -106,6 +107,8 @@ def batch_innermost(x: Array) -> Array:
     lines = x.transpose(2, 1, 3, 0)
     if lines.flags.c_contiguous:
         return x
+    if on_gpu(x):
+        return _batch_first(xp(x).ascontiguousarray(lines))
     turned = xp(x).empty(lines.shape, x.dtype)
     for n in range(0, len(x), 8):  # a few images at a time: many at once are too far apart for the cache
         turned[..., n : n + 8] = lines[..., n : n + 8]

@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_norm.backend import Array, xp
+from tinygrad_norm.backend import Array
+from tinygrad_norm.kernels import moments_gpu
+from tinygrad_norm.kernels.gpu import on_gpu
 from tinygrad_norm.kernels.scratch import scratch_like
 from tinygrad_norm.kernels.sums import sums, sums_of_products
 
@@ -60,8 +62,11 @@ def normalize(x: Array, weight: Array | None, bias: Array | None, axes: Axes, ep
 
     E and Var run over `axes`; weight and bias broadcast to x. float16 is computed in float32.
     """
+    if on_gpu(x):
+        mean, variance, rstd = moments_gpu.moments(x, axes, eps)
+        return moments_gpu.normalize(x, weight, bias, mean, rstd), Moments([], mean, variance, rstd)
     wide = x.astype(np.float32) if x.dtype == np.float16 else x
-    y = xp(x).empty_like(wide)
+    y = np.empty_like(wide)
     c, moments = _centred(wide, axes, eps, y)
     scale, offset = moments.rstd, -moments.mean * moments.rstd
     if weight is not None and _inner(weight, axes):  # few numbers: scale and offset take them in
@@ -70,7 +75,7 @@ def normalize(x: Array, weight: Array | None, bias: Array | None, axes: Axes, ep
         weight = bias = None
     scale, offset = scale.astype(c.dtype), offset.astype(c.dtype)
     for piece in _pieces(c):
-        out = xp(x).multiply(c[piece], _at(scale, piece), out=y[piece])
+        out = np.multiply(c[piece], _at(scale, piece), out=y[piece])
         out += _at(offset, piece)
         if weight is not None:
             out *= _at(weight, piece)
@@ -90,13 +95,15 @@ def gradients(
         gx = rstd * (gy - mean(gy) - x_hat * mean(gy * x_hat)),  means over `axes`;
         gweight = sum(g * x_hat), gbias = sum(g), over the axes that weight and bias were broadcast along.
     """
+    if on_gpu(x):
+        return moments_gpu.gradients(g, x, weight, moments.mean, moments.rstd, axes, needs)
     dtype, (c, g) = x.dtype, (v.astype(np.float32) if v.dtype == np.float16 else v for v in (x, g))
     if g.strides != c.strides:  # the same memory order, so that both are read along
         g, given = scratch_like(c, "gradient"), g
         g[...] = given
-    gx = xp(x).empty_like(c)
+    gx = np.empty_like(c)
     for centre in moments.centres:
-        c = xp(x).subtract(c, centre, out=gx)
+        c = np.subtract(c, centre, out=gx)
     per_element = weight is not None and not _inner(weight, axes)
     find = _gradients_per_element if per_element else _gradients_per_group
     found = find(g, c, weight, moments, axes, gx, needs)
@@ -124,9 +131,9 @@ def _gradients_per_group(
         offset = rstd * (sum_g / -count) - slope * mean
         scale, slope, offset = (v.astype(c.dtype) for v in (scale, slope, offset))
         for piece in _pieces(c):
-            out = xp(c).multiply(c[piece], _at(slope, piece), out=gx[piece])
+            out = np.multiply(c[piece], _at(slope, piece), out=gx[piece])
             out += _at(offset, piece)
-            out += xp(c).multiply(g[piece], _at(scale, piece), out=scratch_like(out, "norm"))
+            out += np.multiply(g[piece], _at(scale, piece), out=scratch_like(out, "norm"))
     return gx, gweight, gbias
 
 
@@ -136,25 +143,27 @@ def _gradients_per_element(
     """With a weight per element, as layer norm has: the sums over a group come after the product with the weight."""
     count = _count(c.shape, axes)
     affine = tuple(i for i in range(c.ndim) if weight.shape[i] == 1)
-    gweight = xp(c).zeros(weight.shape, np.float64)
-    gbias = xp(c).zeros(weight.shape, np.float64)
+    gweight = np.zeros(weight.shape, np.float64)
+    gbias = np.zeros(weight.shape, np.float64)
     for piece in _pieces(c, whole=axes):
         mean, rstd = _at(moments.mean, piece), _at(moments.rstd, piece)
         gp, cp, out = g[piece], c[piece], gx[piece]
         work = scratch_like(out, "norm")
         if needs[1] or needs[2]:
-            xp(c).multiply(cp, rstd.astype(c.dtype), out=work)
+            np.multiply(cp, rstd.astype(c.dtype), out=work)
             work += (-mean * rstd).astype(c.dtype)
             work *= gp
             gweight += sums(work, affine)
             gbias += sums(gp, affine)
-        gy = xp(c).multiply(gp, weight, out=work)
+        gy = np.multiply(gp, weight, out=work)
         sum_gy = sums(gy, axes)
         sum_gyc = sums_of_products(gy, cp, axes) - mean * sum_gy
         slope = rstd**3 * (sum_gyc / -count)
-        gy *= rstd.astype(c.dtype)
-        xp(c).multiply(cp, slope.astype(c.dtype), out=out)
-        out += (rstd * (sum_gy / -count) - slope * mean).astype(c.dtype)
+        offset = rstd * (sum_gy / -count) - slope * mean
+        scale, slope, offset = (v.astype(c.dtype) for v in (rstd, slope, offset))
+        gy *= scale
+        np.multiply(cp, slope, out=out)
+        out += offset
         out += gy
     return gx, gweight, gbias
 
@@ -166,24 +175,23 @@ def _centred(x: Array, axes: Axes, eps: float, out: Array) -> tuple[Array, Momen
     """X, or in `out` x less its centres, and the moments."""
     c, count = x, _count(x.shape, axes)
     centres: list[Array] = []
-    known = isinstance(x, np.ndarray)  # on a GPU it would take waiting to know the numbers
     while True:
         mean = sums(c, axes) / count
         variance = sums_of_products(c, c, axes) / count - mean * mean
-        rstd = 1 / xp(x).sqrt(variance + eps)
-        overflow = not known or not rstd.all()
-        if len(centres) == 2 or (known and not overflow and not (mean * mean > variance).any()):
+        rstd = 1 / np.sqrt(variance + eps)
+        overflow = not rstd.all()
+        if len(centres) == 2 or not (overflow or (mean * mean > variance).any()):
             break
         centres.append(mean.astype(c.dtype))
-        c = xp(x).subtract(c, centres[-1], out=out)
+        c = np.subtract(c, centres[-1], out=out)
     if overflow:  # squares too large for c's dtype
         largest = abs(c).max(axis=axes, keepdims=True)
-        unit = xp(x).where((largest > 1) & (largest < math.inf), largest, 1)
+        unit = np.where((largest > 1) & (largest < math.inf), largest, 1)
         scaled = c / unit
         mean_of_scaled = sums(scaled, axes) / count
         variance = sums_of_products(scaled, scaled, axes) / count - mean_of_scaled**2
         variance *= unit.astype(np.float64) ** 2
-        rstd = 1 / xp(x).sqrt(variance + eps)
+        rstd = 1 / np.sqrt(variance + eps)
     return c, Moments(centres, mean, variance, rstd)
 
 
@@ -201,7 +209,7 @@ def _count(shape: tuple[int, ...], axes: Axes) -> int:
 
 def _pieces(x: Array, whole: Axes = ()) -> list[Any]:
     """Indices of parts of x that fit the cache, cut along the slowest dimension in memory, unless that is in `whole`."""
-    if not isinstance(x, np.ndarray) or x.nbytes <= 2 * _PART:
+    if x.nbytes <= 2 * _PART:
         return [...]
     axis = max((a for a in range(x.ndim) if x.shape[a] > 1), key=lambda a: x.strides[a])
     if axis in whole:

@@ -11,16 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_norm.backend import Array
 from tinygrad_norm.kernels.scratch import scratch
 
 Axes = tuple[int, ...]
 _LONGEST = 4096  # elements of a sum in the precision of the array itself
 
 
-def sums(x: Array, axes: Axes) -> Array:
+def sums(x: np.ndarray, axes: Axes) -> np.ndarray:
     """x.sum(axes, keepdims=True), in float64."""
-    form = _form(x, axes)
+    form = _form(x, axes) if x.size else None
     if form is None:
         return x.sum(axis=axes, keepdims=True, dtype=np.float64)
     lines = form.lines(x)
@@ -29,9 +28,9 @@ def sums(x: Array, axes: Axes) -> Array:
     return form.restored(_across_memory(lines))
 
 
-def sums_of_products(a: Array, b: Array, axes: Axes) -> Array:
+def sums_of_products(a: np.ndarray, b: np.ndarray, axes: Axes) -> np.ndarray:
     """(a * b).sum(axes, keepdims=True), in float64."""
-    form = _form(a, axes) if a.strides == b.strides else None
+    form = _form(a, axes) if a.strides == b.strides and a.size else None
     if form is None:
         return (a * b).sum(axis=axes, keepdims=True, dtype=np.float64)
     left, right = form.lines(a), form.lines(b)
@@ -56,9 +55,9 @@ class _Form(NamedTuple):
         return total.reshape(self.kept).transpose(self.back)
 
 
-def _form(x: Array, axes: Axes) -> _Form | None:
-    """None where the dimensions alternate more often, and on a GPU."""
-    return _form_of(x.shape, x.strides, axes) if isinstance(x, np.ndarray) and x.size else None
+def _form(x: np.ndarray, axes: Axes) -> _Form | None:
+    """None where the dimensions alternate more often."""
+    return _form_of(x.shape, x.strides, axes)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from tinygrad_norm.backend import Array, xp
+from tinygrad_norm.kernels import gpu
 from tinygrad_norm.optim.optimizer import Optimizer, scratch
 
 
@@ -56,6 +57,13 @@ class Adam(Optimizer):
                 state["max_exp_avg_sq"] = module.zeros_like(p)
         state["step"] += 1
         m, v, work = state["exp_avg"], state["exp_avg_sq"], scratch(state, p)
+        if gpu.on_gpu(p) and not group["amsgrad"]:
+            decay = group["weight_decay"]
+            shrink, coupled = (1 - lr * decay, 0.0) if self.decoupled else (1.0, decay)
+            root, rate = math.sqrt(1 - beta2 ** state["step"]), lr / (1 - beta1 ** state["step"])
+            sign = -1.0 if group["maximize"] else 1.0
+            gpu.adam(p, g, m, v, sign, shrink, coupled, beta1, beta2, root, group["eps"], rate, p, m, v)
+            return
         if group["maximize"]:
             g = -g
         if group["weight_decay"] != 0:

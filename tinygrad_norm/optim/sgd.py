@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_norm.backend import Array, xp
+from tinygrad_norm.kernels import gpu
 from tinygrad_norm.optim.optimizer import Optimizer, scratch
 
 
@@ -50,6 +51,9 @@ class SGD(Optimizer):
     def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """The rule above, in place; `work` holds what the rule calls g."""
         module, momentum, weight_decay = xp(p), group["momentum"], group["weight_decay"]
+        if gpu.on_gpu(p):
+            self._update_on_gpu(p, g, state, group)
+            return
         work = scratch(state, p)
         if group["maximize"]:
             g = -g
@@ -64,3 +68,16 @@ class SGD(Optimizer):
                 v += g if group["dampening"] == 0 else g * (1 - group["dampening"])
             g = g + momentum * v if group["nesterov"] else v
         p -= module.multiply(g, group["lr"], work)
+
+    def _update_on_gpu(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
+        momentum, sign = group["momentum"], -1.0 if group["maximize"] else 1.0
+        v, keep, rest = p, 1.0, 0.0  # without a buffer, and in its first step, it is the gradient
+        if momentum != 0:
+            if "momentum_buffer" in state:
+                keep, rest = 1 - group["dampening"], momentum
+            else:
+                state["momentum_buffer"] = xp(p).zeros_like(p)
+            v = state["momentum_buffer"]
+        now, look_ahead = (1.0, momentum) if group["nesterov"] else (0.0, 1.0)
+        v_new = v if momentum != 0 else scratch(state, p)
+        gpu.sgd(p, g, v, sign, group["weight_decay"], rest, keep, now, look_ahead, group["lr"], p, v_new)

@@ -10,6 +10,7 @@ from typing import Any
 
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import Generator, default_generator, xp
+from tinygrad_norm.kernels import gpu
 from tinygrad_norm.ops.inplace import overwrite
 
 
@@ -21,6 +22,8 @@ def dropout_definition(x: Tensor, *, kept: Any, p: float) -> Tensor:
 @op
 def _dropout(x, *, kept, p):
     """One product with 0 or 1 / (1 - p); forward and backward are the same."""
+    if gpu.on_gpu(x) and p < 1:
+        return gpu.dropout(x, kept, 1 - p)
     scaled = x / (1 - p) if p < 1 else x * 0
     scaled *= kept
     return scaled

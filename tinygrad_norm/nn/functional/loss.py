@@ -15,6 +15,7 @@ from typing import Any
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import backend_of, xp
+from tinygrad_norm.kernels import gpu
 from tinygrad_norm.ops.elementwise import abs, exp, log1p, maximum, square, where
 from tinygrad_norm.ops.reduce import log_softmax, mean, sum
 from tinygrad_norm.ops.shape import gather
@@ -141,6 +142,9 @@ def _cross_entropy(input, target):
 @_cross_entropy.joint_vjp
 def _cross_entropy_vjp(g, log_probabilities, target):
     """(softmax - one_hot) / N."""
+    if not isinstance(g, Tensor) and gpu.on_gpu(g):
+        columns = xp(g).arange(log_probabilities.shape[1])
+        return gpu.softmax_less_one_hot(log_probabilities, columns, target[:, None], g / len(target)), None
     gradient = exp(log_probabilities)
     gradient[xp(target).arange(len(target)), target] -= 1
     gradient *= g / len(target)

@@ -1,0 +1,81 @@
+"""One pass instead of several on a GPU: formulas for each element, which CuPy compiles.
+
+NumPy needs an operation for each sign in a formula, and so would CuPy: a kernel launch each, and a way through memory.
+A `Kernel` is the whole formula, written so that C and Python read it alike. Where the package has one, the same
+formula stands beside it in array operations; tests hold the two equal.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_norm.backend import Array, xp
+
+
+class Kernel:
+    """A formula for each element; called with its inputs, and with arrays for its outputs (which may be inputs too).
+
+    inputs, outputs: CuPy's parameter lists; T is whatever floating type the arrays have. formula: assignments, ended by ";".
+    """
+
+    def __init__(self, name: str, inputs: str, outputs: str, formula: str) -> None:
+        self.arguments = inputs, outputs, formula, f"tinygrad_norm_{name}"
+        self.compiled: dict[Any, Any] = {}
+
+    def __call__(self, *arrays: Any) -> Array:
+        """The outputs, as new arrays unless they are given."""
+        module = xp(arrays[0])
+        kernel = self.compiled.get(module)
+        if kernel is None:
+            kernel = self.compiled[module] = module.ElementwiseKernel(*self.arguments)
+        return kernel(*arrays)
+
+
+class Sum:
+    """A sum of an expression of each element over some dimensions, in float64."""
+
+    def __init__(self, name: str, inputs: str, expression: str) -> None:
+        self.arguments = inputs, "float64 total", expression, "a + b", "total = a", "0", f"tinygrad_norm_{name}"
+        self.compiled: dict[Any, Any] = {}
+
+    def __call__(self, *arrays: Any, axis: tuple[int, ...]) -> Array:
+        """The sums, with the dimensions kept."""
+        module = xp(arrays[0])
+        kernel = self.compiled.get(module)
+        if kernel is None:
+            kernel = self.compiled[module] = module.ReductionKernel(*self.arguments)
+        return kernel(*arrays, axis=axis, keepdims=True)
+
+
+def on_gpu(x: Array) -> bool:
+    """Whether x lives on a GPU."""
+    return not isinstance(x, np.ndarray)
+
+
+# ---- dropout and the cross-entropy --------------------------------------------------------
+
+dropout = Kernel("dropout", "T x, bool kept, T share", "T y", "y = x / share * kept;")
+softmax_less_one_hot = Kernel(
+    "softmax_less_one_hot",
+    "T log_probability, int64 column, int64 target, T factor",
+    "T gradient",
+    "gradient = (exp(log_probability) - (column == target)) * factor;",
+)
+
+# ---- the optimizers -----------------------------------------------------------------------
+
+sgd = Kernel(
+    "sgd",
+    "T p, T g, T v, T sign, T decay, T momentum, T keep, T now, T look_ahead, T lr",
+    "T p_new, T v_new",
+    "T d = sign * g + decay * p; T b = momentum * v + keep * d; v_new = b; p_new = p - lr * (now * d + look_ahead * b);",
+)
+adam = Kernel(
+    "adam",
+    "T p, T g, T m, T v, T sign, T shrink, T decay, T beta1, T beta2, T root, T eps, T rate",
+    "T p_new, T m_new, T v_new",
+    "T d = sign * g + decay * p; T a = beta1 * m + (1 - beta1) * d; T b = beta2 * v + (1 - beta2) * d * d; "
+    "m_new = a; v_new = b; p_new = p * shrink - rate * a / (sqrt(b) / root + eps);",
+)
