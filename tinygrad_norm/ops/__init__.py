@@ -1,7 +1,7 @@
 """The ops, each forward beside its vjps, as functions and as methods of Tensor.
 
 Primitives are functions on arrays decorated with `@op` or `@elementwise`; all other functions are
-compositions of them. elementwise.py, then reduce.py, shape.py, linalg.py; creation.py, convert.py,
+compositions of them. elementwise.py, then shape.py, indexing.py, reduce.py, linalg.py; creation.py, convert.py,
 inplace.py and printing.py are what they say.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor
-from tinygrad_norm.ops import convert, creation, elementwise, inplace, linalg, printing, reduce, shape
+from tinygrad_norm.ops import convert, creation, elementwise, indexing, inplace, linalg, printing, reduce, shape
 
 FUNCTIONS = {
     elementwise: (
@@ -20,10 +20,8 @@ FUNCTIONS = {
         "isnan isinf isfinite"
     ),
     reduce: ("sum mean var std norm prod cumsum amax amin max min argmax argmin any all logsumexp softmax log_softmax"),
-    shape: (
-        "reshape permute transpose swapaxes flatten squeeze unsqueeze broadcast_to cat stack split chunk "
-        "flip roll tile gather scatter_add take_along_dim index_select"
-    ),
+    shape: ("reshape permute transpose swapaxes flatten squeeze unsqueeze broadcast_to cat stack split chunk flip roll tile"),
+    indexing: "gather scatter_add take_along_dim index_select",
     linalg: "matmul mm bmm outer einsum",
 }
 CREATION = (
@@ -94,7 +92,7 @@ _methods |= {
     "__imul__": inplace.mul_,
     "__itruediv__": inplace.div_,
     "__ipow__": inplace.ADDED["pow_"],
-    "__getitem__": shape.getitem,
+    "__getitem__": indexing.getitem,
     "__setitem__": inplace.setitem,
     "__repr__": printing.to_string,
 }

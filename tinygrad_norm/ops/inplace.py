@@ -13,8 +13,8 @@ from typing import Any
 from tinygrad_norm.autograd import Tensor, adopt, check_editable, edited, is_grad_enabled, op, wrap
 from tinygrad_norm.autograd.tensor import refresh
 from tinygrad_norm.backend import Generator, default_generator, xp
-from tinygrad_norm.ops import elementwise, shape
-from tinygrad_norm.ops.shape import raw_index, split_index
+from tinygrad_norm.ops import elementwise, indexing, shape
+from tinygrad_norm.ops.indexing import raw_index, split_index
 
 _RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
 
@@ -156,7 +156,7 @@ def _with_item(x, value, *, index):
 
 
 def _value_vjp(g, value_shape, index):
-    at_index = shape._getitem(g, index=index)
+    at_index = indexing._getitem(g, index=index)
     axes = tuple(range(at_index.ndim - len(value_shape)))
     axes += tuple(i for i in range(len(axes), at_index.ndim) if value_shape[i - len(axes)] == 1)
     return at_index.sum(axis=axes, keepdims=True).reshape(value_shape) if axes else at_index

@@ -16,7 +16,8 @@ from tinygrad_norm.autograd import Tensor, op, wrap
 from tinygrad_norm.backend import xp
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.elementwise import abs, exp, maximum, minimum, ne, square, where
-from tinygrad_norm.ops.shape import broadcast_to, cat, flip, move_to_front, normalize_dims, take_along_dim
+from tinygrad_norm.ops.indexing import take_along_dim
+from tinygrad_norm.ops.shape import broadcast_to, cat, flip, move_to_front, normalize_dims
 
 Dim = int | tuple[int, ...] | list[int] | None
 

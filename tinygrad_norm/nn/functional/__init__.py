@@ -29,8 +29,9 @@ from tinygrad_norm.nn.functional.loss import (
 )
 from tinygrad_norm.nn.functional.norm import batch_norm, group_norm, instance_norm, layer_norm
 from tinygrad_norm.nn.functional.pool import avg_pool2d, max_pool2d
+from tinygrad_norm.ops.indexing import one_hot
 from tinygrad_norm.ops.linalg import linear
-from tinygrad_norm.ops.shape import one_hot, pad
+from tinygrad_norm.ops.shape import pad
 
 __all__ = [
     "avg_pool2d",

@@ -17,8 +17,8 @@ from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import backend_of, xp
 from tinygrad_norm.kernels import gpu
 from tinygrad_norm.ops.elementwise import abs, exp, log1p, maximum, square, where
+from tinygrad_norm.ops.indexing import gather
 from tinygrad_norm.ops.reduce import log_softmax, mean, sum
-from tinygrad_norm.ops.shape import gather
 
 
 def _reduced(losses: Tensor, reduction: str) -> Tensor:
