@@ -74,6 +74,7 @@ def main(argv: list[str] | None = None) -> dict[str, dict]:
             if iteration % arguments.every == 0:
                 for name, net in nets.items():
                     writer.add_parameters(net.eval(), iteration, f"_{name.replace(' ', '')}")
+                    losses[name] = nn.functional.mse_loss(net(points[0]), points[1]).item()  # without dropping
                 last = "figure" if iteration == iterations else f"fit_{iteration:04}"
                 draw_fits(arguments.out / f"{last}.png", points, nets, losses, f"iteration {iteration}")
                 for net in nets.values():

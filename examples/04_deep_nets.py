@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> dict[str, list[float]]:
     for (way, values), style in zip(found.items(), STYLES):
         axis.semilogy(range(1, len(values) + 1), values, style, lw=2, label=way)
     axis.axhline(AFTER_NORM, color="0.6", lw=0.8)
-    axis.set(xlabel="layer", ylabel="standard deviation of its output", title="100 layers of Linear(256, 256) and ReLU")
+    axis.set(xlabel="layer", ylabel="standard deviation of its output", title=f"{layers} layers of Linear(256, 256) and ReLU")
     axis.legend()
     axis.grid(alpha=0.3)
     save_figure(figure, arguments.out / "figure.png")

@@ -49,10 +49,12 @@ def parabola(points: int) -> tuple[tn.Tensor, tn.Tensor]:
     return x, x * x - 5 + tn.normal(0, 2, size=x.size())
 
 
-def train(activation: str, epochs: int, lr: float, batch_size: int) -> dict[str, tuple[list[float], tn.Tensor, list]]:
+def train(
+    activation: str, epochs: int, lr: float, batch_size: int, test: tuple
+) -> dict[str, tuple[list[float], tn.Tensor, list]]:
     """With and without norm: the test loss after each epoch, the last predictions, and each layer's input."""
     loader = DataLoader(TensorDataset(*parabola(2000)), batch_size, shuffle=True)
-    x, y = parabola(200)
+    x, y = test
     nets = {"no norm": Net(activation, False), "batch norm": Net(activation, True)}
     optimizers = {name: optim.Adam(net.parameters(), lr) for name, net in nets.items()}
     found: dict[str, tuple] = {name: ([], None, []) for name in nets}
@@ -70,9 +72,9 @@ def train(activation: str, epochs: int, lr: float, batch_size: int) -> dict[str,
     return found
 
 
-def draw(path, found: dict[str, dict]) -> None:
+def draw(path, test: tuple, found: dict[str, dict]) -> None:
     """For each activation: the losses, the fits, and the distribution of what goes into each layer."""
-    x, y = map(host, parabola(200))
+    x, y = map(host, test)
     figure, axes = plt.subplots(2, 4, figsize=(13, 6))
     for row, (activation, nets) in zip(axes, found.items()):
         row[1].scatter(x, y, s=8, c="0.75", label="test")
@@ -93,8 +95,9 @@ def main(argv: list[str] | None = None) -> dict[str, dict]:
     parser = options(__doc__.splitlines()[0], epochs=12, lr=0.03, batch_size=64, out="runs/09_bad_initialisation")
     arguments = start(parser, argv)
     epochs = 2 if arguments.quick else arguments.epochs
-    found = {activation: train(activation, epochs, arguments.lr, arguments.batch_size) for activation in ACTIVATIONS}
-    draw(arguments.out / "figure.png", found)
+    test = parabola(200)
+    found = {name: train(name, epochs, arguments.lr, arguments.batch_size, test) for name in ACTIVATIONS}
+    draw(arguments.out / "figure.png", test, found)
     for activation, nets in found.items():
         last = {name: losses[-1] for name, (losses, *_) in nets.items()}
         print(f"{activation}: test loss " + ", ".join(f"{value:.1f} with {name}" for name, value in last.items()))

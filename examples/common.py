@@ -37,8 +37,8 @@ STYLES = ("-", "--", "-.", ":")  # lines differ in black and white too
 def options(description: str, **defaults) -> argparse.ArgumentParser:
     """A parser with --quick, --seed, --backend and an option for each default."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a few steps only, to see that it runs")
-    parser.add_argument("--seed", type=int, default=0, help="of all random numbers")
+    parser.add_argument("--quick", action="store_true", help="a few steps only where there are many, to see that it runs")
+    parser.add_argument("--seed", type=int, default=0, help="of the random numbers, if there are any")
     parser.add_argument("--backend", default=tn.get_backend(), help="numpy or cupy")
     for name, value in defaults.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value, help=HELP[name])

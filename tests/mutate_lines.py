@@ -15,6 +15,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "tinygrad_norm"
 MOMENTS, NORM, DROPOUT = "kernels/moments.py", "nn/functional/norm.py", "nn/functional/dropout.py"
+GPU, FORMULAS = "kernels/moments_gpu.py", "kernels/gpu.py"  # noticed on the double of CuPy
 MODULE, OWN = "nn/norm.py", "own = self.training or self.running_mean is None"
 MUTANTS = {
     "no mean term in the gradient": (MOMENTS, "rstd * (sum_g / -count)", "0 * sum_g"),
@@ -24,15 +25,15 @@ MUTANTS = {
     "the biased variance stored": (NORM, "variance * (count / (count - 1))", "variance * 1"),
     "the unbiased variance used": (
         MOMENTS,
-        "1 / xp(x).sqrt(variance + eps)",
-        "1 / xp(x).sqrt(variance * count / (count - 1) + eps)",
+        "1 / np.sqrt(variance + eps)",
+        "1 / np.sqrt(variance * count / (count - 1) + eps)",
     ),
     "momentum reversed": (
         NORM,
         "(1 - momentum) * running.array + momentum * per_channel[0]",
         "momentum * running.array + (1 - momentum) * per_channel[0]",
     ),
-    "eps outside of the root": (MOMENTS, "1 / xp(x).sqrt(variance + eps)", "1 / (xp(x).sqrt(variance) + eps)"),
+    "eps outside of the root": (MOMENTS, "1 / np.sqrt(variance + eps)", "1 / (np.sqrt(variance) + eps)"),
     "running moments used in training": (
         "nn/norm.py",
         "own = self.training or self.running_mean is None",
@@ -49,9 +50,15 @@ MUTANTS = {
     "what is left of the mean forgotten": (MOMENTS, "-moments.mean * moments.rstd", "0 * moments.rstd"),
     "a sum of half a line": ("kernels/sums.py", "if whole == length:", "if True:"),
     "the weight's gradient without rstd": (MOMENTS, "gweight, scale = sum_gc * rstd, rstd", "gweight, scale = sum_gc, rstd"),
+    "no mean term on a GPU": (GPU, "g * weight - mean_gy -", "g * weight -"),
+    "no x_hat term on a GPU": (GPU, "* rstd * mean_gy_x_hat)", "* 0 * mean_gy_x_hat)"),
+    "the weight's gradient without rstd on a GPU": (GPU, "g * weight * ((x - mean) * rstd)", "g * weight * (x - mean)"),
+    "no rescaling by dropout on a GPU": (FORMULAS, "y = x / share * kept;", "y = x * kept;"),
+    "SGD without decay on a GPU": (FORMULAS, "T d = sign * g + decay * p; T b", "T d = sign * g; T b"),
+    "Adam without shrinking on a GPU": (FORMULAS, "p_new = p * shrink -", "p_new = p -"),
     "batch norm over too few axes": (NORM, '"batch": (0, *range(2, ndim)),', '"batch": (0,),'),
 }
-TESTS = ["test_norm.py", "test_dropout.py", "test_fused.py", "test_ops.py"]
+TESTS = ["test_norm.py", "test_dropout.py", "test_fused.py", "test_ops.py", "test_backend.py"]
 
 
 def killed(name: str, file: str = NORM, right: str = "", wrong: str = "") -> bool:
@@ -73,7 +80,8 @@ def killed(name: str, file: str = NORM, right: str = "", wrong: str = "") -> boo
             "-p",
             "no:cacheprovider",
             "-k",
-            "norm or dropout or moment",
+            "norm or dropout or moment or optimizers",
+            *(["--backend", "strict"] if file in (GPU, FORMULAS) else []),
             *tests,
         ]
         environment = {"PYTHONPATH": folder, "PATH": "", "HYPOTHESIS_PROFILE": "ci"}

@@ -349,3 +349,69 @@ def test_keeping_freed_memory_can_be_switched_off() -> None:
     x = tn.ones(2**20, device="cpu")
     assert float((x + x).sum()) == 2**21
     keep_freed_memory()
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (40, 30, 20), (3, 100, 100)])
+def test_relu_is_the_same_at_every_size_and_in_any_memory_order(shape) -> None:
+    x = np.random.default_rng(0).normal(size=shape).astype("float32")
+    x.flat[:3] = [np.nan, -0.0, np.inf]
+    for values in (x, x.swapaxes(0, 1), x[::2]):
+        expected = np.maximum(values, 0)
+        np.testing.assert_array_equal(host(F.relu(constant(values))), expected)
+        np.testing.assert_array_equal(host(constant(values).clone().relu_()), expected)
+
+
+# ---- what is infinite or nan stays where it is, and other corners ------------------------------
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_a_convolution_keeps_what_is_not_finite_to_the_outputs_that_see_it(bad) -> None:
+    x = np.ones((1, 1, 6, 4), "float32")
+    x[0, 0, 3, 0] = bad
+    y = host(F.conv2d(constant(x), tn.ones(1, 1, 3, 3)))[0, 0]
+    np.testing.assert_array_equal(np.isfinite(y), [[True, True], [False, True], [False, True], [False, True]])
+
+
+@pytest.mark.parametrize("stride", [2, 1])
+def test_max_pooling_sends_gradients_that_are_not_finite_to_the_maxima_only(stride) -> None:
+    x = leaf(np.arange(16.0).reshape(1, 1, 4, 4))
+    y = F.max_pool2d(x, 2, stride)
+    g = np.full(y.shape, np.inf)
+    y.backward(constant(g))
+    maxima = np.zeros((4, 4), bool)
+    maxima[1::stride, 1::stride] = True
+    np.testing.assert_array_equal(host(x.grad)[0, 0], np.where(maxima, np.inf, 0))
+
+
+def test_an_empty_batch_with_dilation_gives_an_empty_output() -> None:
+    assert F.conv2d(tn.zeros(0, 3, 11, 5), tn.ones(8, 3, 2, 2), dilation=(3, 1)).shape == (0, 8, 8, 4)
+    running = tn.zeros(3), tn.ones(3)
+    assert F.instance_norm(tn.zeros(0, 3, 4), *running).shape == (0, 3, 4)
+    close(running[0], np.zeros(3, "float32"))
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [
+        lambda x, bias: F.batch_norm(x, None, None, None, bias, training=True),
+        lambda x, bias: F.layer_norm(x, (3, 2), None, bias.reshape(3, 1).expand(3, 2)),
+        lambda x, bias: F.instance_norm(x, bias=bias),
+        lambda x, bias: F.group_norm(x, 3, bias=bias),
+    ],
+)
+def test_a_norm_may_have_a_bias_and_no_weight(norm) -> None:
+    x, bias = leaf(np.random.default_rng(0).normal(size=(4, 3, 2))), leaf([1.0, 2.0, 3.0])
+    assert tn.gradcheck(norm, (x, bias))
+    close(norm(x, bias) - norm(x, tn.zeros(3, dtype=tn.float64)), np.broadcast_to([[[1], [2], [3]]], (4, 3, 2)), 1e-12)
+
+
+def test_group_norm_of_a_large_transposed_input() -> None:
+    a = np.random.default_rng(0).normal(size=(64, 9000))
+    results = []
+    for layout in (a.T, a.T.copy()):
+        x, weight, bias = leaf(layout), leaf(np.linspace(1, 2, 64)), leaf(np.zeros(64))
+        y = F.group_norm(x, 8, weight, bias)
+        (y * y).sum().backward()
+        results.append([host(v) for v in (y, x.grad, weight.grad, bias.grad)])
+    for one, other in zip(*results):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)

@@ -343,3 +343,15 @@ def test_integers_are_refused_where_only_floats_make_sense() -> None:
         with pytest.raises(RuntimeError, match=r"convert with \.float\(\)"):
             bad(constant([1, 2, 3, 4]))
     assert constant([1, 2]).logsumexp(0).dtype == tn.float32
+
+
+def test_an_ellipsis_for_no_dimension_moves_nothing() -> None:
+    x, i = constant(np.arange(24).reshape(2, 3, 4)), [0, 1]
+    close(x[:, i, ..., i], np.array([[0, 5], [12, 17]]))
+    x[:, i, ..., i] = 0
+    assert host(x).sum() == np.arange(24).sum() - 34
+
+
+def test_a_correction_beyond_the_count_gives_an_infinite_variance() -> None:
+    with pytest.warns(UserWarning, match="degrees of freedom"):
+        assert float(tn.tensor([1.0, 2.0, 4.0]).var(correction=5)) == np.inf

@@ -67,6 +67,8 @@ def _load_cupy() -> Backend:
     try:
         cupy = importlib.import_module("cupy")
     except ImportError as error:
+        if getattr(error, "name", None) not in (None, "cupy"):
+            raise ImportError(f"CuPy is installed, but cannot be imported: {error}") from error
         raise ImportError(
             "the backend 'cupy' needs CuPy, which is not installed. Install the extra that fits "
             "the CUDA driver: pip install 'tinygrad_norm[cuda13]' or 'tinygrad_norm[cuda12]'"
@@ -217,9 +219,10 @@ class Generator:
             content = json.loads(np.asarray(state, np.uint8).tobytes())
             source = np.random.default_rng(content["seed"])
             source.bit_generator.state = content["numpy"]
+            self._seed, self._device_seed = content["seed"], content["device_seed"]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError("not a generator's state: expected what Generator.get_state() returned") from error
-        self._seed, self._device_seed, self._sources = content["seed"], content["device_seed"], {np: source}
+        self._sources = {np: source}
 
     def source(self, module: Any = np) -> Any:
         """The array library's own generator, seeded with this one's seed."""

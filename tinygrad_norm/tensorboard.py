@@ -20,11 +20,15 @@ except ImportError as error:
 
 
 class SummaryWriter(tensorboardX.SummaryWriter):
-    """tensorboardX's SummaryWriter, which also takes Tensors: they are detached and brought to the host."""
+    """tensorboardX's SummaryWriter, which also takes Tensors in these methods: they are detached and brought to the host."""
 
     def add_scalar(self, tag: str, scalar_value: Any, *args: Any, **kwargs: Any) -> None:
         """A number under a tag."""
         super().add_scalar(tag, _on_host(scalar_value), *args, **kwargs)
+
+    def add_scalars(self, main_tag: str, tag_scalar_dict: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        """Several numbers under one tag."""
+        super().add_scalars(main_tag, {k: _on_host(v) for k, v in tag_scalar_dict.items()}, *args, **kwargs)
 
     def add_histogram(self, tag: str, values: Any, *args: Any, **kwargs: Any) -> None:
         """The distribution of an array's values under a tag."""
@@ -33,6 +37,10 @@ class SummaryWriter(tensorboardX.SummaryWriter):
     def add_image(self, tag: str, img_tensor: Any, *args: Any, **kwargs: Any) -> None:
         """An image (C, H, W) under a tag."""
         super().add_image(tag, _on_host(img_tensor), *args, **kwargs)
+
+    def add_images(self, tag: str, img_tensor: Any, *args: Any, **kwargs: Any) -> None:
+        """Images (N, C, H, W) under a tag."""
+        super().add_images(tag, _on_host(img_tensor), *args, **kwargs)
 
     def add_parameters(self, model: Any, step: int, suffix: str = "") -> None:
         """A histogram of each parameter of a module, and of its gradient if it has one."""

@@ -2,11 +2,11 @@
 
     python tests/benchmarks/compare.py [--quick] [--only TEXT]
 
-Each library runs in a process of its own, as people use it: ours, PyTorch at one thread, PyTorch at two. They take
-turns, with a pause in between for threads that still spin; a turn is one call to warm up and then a burst. What is
-printed are the medians over the turns of the bursts' medians, and of the ratios within a turn. A ratio above 1 means
-that we are faster. Memory is the peak of a whole process that does nothing else; the time of an import is beyond
-that of `import numpy`.
+Each library runs in a process of its own, as people use it: ours as it comes (the BLAS library behind NumPy may use
+all cores), PyTorch at one thread, PyTorch at two. They take turns, with a pause in between for threads that still spin; a
+turn is one call to warm up and then a burst. What is printed are the medians over the turns of the bursts' medians, and
+of the ratios within a turn. A ratio above 1 means that we are faster. Memory is the peak of a whole process that does
+nothing else; the time of an import is beyond that of `import numpy`.
 """
 
 from __future__ import annotations

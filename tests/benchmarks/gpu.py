@@ -66,6 +66,7 @@ def main() -> None:
     turns = 10 if parser.parse_args().quick else 50
     tn.set_backend("cupy")
     torch.set_default_device("cuda")
+    torch.backends.cudnn.allow_tf32 = False  # float32 in both; CuPy's products have no TF32 unless asked for
     name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
     print(f"{name}, CuPy {cupy.__version__}, PyTorch {torch.__version__}, ratio = PyTorch / ours\n")
     print("| workload | ours, ms | PyTorch, ms | ratio | asked for |\n|---|---|---|---|---|")
@@ -80,7 +81,7 @@ def main() -> None:
         mine, peer = (statistics.median(t) for t in zip(*times))
         asked = f">= {target}" if target else ""
         print(f"| {workload} | {mine:.3g} | {peer:.3g} | {peer / mine:.2f} | {asked} |", flush=True)
-        del runs
+        del run, runs
         cupy.get_default_memory_pool().free_all_blocks()
         torch.cuda.empty_cache()
 

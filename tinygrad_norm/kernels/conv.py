@@ -37,11 +37,15 @@ a matrix that holds the weight twice; the zeros cost less than the width brings:
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
+
+import numpy as np
 
 from tinygrad_norm.backend import Array, xp
 from tinygrad_norm.kernels.gpu import on_gpu
 from tinygrad_norm.kernels.scratch import scratch
+from tinygrad_norm.kernels.sums import sums
 from tinygrad_norm.kernels.window import Windows
 
 
@@ -56,7 +60,9 @@ class Geometry(NamedTuple):
 def forward(x: Array, weight: Array, geometry: Geometry) -> Array:
     """Out (N, O, H', W') of x (N, C, H, W) and weight (O, C / groups, kh, kw)."""
     rows, columns, groups = geometry
-    together = _lines_together(len(weight), geometry)
+    together = _lines_together(x, len(weight), geometry)
+    if together > 1 and not _is_finite(x):
+        together = 1  # in the doubled matrix, zero times infinity would be nan
     lines = _lines(_lower(x, geometry), geometry, together)
     matrix = _as_matrix(weight, geometry, together)
     out = xp(x).empty((lines.shape[1], groups, matrix.shape[1], lines.shape[3]), x.dtype)
@@ -67,7 +73,7 @@ def forward(x: Array, weight: Array, geometry: Geometry) -> Array:
 def weight_gradient(x: Array, g: Array, geometry: Geometry) -> Array:
     """The gradient of weight (O, C / groups, kh, kw), given that of the output."""
     rows, columns, groups = geometry
-    together = _lines_together(g.shape[1], geometry)
+    together = _lines_together(x, g.shape[1], geometry)
     lines = _lines(_lower(x, geometry), geometry, together)
     outputs = _grouped_lines(g, geometry).reshape(groups, lines.shape[1], together * g.shape[1] // groups, lines.shape[3])
     products = xp(x).matmul(lines, outputs.swapaxes(-1, -2))  # twice as fast as outputs @ lines^T
@@ -85,7 +91,7 @@ def input_gradient(g: Array, weight: Array, geometry: Geometry) -> Array:
     lines = _grouped_lines(g, geometry)
     # for each line of the kernel, what takes an output line to the lowered line: (groups, C * kw, kh, O)
     steps = weight.reshape(groups, -1, channels, rows.kernel, width).transpose(0, 2, 4, 3, 1)
-    steps = xp(g).ascontiguousarray(steps).reshape(groups, channels * width, rows.kernel, -1)
+    steps = xp(g).ascontiguousarray(steps).reshape(groups, channels * width, rows.kernel, steps.shape[4])
     lowered = scratch(g, (groups, rows.size, channels * width, columns.count * len(g)), "lowered")
     for line, seen in zip(lowered.swapaxes(0, 1), rows.seen()):
         if seen is None:
@@ -135,10 +141,17 @@ def _lower(x: Array, geometry: Geometry) -> Array:
     return lowered
 
 
-def _lines_together(out_channels: int, geometry: Geometry) -> int:
-    """How many output lines one product makes."""
+def _lines_together(x: Array, out_channels: int, geometry: Geometry) -> int:
+    """How many output lines one product makes: two where there are few channels, one after the other, on a CPU."""
     rows, _, groups = geometry
-    return 2 if groups == 1 and rows.dilation == 1 and out_channels < 16 and rows.count % 2 == 0 else 1
+    fit = groups == 1 and rows.dilation == 1 and rows.count % 2 == 0
+    return 2 if fit and out_channels < 16 and not on_gpu(x) else 1
+
+
+def _is_finite(x: Array) -> bool:
+    """Whether no element is infinite or nan; wrongly False where only the sum is."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(sums(x, tuple(range(x.ndim))).item())
 
 
 def _lines(lowered: Array, geometry: Geometry, together: int) -> Array:
@@ -147,7 +160,7 @@ def _lines(lowered: Array, geometry: Geometry, together: int) -> Array:
     groups, _, channels, places, width, batch = lowered.shape
     if rows.dilation != 1:  # the lines of one window are apart: they have to be copied together
         at = xp(lowered).arange(rows.count)[:, None] * rows.stride + xp(lowered).arange(rows.kernel) * rows.dilation
-        return lowered[:, at].reshape(groups, rows.count, -1, width * batch)
+        return lowered[:, at].reshape(groups, rows.count, rows.kernel * channels * places, width * batch)
     height = rows.kernel + (together - 1) * rows.stride
     item = lowered.dtype.itemsize
     column, line = width * batch * item, channels * places * width * batch * item

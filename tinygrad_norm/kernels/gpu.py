@@ -59,9 +59,9 @@ def on_gpu(x: Array) -> bool:
 dropout = Kernel("dropout", "T x, bool kept, T share", "T y", "y = x / share * kept;")
 softmax_less_one_hot = Kernel(
     "softmax_less_one_hot",
-    "T log_probability, int64 column, int64 target, T factor",
+    "T exponential, T total, int64 column, int64 target, T factor",
     "T gradient",
-    "gradient = (exp(log_probability) - (column == target)) * factor;",
+    "gradient = (exponential / total - (column == target)) * factor;",
 )
 
 # ---- the optimizers -----------------------------------------------------------------------
@@ -74,8 +74,8 @@ sgd = Kernel(
 )
 adam = Kernel(
     "adam",
-    "T p, T g, T m, T v, T sign, T shrink, T decay, T beta1, T beta2, T root, T eps, T rate",
+    "T p, T g, T m, T v, T sign, T shrink, T decay, T beta1, T rest1, T beta2, T rest2, T root, T eps, T rate",
     "T p_new, T m_new, T v_new",
-    "T d = sign * g + decay * p; T a = beta1 * m + (1 - beta1) * d; T b = beta2 * v + (1 - beta2) * d * d; "
+    "T d = sign * g + decay * p; T a = beta1 * m + rest1 * d; T b = beta2 * v + rest2 * d * d; "
     "m_new = a; v_new = b; p_new = p * shrink - rate * a / (sqrt(b) / root + eps);",
 )

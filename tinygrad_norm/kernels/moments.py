@@ -145,7 +145,8 @@ def _gradients_per_element(
     affine = tuple(i for i in range(c.ndim) if weight.shape[i] == 1)
     gweight = np.zeros(weight.shape, np.float64)
     gbias = np.zeros(weight.shape, np.float64)
-    for piece in _pieces(c, whole=axes):
+    whole = tuple(i for i in range(c.ndim) if i in axes or weight.shape[i] > 1)
+    for piece in _pieces(c, whole):
         mean, rstd = _at(moments.mean, piece), _at(moments.rstd, piece)
         gp, cp, out = g[piece], c[piece], gx[piece]
         work = scratch_like(out, "norm")

@@ -19,7 +19,7 @@ _weighted = Sum("weighted", "T g, W weight", "g * weight")
 _with_x_hat = Sum("with_x_hat", "T g, W weight, T x, float64 mean, float64 rstd", "g * weight * ((x - mean) * rstd)")
 _normalized = Kernel(
     "normalized",
-    "T x, float64 mean, float64 rstd, W weight, W bias",
+    "T x, float64 mean, float64 rstd, W weight, V bias",
     "T y",
     "y = (x - mean) * rstd * weight + bias;",
 )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tinygrad_norm.backend import Array, xp
+from tinygrad_norm.kernels.gpu import on_gpu
 from tinygrad_norm.kernels.window import Windows
 
 
@@ -65,10 +66,10 @@ def spread_maximum(g: Array, x: Array, out: Array, rows: Windows, columns: Windo
     gx = _like(g, rows.size, columns.size, 0)
     overlap = rows.overlap or columns.overlap
     for outputs, inputs, here in _first(x, out, rows, columns):
-        if overlap:
-            gx[inputs] += g[outputs] * here
+        if overlap or on_gpu(g):
+            gx[inputs] += xp(g).where(here, g[outputs], 0)
         else:
-            xp(g).multiply(g[outputs], here, out=gx[inputs])
+            np.copyto(gx[inputs], g[outputs], where=here)
     return gx
 
 
@@ -76,7 +77,7 @@ def pick_maximum(values: Array, x: Array, out: Array, rows: Windows, columns: Wi
     """The values that stand where the maximum of each window was found."""
     picked = _like(values, rows.count, columns.count, 0)
     for outputs, inputs, here in _first(x, out, rows, columns):
-        picked[outputs] += values[inputs] * here
+        picked[outputs] += xp(x).where(here, values[inputs], 0)
     return picked
 
 

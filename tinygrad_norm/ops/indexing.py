@@ -55,12 +55,16 @@ def raw_index(index: Any, array: Any) -> Any:
     return xp(array).asarray(index) if isinstance(index, np.ndarray) else index
 
 
-def split_index(index: Any) -> tuple[Any, Any]:
+def split_index(index: Any, ndim: int) -> tuple[Any, Any]:
     """An index with integers beside arrays as two: first the integers select, then the arrays index what is left.
 
-    So PyTorch has it; for NumPy an integer is an array too, which can move the dimensions that arrays make.
+    So PyTorch has it; for NumPy an integer is an array too, which can move the dimensions that arrays make. And so can
+    an Ellipsis that stands for no dimension: it is left out.
     """
     parts = index if isinstance(index, tuple) else ()
+    named = sum(i.ndim if is_array(i) and i.dtype.kind == "b" else i is not None and i is not Ellipsis for i in parts)
+    if named == ndim and any(map(is_array, parts)):
+        index = parts = tuple(i for i in parts if i is not Ellipsis)
     if not any(map(is_array, parts)) or not any(isinstance(i, (int, np.integer)) for i in parts):
         return None, index
     first: list[Any] = []
@@ -79,7 +83,7 @@ def split_index(index: Any) -> tuple[Any, Any]:
 
 def getitem(input: Tensor, index: Any) -> Tensor:
     """input[index]: a view for integers, slices, None and ...; a copy for tensors, lists and masks."""
-    first, then = split_index(raw_index(index, input.array))
+    first, then = split_index(raw_index(index, input.array), input.ndim)
     return _getitem(input if first is None else _getitem(input, index=first), index=then)
 
 

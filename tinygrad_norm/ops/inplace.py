@@ -13,6 +13,7 @@ from typing import Any
 from tinygrad_norm.autograd import Tensor, adopt, check_editable, edited, is_grad_enabled, op, wrap
 from tinygrad_norm.autograd.tensor import refresh
 from tinygrad_norm.backend import Generator, default_generator, xp
+from tinygrad_norm.kernels import special
 from tinygrad_norm.ops import elementwise, indexing, shape
 from tinygrad_norm.ops.indexing import raw_index, split_index
 
@@ -64,7 +65,7 @@ def relu_(input: Tensor) -> Tensor:
     check_editable(input, "relu_")
     refresh(input)
     array, history = input.array, input.node
-    xp(array).maximum(array, 0, out=array)
+    special.rectified(array, out=array)
     edited(input, "relu_")
     if history is not None and is_grad_enabled():
         elementwise.relu.op.record(1, [history], (input,), [array], {}, input)
@@ -168,7 +169,7 @@ _with_item.vjp(x=lambda g, index: _with_item(g, 0.0, index=index), value=_value_
 def setitem(input: Tensor, index: Any, value: Any) -> None:
     """input[index] = value; value is broadcast, and sizes of 1 in front of it are dropped."""
     check_editable(input, "item assignment")
-    first, index = split_index(raw_index(index, input.array))
+    first, index = split_index(raw_index(index, input.array), input.ndim)
     if first is not None:
         setitem(input[first], index, value)
         return

@@ -119,7 +119,7 @@ def _variance(input: Tensor, dim: Dim | bool, unbiased: bool, keepdim: bool, cor
             "(input numel divided by output numel)",
             stacklevel=4,
         )
-        return squares * math.nan
+        return squares * where(squares > 0, math.inf, math.nan)
     return squares / freedom
 
 

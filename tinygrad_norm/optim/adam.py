@@ -62,7 +62,8 @@ class Adam(Optimizer):
             shrink, coupled = (1 - lr * decay, 0.0) if self.decoupled else (1.0, decay)
             root, rate = math.sqrt(1 - beta2 ** state["step"]), lr / (1 - beta1 ** state["step"])
             sign = -1.0 if group["maximize"] else 1.0
-            gpu.adam(p, g, m, v, sign, shrink, coupled, beta1, beta2, root, group["eps"], rate, p, m, v)
+            weights = (beta1, 1 - beta1, beta2, 1 - beta2)
+            gpu.adam(p, g, m, v, sign, shrink, coupled, *weights, root, group["eps"], rate, p, m, v)
             return
         if group["maximize"]:
             g = -g

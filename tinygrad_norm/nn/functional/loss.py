@@ -12,6 +12,8 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
+
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import backend_of, xp
@@ -131,23 +133,26 @@ def cross_entropy_definition(input: Any, target: Any) -> Any:
     return -mean(gather(log_softmax(input, 1), 1, target.unsqueeze(1)))
 
 
-@op(definition=cross_entropy_definition, keeps=("log_probabilities",))
+@op(definition=cross_entropy_definition, keeps=("exponentials", "totals"))
 def _cross_entropy(input, target):
+    """mean(log sum exp(input) - input[target]), with the largest input taken off first."""
+    module, rows = xp(input), xp(input).arange(len(target))
     shifted = input - input.max(axis=1, keepdims=True)
-    shifted -= xp(input).log(xp(input).exp(shifted).sum(axis=1, keepdims=True))
-    chosen = shifted[xp(input).arange(len(target)), target]
-    return -chosen.mean(), shifted
+    chosen = shifted[rows, target]
+    exponentials = module.exp(shifted, out=shifted)
+    totals = exponentials.sum(axis=1, keepdims=True)
+    return (module.log(totals[:, 0]) - chosen).mean(), exponentials, totals
 
 
 @_cross_entropy.joint_vjp
-def _cross_entropy_vjp(g, log_probabilities, target):
+def _cross_entropy_vjp(g, exponentials, totals, target):
     """(softmax - one_hot) / N."""
-    if not isinstance(g, Tensor) and gpu.on_gpu(g):
-        columns = xp(g).arange(log_probabilities.shape[1])
-        return gpu.softmax_less_one_hot(log_probabilities, columns, target[:, None], g / len(target)), None
-    gradient = exp(log_probabilities)
-    gradient[xp(target).arange(len(target)), target] -= 1
-    gradient *= g / len(target)
+    share = g / len(target)
+    if gpu.on_gpu(exponentials):
+        columns = xp(target).arange(exponentials.shape[1])
+        return gpu.softmax_less_one_hot(exponentials, totals, columns, target[:, None], share), None
+    gradient = exponentials * (share / totals)
+    gradient[np.arange(len(target)), target] -= share
     return gradient, None
 
 

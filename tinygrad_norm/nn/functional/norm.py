@@ -82,6 +82,13 @@ def _normalize_vjp(g, x, weight, moments, axes, affine, needs):
     return gx, *(None if v is None else v.reshape(weight.shape) for v in (gweight, gbias))
 
 
+def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None, *, affine: Axes, **settings: Any) -> Tensor:
+    """As _normalize, also for a bias without a weight."""
+    if weight is None and bias is not None:
+        return _normalize(_checked(x), None, None, affine=affine, **settings) + reshape(bias, affine)
+    return _normalize(_checked(x), weight, bias, affine=affine, **settings)
+
+
 def _channels_of(ndim: int) -> Axes:
     """The shape in which (C,) broadcasts over (N, C, *S)."""
     return (1, -1, *(1,) * (ndim - 2))
@@ -113,7 +120,7 @@ def batch_norm(
             raise RuntimeError("Expected running_mean and running_var to be defined when training=False")
         return _by_running_moments(input, running_mean, running_var, weight, bias, eps)
     shape = input.array.shape
-    if math.prod(shape[:1] + shape[2:]) <= 1:
+    if math.prod(shape[:1] + shape[2:]) == 1:
         raise ValueError(
             f"Expected more than 1 value per channel when training, got input size {input.shape}: "
             "leave out a last batch of one (DataLoader(drop_last=True)), or call .eval() to predict"
@@ -142,7 +149,7 @@ def instance_norm(
         if running_mean is None or running_var is None:
             raise RuntimeError("Expected running_mean and running_var to be defined when use_input_stats=False")
         return _by_running_moments(input, running_mean, running_var, weight, bias, eps)
-    if math.prod(input.array.shape[2:]) <= 1:
+    if math.prod(input.array.shape[2:]) == 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
     return _by_own_moments("instance", input, running_mean, running_var, weight, bias, momentum, eps)
 
@@ -152,9 +159,9 @@ def _by_own_moments(
 ) -> Tensor:
     axes = axes_of(norm, x.ndim)
     observe = None
-    if running_mean is not None or running_var is not None:
+    if x.array.size and (running_mean is not None or running_var is not None):
         observe = _updating(running_mean, running_var, momentum, math.prod(x.array.shape[a] for a in axes))
-    return _normalize(_checked(x), weight, bias, axes=axes, affine=_channels_of(x.ndim), eps=eps, observe=observe)
+    return _affine(x, weight, bias, axes=axes, affine=_channels_of(x.ndim), eps=eps, observe=observe)
 
 
 def _updating(running_mean: Tensor | None, running_var: Tensor | None, momentum: float, count: int) -> Callable:
@@ -214,7 +221,7 @@ def layer_norm(
         )
     axes = tuple(range(input.ndim - len(shape), input.ndim))
     leading = (1,) * (input.ndim - len(shape))
-    return _normalize(_checked(input), weight, bias, axes=axes, affine=leading + shape, eps=eps)
+    return _affine(input, weight, bias, axes=axes, affine=leading + shape, eps=eps)
 
 
 def group_norm(
@@ -234,5 +241,5 @@ def group_norm(
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
     grouped = reshape(input, (batch, num_groups, channels // num_groups, *size))
     per_group = (1, num_groups, channels // num_groups, *(1,) * len(size))
-    y = _normalize(_checked(grouped), weight, bias, axes=axes_of("group", grouped.ndim), affine=per_group, eps=eps)
+    y = _affine(grouped, weight, bias, axes=axes_of("group", grouped.ndim), affine=per_group, eps=eps)
     return reshape(y, input.array.shape)
