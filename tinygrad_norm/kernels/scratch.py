@@ -26,7 +26,7 @@ def keep_freed_memory(most: int = 2**28) -> None:
     trim_threshold, mmap_threshold = -1, -3  # malloc.h
     with contextlib.suppress(OSError, AttributeError, TypeError):
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(mmap_threshold, min(most, 2**25))
+        mallopt(mmap_threshold, min(max(most, 2**17), 2**25))  # 128 KiB is glibc's own threshold
         mallopt(trim_threshold, most)
 
 

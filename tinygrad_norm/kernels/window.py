@@ -84,14 +84,14 @@ def _taps(w: Windows) -> list[tuple[slice, slice]]:
 
 
 @functools.lru_cache(maxsize=256)
-def _seen(windows: Windows) -> list[tuple[slice, slice] | None]:
-    forward, back = (v // math.gcd(windows.stride, windows.dilation) for v in (windows.dilation, windows.stride))
+def _seen(w: Windows) -> list[tuple[slice, slice] | None]:
+    forward, back = (v // math.gcd(w.stride, w.dilation) for v in (w.dilation, w.stride))
     found: list[tuple[slice, slice] | None] = []
-    for position in range(windows.size):
+    for position in range(w.size):
         pairs = []
-        for o in range(windows.count):
-            i, rest = divmod(position + windows.before - o * windows.stride, windows.dilation)
-            if rest == 0 and 0 <= i < windows.kernel:
+        for o in range(w.count):
+            i, rest = divmod(position + w.before - o * w.stride, w.dilation)
+            if rest == 0 and 0 <= i < w.kernel:
                 pairs.append((i, o))
         if not pairs:
             found.append(None)
