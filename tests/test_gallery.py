@@ -93,16 +93,18 @@ def test_batch_norm_gains_most_with_few_large_steps(seed) -> None:
 
 
 @on_the_host
-@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
-def test_batch_norm_repairs_a_bad_initialisation(activation, seed) -> None:
+def test_batch_norm_repairs_a_bad_initialisation(activation) -> None:
     """Published, one seed each: test losses of 690 and 829 without, 71 and 26 with batch norm."""
-    tn.manual_seed(seed)
-    script = example("09_bad_initialisation")
-    found = script.train(activation, epochs=12, lr=0.03, batch_size=64, test=script.parabola(200))
-    last = {name: losses[-1] for name, (losses, *_) in found.items()}
-    assert last["no norm"] > 300
-    assert last["batch norm"] < last["no norm"] / 3
+    script, shares = example("09_bad_initialisation"), []
+    for seed in range(5):
+        tn.manual_seed(seed)
+        found = script.train(activation, epochs=12, lr=0.03, batch_size=64, test=script.parabola(200))
+        last = {name: losses[-1] for name, (losses, *_) in found.items()}
+        assert last["no norm"] > 600
+        shares.append(last["batch norm"] / last["no norm"])
+    assert max(shares) < 0.5
+    assert np.median(shares) < 0.25
 
 
 @on_the_host
