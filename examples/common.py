@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import contextlib
+import signal
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -53,6 +55,17 @@ def start(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) ->
     tn.set_backend(arguments.backend)
     tn.manual_seed(arguments.seed)
     return arguments
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[list[int]]:
+    """A list that is empty until Ctrl-C, which does nothing else inside the block."""
+    stopped: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda *_: stopped.append(1))
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def claim(text: str, held: bool) -> bool:
@@ -185,3 +198,19 @@ def evaluate(model: nn.Module, dataset: data.TensorDataset) -> tuple[float, floa
     model.train()
     labels, predicted = dataset.tensors[1], logits.argmax(1)
     return nn.functional.cross_entropy(logits, labels).item(), (predicted == labels).float().mean().item(), predicted
+
+
+def draw_misclassified(path: Path, dataset: data.TensorDataset, predicted: tn.Tensor, most: int = 20) -> None:
+    """The test images that the model gets wrong, each with what it takes it for."""
+    images, labels = (host(t) for t in dataset.tensors)
+    wrong = (host(predicted) != labels).nonzero()[0][:most]
+    columns = min(max(len(wrong), 4), 10)
+    rows = max(-(-len(wrong) // columns), 1)
+    figure, axes = plt.subplots(rows, columns, figsize=(1.1 * columns, 1.4 * rows + 0.5), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, i in zip(axes.flat, wrong):
+        axis.imshow(images[i, 0], cmap="gray_r")
+        axis.set_title(f"{labels[i]} as {int(predicted[int(i)])}", fontsize=9)
+    figure.suptitle(f"misclassified: {int((host(predicted) != labels).sum())} of {len(labels)}", fontsize=10)
+    save_figure(figure, path)

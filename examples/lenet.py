@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import signal
 import time
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
-from common import NORMS, LeNet, curves, evaluate, host, load_data, options, save_figure, start
+from common import NORMS, LeNet, curves, draw_misclassified, evaluate, interruptible, load_data, options, start
 from tqdm import tqdm
 
 import tinygrad_norm as tn
@@ -89,22 +87,6 @@ class Training:
         self.epoch, self.batch, self.loss_sum = self.epoch + 1, 0, 0.0
 
 
-def draw_misclassified(path: Path, dataset: data.TensorDataset, predicted: tn.Tensor, most: int = 20) -> None:
-    """The test images that the model gets wrong, each with what it takes it for."""
-    images, labels = (host(t) for t in dataset.tensors)
-    wrong = (host(predicted) != labels).nonzero()[0][:most]
-    columns = min(max(len(wrong), 4), 10)
-    rows = max(-(-len(wrong) // columns), 1)
-    figure, axes = plt.subplots(rows, columns, figsize=(1.1 * columns, 1.4 * rows + 0.5), squeeze=False)
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, i in zip(axes.flat, wrong):
-        axis.imshow(images[i, 0], cmap="gray_r")
-        axis.set_title(f"{labels[i]} as {int(predicted[int(i)])}", fontsize=9)
-    figure.suptitle(f"misclassified: {int((host(predicted) != labels).sum())} of {len(labels)}", fontsize=10)
-    save_figure(figure, path)
-
-
 def main(argv: list[str] | None = None) -> float:
     """Train; returns the test accuracy."""
     defaults = {"epochs": 15, "batch_size": 64, "lr": 0.03, "weight_decay": 1e-3, "dropout": 0.0}
@@ -125,35 +107,28 @@ def main(argv: list[str] | None = None) -> float:
         training.load(checkpoint)
     elif arguments.resume:
         print(f"there is no {checkpoint} yet: starting anew")
-    stopped: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda *_: stopped.append(1))
     table = "{:>5} {:>8} {:>11} {:>10} {:>9} {:>11}"
     print(table.format("epoch", "lr", "train loss", "test loss", "test acc", "examples/s"))
-    try:
-        with SummaryWriter(str(arguments.out / "tensorboard")) as writer:
-            while training.epoch < arguments.epochs and not stopped:
-                began, done = time.perf_counter(), training.batch
-                bar = tqdm(
-                    training.batches(), f"epoch {training.epoch + 1}", len(training.loader), False, initial=training.batch
-                )
-                for x, y in bar:
-                    loss = training.step(x, y)
-                    rate = (training.batch - done) * arguments.batch_size / (time.perf_counter() - began)
-                    bar.set_postfix(loss=f"{loss:.4f}", examples_per_s=f"{rate:.0f}", refresh=False)
-                    if stopped:
-                        break
-                if training.batch == len(training.loader):
-                    test_loss, accuracy, _ = evaluate(training.model, test)
-                    lr = training.scheduler.get_last_lr()[0]
-                    training.finish_epoch(**{"test loss": test_loss, "test accuracy": accuracy})
-                    figures = {name: values[-1] for name, values in training.history.items()}
-                    for name, value in figures.items():
-                        writer.add_scalar(name.replace(" ", "_"), value, training.epoch)
-                    row = (f"{lr:.4f}", f"{figures['train loss']:.4f}", f"{test_loss:.4f}", f"{accuracy:.2%}", f"{rate:.0f}")
-                    print(table.format(training.epoch, *row))
-                training.save(checkpoint)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with SummaryWriter(str(arguments.out / "tensorboard")) as writer, interruptible() as stopped:
+        while training.epoch < arguments.epochs and not stopped:
+            began, done = time.perf_counter(), training.batch
+            bar = tqdm(training.batches(), f"epoch {training.epoch + 1}", len(training.loader), False, initial=training.batch)
+            for x, y in bar:
+                loss = training.step(x, y)
+                rate = (training.batch - done) * arguments.batch_size / (time.perf_counter() - began)
+                bar.set_postfix(loss=f"{loss:.4f}", examples_per_s=f"{rate:.0f}", refresh=False)
+                if stopped:
+                    break
+            if training.batch == len(training.loader):
+                test_loss, accuracy, _ = evaluate(training.model, test)
+                lr = training.scheduler.get_last_lr()[0]
+                training.finish_epoch(**{"test loss": test_loss, "test accuracy": accuracy})
+                figures = {name: values[-1] for name, values in training.history.items()}
+                for name, value in figures.items():
+                    writer.add_scalar(name.replace(" ", "_"), value, training.epoch)
+                row = (f"{lr:.4f}", f"{figures['train loss']:.4f}", f"{test_loss:.4f}", f"{accuracy:.2%}", f"{rate:.0f}")
+                print(table.format(training.epoch, *row))
+            training.save(checkpoint)
     print(f"checkpoint: {checkpoint}")
     if training.epoch < arguments.epochs:
         print("stopped: --resume goes on from here")
