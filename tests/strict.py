@@ -21,7 +21,7 @@ FUNCTIONS = (
     "divide einsum empty empty_like equal exp expand_dims expm1 eye flip floor full full_like greater "
     "greater_equal isfinite isinf isnan less less_equal linspace log log1p logical_and logical_not logical_or "
     "matmul maximum minimum multiply negative not_equal ones ones_like reciprocal roll round sign sin sqrt stack "
-    "subtract sum tanh where zeros zeros_like diagonal ascontiguousarray"
+    "subtract sum take tanh where zeros zeros_like diagonal ascontiguousarray"
 ).split()
 METHODS = (
     "all any argmax argmin astype clip copy cumsum fill max mean min prod ravel reshape squeeze sum swapaxes transpose"
@@ -41,6 +41,7 @@ KEYWORDS = {  # what CuPy takes by name; its ufuncs take out, dtype and casting
     "expand_dims": "axis",
     "eye": "M k dtype order",
     "flip": "axis",
+    "take": "axis out",
     "full": "shape fill_value dtype order",
     "full_like": "fill_value dtype order shape",
     "linspace": "num endpoint retstep dtype axis",

@@ -130,6 +130,8 @@ def _lower(x: Array, geometry: Geometry) -> Array:
     batch, channels, height, width = x.shape
     lines = batch_innermost(x).transpose(2, 1, 3, 0)
     lines = lines.reshape(height, groups, channels // groups, width, batch).transpose(1, 0, 2, 3, 4)
+    if on_gpu(x):
+        return _gathered(lines, rows, columns)
     padded = rows.before + height + rows.after
     shape = (groups, padded, channels // groups, columns.kernel, columns.count, batch)
     lowered = scratch(x, shape, "lowered")
@@ -139,6 +141,19 @@ def _lower(x: Array, geometry: Geometry) -> Array:
     for j, (outputs, inputs) in enumerate(columns.taps()):
         inside[:, :, :, j, outputs] = lines[:, :, :, inputs]
     return lowered
+
+
+def _gathered(lines: Array, rows: Windows, columns: Windows) -> Array:
+    """The same on a GPU, in one pass: every place of every window is looked up."""
+    groups, height, channels, width, batch = lines.shape
+    if rows.before or rows.after or columns.before or columns.after:
+        around = (groups, rows.before + height + rows.after, channels, columns.before + width + columns.after, batch)
+        padded = xp(lines).zeros(around, lines.dtype)
+        padded[:, rows.before : rows.before + height, :, columns.before : columns.before + width] = lines
+        lines = padded
+    places = xp(lines).arange(columns.kernel) * columns.dilation
+    starts = xp(lines).arange(columns.count) * columns.stride
+    return xp(lines).take(lines, places[:, None] + starts, axis=3)
 
 
 def _lines_together(x: Array, out_channels: int, geometry: Geometry) -> int:
