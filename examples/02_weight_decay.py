@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from common import claim, draw_fits, line_with_noise, mlp, options, start
-from tqdm import tqdm
+from common import claim, draw_fits, line_with_noise, mlp, options, start, train_side_by_side
 
 import tinygrad_norm as tn
 from tinygrad_norm import nn, optim
@@ -24,28 +23,16 @@ def matrices(net: nn.Module) -> list[tn.Tensor]:
 
 
 def train(points: tuple, iterations: int, lr: float, momentum: float, show: Callable | None = None) -> dict[str, dict]:
-    """Both nets, side by side; for each its losses and the spread of its weight matrices after / before.
-
-    show(iteration, nets, losses) is called after each iteration.
-    """
+    """Both nets, side by side; for each its losses and the spread of its weight matrices after / before."""
     x, y, test_x, test_y = points
     nets = {name: mlp() for name in DECAYS}
     before = {name: [w.std().item() for w in matrices(net)] for name, net in nets.items()}
     optimizers = {name: optim.SGD(nets[name].parameters(), lr, momentum, weight_decay=decay) for name, decay in DECAYS.items()}
-    criterion, losses = nn.MSELoss(), {}
-    for iteration in tqdm(range(1, iterations + 1), leave=False, disable=show is None):
-        for name, net in nets.items():
-            loss = criterion(net(x), y)
-            optimizers[name].zero_grad()
-            loss.backward()
-            optimizers[name].step()
-            losses[name] = loss.item()
-        if show is not None:
-            show(iteration, nets, losses)
+    losses = train_side_by_side(nets, optimizers, x, y, iterations, show)
     return {
         name: {
             "train": losses[name],
-            "test": criterion(net(test_x), test_y).item(),
+            "test": nn.functional.mse_loss(net(test_x), test_y).item(),
             "spread": [w.std().item() / b for w, b in zip(matrices(net), before[name])],
         }
         for name, net in nets.items()

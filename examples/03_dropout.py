@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import matplotlib.pyplot as plt
-from common import claim, draw_fits, line_with_noise, mlp, options, save_figure, start
-from tqdm import tqdm
+from common import claim, draw_fits, line_with_noise, mlp, options, save_figure, start, train_side_by_side
 
 import tinygrad_norm as tn
 from tinygrad_norm import nn, optim
@@ -27,17 +26,8 @@ def on_a_line(points: tuple, iterations: int, lr: float, momentum: float, show: 
     nets = {"p = 0": mlp(dropout=0.0), "p = 0.5": mlp(dropout=0.5)}
     before = {name: net[3].weight.detach().std().item() for name, net in nets.items()}
     optimizers = {name: optim.SGD(net.parameters(), lr, momentum) for name, net in nets.items()}
-    criterion, losses = nn.MSELoss(), {}
-    for iteration in tqdm(range(1, iterations + 1), leave=False, disable=show is None):
-        for name, net in nets.items():
-            optimizers[name].zero_grad()
-            loss = criterion(net(x), y)
-            loss.backward()
-            optimizers[name].step()
-            losses[name] = loss.item()
-        if show is not None:
-            show(iteration, nets, losses)
-    results = {}
+    train_side_by_side(nets, optimizers, x, y, iterations, show)
+    criterion, results = nn.MSELoss(), {}
     for name, net in nets.items():
         net.eval()
         results[name] = {"train": criterion(net(x), y).item(), "test": criterion(net(test_x), test_y).item()}

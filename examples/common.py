@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
 
 mpl.use("Agg")  # figures go to files
 import matplotlib.pyplot as plt
+from tqdm import tqdm
 
 import tinygrad_norm as tn
 from tinygrad_norm import data, nn
@@ -115,6 +116,23 @@ def mlp(width: int = 200, dropout: float | None = None) -> nn.Sequential:
     for _ in range(2):
         layers += [*drop, nn.Linear(width, width), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers, *drop, nn.Linear(width, 1))
+
+
+def train_side_by_side(
+    nets: dict[str, nn.Module], optimizers: dict, x: tn.Tensor, y: tn.Tensor, iterations: int, show: Callable | None
+) -> dict[str, float]:
+    """All nets on the same points; returns the last training losses. show(iteration, nets, losses) follows each iteration."""
+    criterion, losses = nn.MSELoss(), {}
+    for iteration in tqdm(range(1, iterations + 1), leave=False, disable=show is None):
+        for name, net in nets.items():
+            optimizers[name].zero_grad()
+            loss = criterion(net(x), y)
+            loss.backward()
+            optimizers[name].step()
+            losses[name] = loss.item()
+        if show is not None:
+            show(iteration, nets, losses)
+    return losses
 
 
 def draw_fits(path: Path, points: tuple, nets: dict[str, nn.Module], losses: dict[str, float], title: str) -> None:

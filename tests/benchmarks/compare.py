@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from workloads import WORKLOADS
+from workloads import BY_NAME, WORKLOADS
 
 PAUSE = 0.03  # seconds between two bursts: OpenBLAS's threads wait about that long before they sleep
 PEERS = ("torch:1", "torch:2")
@@ -112,7 +112,7 @@ def peak_memory(name: str, workload: str) -> float:
 import sys
 sys.path.insert(0, {sys.path[0]!r})
 import compare, workloads
-run = dict((name, make) for name, make, _ in workloads.WORKLOADS)[{workload!r}](compare.library({name!r}))
+run = workloads.BY_NAME[{workload!r}](compare.library({name!r}))
 for _ in range(10):
     run()
 print(next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")))
@@ -166,7 +166,7 @@ def main() -> None:
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        return work(arguments.worker, {name: make for name, make, _ in WORKLOADS})
+        return work(arguments.worker, BY_NAME)
     if importlib.util.find_spec("torch") is None:
         sys.exit("the comparison needs PyTorch: pip install 'tinygrad_norm[compare]'")
     from importlib.metadata import version

@@ -142,7 +142,7 @@ def mygrad_lenet(lib) -> Callable:
 
 CHAIN, MLP, LENET = "op chain, 1,000 ops", "MLP 1-200-200-200-1, 20 steps", "LeNet of d2l with BN, batch 256 of (1, 28, 28)"
 LIBRARIES = {
-    "tinygrad_norm": {name: make for name, make, _ in workloads.WORKLOADS},
+    "tinygrad_norm": workloads.BY_NAME,
     "autograd": {CHAIN: autograd_chain, MLP: autograd_mlp},
     "mygrad": {CHAIN: mygrad_chain, MLP: mygrad_mlp, LENET: mygrad_lenet},
 }

@@ -49,25 +49,20 @@ def mlp(lib) -> Callable:
 def lenet5(nn):
     """LeNet with batch norm and ReLU on (N, 3, 32, 32)."""
     return nn.Sequential(
-        *(nn.Conv2d(3, 6, 5), *norm(nn, "BatchNorm2d", 6), nn.ReLU(), nn.MaxPool2d(2)),
-        *(nn.Conv2d(6, 16, 5), *norm(nn, "BatchNorm2d", 16), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
-        *(nn.Linear(400, 120), *norm(nn, "BatchNorm1d", 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
+        *(nn.Conv2d(3, 6, 5), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(6, 16, 5), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
+        *(nn.Linear(400, 120), nn.BatchNorm1d(120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
     )
 
 
 def lenet_d2l(nn):
     """LeNet with batch norm and sigmoid on (N, 1, 28, 28)."""
     return nn.Sequential(
-        *(nn.Conv2d(1, 6, 5), *norm(nn, "BatchNorm2d", 6), nn.Sigmoid(), nn.AvgPool2d(2, 2)),
-        *(nn.Conv2d(6, 16, 5), *norm(nn, "BatchNorm2d", 16), nn.Sigmoid(), nn.AvgPool2d(2, 2), nn.Flatten()),
-        *(nn.Linear(256, 120), *norm(nn, "BatchNorm1d", 120), nn.Sigmoid()),
-        *(nn.Linear(120, 84), *norm(nn, "BatchNorm1d", 84), nn.Sigmoid(), nn.Linear(84, 10)),
+        *(nn.Conv2d(1, 6, 5), nn.BatchNorm2d(6), nn.Sigmoid(), nn.AvgPool2d(2, 2)),
+        *(nn.Conv2d(6, 16, 5), nn.BatchNorm2d(16), nn.Sigmoid(), nn.AvgPool2d(2, 2), nn.Flatten()),
+        *(nn.Linear(256, 120), nn.BatchNorm1d(120), nn.Sigmoid()),
+        *(nn.Linear(120, 84), nn.BatchNorm1d(84), nn.Sigmoid(), nn.Linear(84, 10)),
     )
-
-
-def norm(nn, name: str, features: int) -> list:
-    """The norm layer of that name."""
-    return [getattr(nn, name)(features)] if hasattr(nn, name) else []
 
 
 def training(build: Callable, shape: tuple[int, ...], lr: float = 0.1) -> Callable:
@@ -195,3 +190,4 @@ WORKLOADS: list[tuple[str, Callable, float | None]] = [
     ("SGD, 1,000,000 parameters", optimizer_step("SGD"), None),
     ("Adam, 1,000,000 parameters", optimizer_step("Adam"), None),
 ]
+BY_NAME = {name: make for name, make, _ in WORKLOADS}

@@ -14,39 +14,50 @@ import numpy as np
 from tinygrad_norm.backend import Array, xp
 
 
-class Kernel:
+class _Compiled:
+    """What CuPy makes of a formula, made once for each array library."""
+
+    maker: str  # the name of CuPy's class
+
+    def __init__(self, *arguments: str) -> None:
+        self.arguments = arguments
+        self.made: dict[Any, Any] = {}
+
+    def made_for(self, array: Array) -> Any:
+        """CuPy's own object."""
+        module = xp(array)
+        if module not in self.made:
+            self.made[module] = getattr(module, self.maker)(*self.arguments)
+        return self.made[module]
+
+
+class Kernel(_Compiled):
     """A formula for each element; called with its inputs, and with arrays for its outputs (which may be inputs too).
 
     inputs, outputs: CuPy's parameter lists; T is whatever floating type the arrays have. formula: assignments, ended by ";".
     """
 
+    maker = "ElementwiseKernel"
+
     def __init__(self, name: str, inputs: str, outputs: str, formula: str) -> None:
-        self.arguments = inputs, outputs, formula, f"tinygrad_norm_{name}"
-        self.compiled: dict[Any, Any] = {}
+        super().__init__(inputs, outputs, formula, f"tinygrad_norm_{name}")
 
     def __call__(self, *arrays: Any) -> Array:
         """The outputs, as new arrays unless they are given."""
-        module = xp(arrays[0])
-        kernel = self.compiled.get(module)
-        if kernel is None:
-            kernel = self.compiled[module] = module.ElementwiseKernel(*self.arguments)
-        return kernel(*arrays)
+        return self.made_for(arrays[0])(*arrays)
 
 
-class Sum:
+class Sum(_Compiled):
     """A sum of an expression of each element over some dimensions, in float64."""
 
+    maker = "ReductionKernel"
+
     def __init__(self, name: str, inputs: str, expression: str) -> None:
-        self.arguments = inputs, "float64 total", expression, "a + b", "total = a", "0", f"tinygrad_norm_{name}"
-        self.compiled: dict[Any, Any] = {}
+        super().__init__(inputs, "float64 total", expression, "a + b", "total = a", "0", f"tinygrad_norm_{name}")
 
     def __call__(self, *arrays: Any, axis: tuple[int, ...]) -> Array:
         """The sums, with the dimensions kept."""
-        module = xp(arrays[0])
-        kernel = self.compiled.get(module)
-        if kernel is None:
-            kernel = self.compiled[module] = module.ReductionKernel(*self.arguments)
-        return kernel(*arrays, axis=axis, keepdims=True)
+        return self.made_for(arrays[0])(*arrays, axis=axis, keepdims=True)
 
 
 def on_gpu(x: Array) -> bool:
