@@ -157,10 +157,12 @@ def _gathered(lines: Array, rows: Windows, columns: Windows) -> Array:
 
 
 def _lines_together(x: Array, out_channels: int, geometry: Geometry) -> int:
-    """How many output lines one product makes: two where there are few channels, one after the other, on a CPU."""
+    """How many output lines one product makes: two or four where there are few channels, on a CPU."""
     rows, _, groups = geometry
-    fit = groups == 1 and rows.dilation == 1 and rows.count % 2 == 0
-    return 2 if fit and out_channels < 16 and not on_gpu(x) else 1
+    if groups > 1 or rows.dilation > 1 or out_channels >= 16 or on_gpu(x):
+        return 1
+    most = 4 if out_channels <= 8 and rows.kernel > 3 * rows.stride else 2
+    return math.gcd(rows.count, most)
 
 
 def _is_finite(x: Array) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tinygrad_norm.backend import Array, xp
-from tinygrad_norm.kernels.gpu import on_gpu
+from tinygrad_norm.kernels.special import masked
 from tinygrad_norm.kernels.window import Windows
 
 
@@ -66,10 +66,10 @@ def spread_maximum(g: Array, x: Array, out: Array, rows: Windows, columns: Windo
     gx = _like(g, rows.size, columns.size, 0)
     overlap = rows.overlap or columns.overlap
     for outputs, inputs, here in _first(x, out, rows, columns):
-        if overlap or on_gpu(g):
-            gx[inputs] += xp(g).where(here, g[outputs], 0)
+        if overlap:
+            gx[inputs] += masked(g[outputs], here)
         else:
-            np.copyto(gx[inputs], g[outputs], where=here)
+            masked(g[outputs], here, gx[inputs])
     return gx
 
 
@@ -77,7 +77,7 @@ def pick_maximum(values: Array, x: Array, out: Array, rows: Windows, columns: Wi
     """The values that stand where the maximum of each window was found."""
     picked = _like(values, rows.count, columns.count, 0)
     for outputs, inputs, here in _first(x, out, rows, columns):
-        picked[outputs] += xp(x).where(here, values[inputs], 0)
+        picked[outputs] += masked(values[inputs], here)
     return picked
 
 
