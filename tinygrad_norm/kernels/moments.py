@@ -19,7 +19,7 @@ from tinygrad_norm.backend import Array
 from tinygrad_norm.kernels import moments_gpu
 from tinygrad_norm.kernels.gpu import on_gpu
 from tinygrad_norm.kernels.scratch import scratch_like
-from tinygrad_norm.kernels.sums import sums, sums_of_products
+from tinygrad_norm.kernels.sums import sums, sums_with
 
 Axes = tuple[int, ...]
 _PART = 2**20  # bytes: what is worked on at a time
@@ -116,16 +116,17 @@ def _gradients_per_group(
     """With a weight that is the same for many elements: all follows from the sums of g and of g * c over those."""
     mean, rstd, count = moments.mean, moments.rstd, _count(c.shape, axes)
     inner = axes if weight is None else _inner(weight, axes)
-    sum_g = gbias = sums(g, inner)
-    sum_gc = sums_of_products(g, c, inner) - mean * sum_g
-    gweight, scale = sum_gc * rstd, rstd
+    sum_g, sum_gc = sums_with(g, c, inner)
+    sum_gc -= mean * sum_g
+    gweight, gbias, scale = sum_gc * rstd, sum_g, rstd
     if weight is not None:
         scale = rstd * weight
         outside = tuple(i for i in range(c.ndim) if weight.shape[i] == 1 and i not in inner)
         if outside:
             gweight, gbias = (v.sum(axis=outside, keepdims=True) for v in (gweight, gbias))
-        rest = tuple(a for a in axes if a not in inner)
-        sum_g, sum_gc = ((v * weight).sum(axis=rest, keepdims=True) for v in (sum_g, sum_gc))
+        sum_g, sum_gc = sum_g * weight, sum_gc * weight
+        if rest := tuple(a for a in axes if a not in inner):
+            sum_g, sum_gc = (v.sum(axis=rest, keepdims=True) for v in (sum_g, sum_gc))
     if needs[0]:
         slope = rstd**3 * (sum_gc / -count)
         offset = rstd * (sum_g / -count) - slope * mean
@@ -157,8 +158,8 @@ def _gradients_per_element(
             gweight += sums(work, affine)
             gbias += sums(gp, affine)
         gy = np.multiply(gp, weight, out=work)
-        sum_gy = sums(gy, axes)
-        sum_gyc = sums_of_products(gy, cp, axes) - mean * sum_gy
+        sum_gy, sum_gyc = sums_with(gy, cp, axes)
+        sum_gyc -= mean * sum_gy
         slope = rstd**3 * (sum_gyc / -count)
         offset = rstd * (sum_gy / -count) - slope * mean
         scale, slope, offset = (v.astype(c.dtype) for v in (rstd, slope, offset))
@@ -177,8 +178,8 @@ def _centred(x: Array, axes: Axes, eps: float, out: Array) -> tuple[Array, Momen
     c, count = x, _count(x.shape, axes)
     centres: list[Array] = []
     while True:
-        mean = sums(c, axes) / count
-        variance = sums_of_products(c, c, axes) / count - mean * mean
+        mean, squares = (total / count for total in sums_with(c, c, axes))
+        variance = squares - mean * mean
         rstd = 1 / np.sqrt(variance + eps)
         overflow = not rstd.all()
         if len(centres) == 2 or not (overflow or (mean * mean > variance).any()):
@@ -189,8 +190,8 @@ def _centred(x: Array, axes: Axes, eps: float, out: Array) -> tuple[Array, Momen
         largest = abs(c).max(axis=axes, keepdims=True)
         unit = np.where((largest > 1) & (largest < math.inf), largest, 1)
         scaled = c / unit
-        mean_of_scaled = sums(scaled, axes) / count
-        variance = sums_of_products(scaled, scaled, axes) / count - mean_of_scaled**2
+        mean_of_scaled, squares = (total / count for total in sums_with(scaled, scaled, axes))
+        variance = squares - mean_of_scaled**2
         variance *= unit.astype(np.float64) ** 2
         rstd = 1 / np.sqrt(variance + eps)
     return c, Moments(centres, mean, variance, rstd)

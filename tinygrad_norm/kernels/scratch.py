@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import math
 import threading
 from typing import Any
@@ -63,11 +64,12 @@ def scratch_like(x: Array, name: str) -> Array:
     """As scratch, of x's shape and in x's memory order, so that elementwise functions run along both."""
     if x.flags.c_contiguous:
         return scratch(x, x.shape, name)
-    order = memory_order(x)
-    buffer = scratch(x, tuple(x.shape[i] for i in order), name)
-    return buffer.transpose(sorted(range(x.ndim), key=order.__getitem__))
+    order, back = memory_order(x.shape, x.strides)
+    return scratch(x, tuple(x.shape[i] for i in order), name).transpose(back)
 
 
-def memory_order(x: Array) -> tuple[int, ...]:
-    """The dimensions of x from the slowest to the fastest in memory."""
-    return tuple(sorted(range(x.ndim), key=lambda i: (-x.strides[i], i)))
+@functools.lru_cache(maxsize=4096)
+def memory_order(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The dimensions from the slowest to the fastest in memory, and the transposition back from that order."""
+    order = tuple(sorted(range(len(shape)), key=lambda i: (-strides[i], i)))
+    return order, tuple(sorted(range(len(shape)), key=order.__getitem__))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_norm.kernels.scratch import scratch
+from tinygrad_norm.kernels.scratch import memory_order, scratch
 
 Axes = tuple[int, ...]
 _LONGEST = 4096  # elements of a sum in the precision of the array itself
@@ -28,15 +28,19 @@ def sums(x: np.ndarray, axes: Axes) -> np.ndarray:
     return form.restored(_across_memory(lines))
 
 
-def sums_of_products(a: np.ndarray, b: np.ndarray, axes: Axes) -> np.ndarray:
-    """(a * b).sum(axes, keepdims=True), in float64."""
+def sums_with(a: np.ndarray, b: np.ndarray, axes: Axes) -> tuple[np.ndarray, np.ndarray]:
+    """a.sum(axes, keepdims=True) and (a * b).sum(axes, keepdims=True), in float64."""
     form = _form(a, axes) if a.strides == b.strides and a.size else None
     if form is None:
-        return (a * b).sum(axis=axes, keepdims=True, dtype=np.float64)
-    left, right = form.lines(a), form.lines(b)
+        total = a.sum(axis=axes, keepdims=True, dtype=np.float64)
+        return total, (a * b).sum(axis=axes, keepdims=True, dtype=np.float64)
+    left = form.lines(a)
+    right = left if a is b else form.lines(b)
     if left.shape[3] == 1:
-        return form.restored(_along_memory(left[..., 0], right[..., 0]))
-    return form.restored(_across_memory(np.multiply(left, right, out=scratch(left, left.shape, "products"))))
+        left, right = left[..., 0], right[..., 0]
+        return form.restored(_along_memory(left, None)), form.restored(_along_memory(left, right))
+    products = np.multiply(left, right, out=scratch(left, left.shape, "products"))
+    return form.restored(_across_memory(left)), form.restored(_across_memory(products))
 
 
 class _Form(NamedTuple):
@@ -62,7 +66,7 @@ def _form(x: np.ndarray, axes: Axes) -> _Form | None:
 
 @functools.lru_cache(maxsize=4096)
 def _form_of(shape: tuple[int, ...], strides: tuple[int, ...], axes: Axes) -> _Form | None:
-    order = tuple(sorted(range(len(shape)), key=lambda i: (-strides[i], i)))
+    order, back = memory_order(shape, strides)
     folded, position = [1, 1, 1, 1], 3
     for axis in reversed(order):
         if shape[axis] == 1:
@@ -73,7 +77,7 @@ def _form_of(shape: tuple[int, ...], strides: tuple[int, ...], axes: Axes) -> _F
             return None
         folded[position] *= shape[axis]
     kept = tuple(1 if a in axes else shape[a] for a in order)
-    return _Form(order, tuple(folded), kept, tuple(sorted(range(len(shape)), key=order.__getitem__)))  # type: ignore[arg-type]
+    return _Form(order, tuple(folded), kept, back)  # type: ignore[arg-type]
 
 
 def _along_memory(a: np.ndarray, b: np.ndarray | None) -> np.ndarray:

@@ -174,7 +174,8 @@ def _updating(running_mean: Tensor | None, running_var: Tensor | None, momentum:
                 per_channel = new.reshape(new.shape[:2])
                 if len(per_channel) > 1:  # over the samples, for instance norm
                     per_channel = per_channel.mean(axis=0, keepdims=True)
-                running.array[...] = (1 - momentum) * running.array + momentum * per_channel[0]
+                running.array *= 1 - momentum
+                running.array += momentum * per_channel[0]
                 edited(running, "batch_norm's update")
 
     return update
