@@ -28,6 +28,13 @@ def _like(x: Array, height: int, width: int, value: float) -> Array:
     return xp(x).full((height, channels, width, batch), value, dtype=x.dtype).transpose(3, 1, 0, 2)
 
 
+def _to_be_filled(g: Array, rows: Windows, columns: Windows) -> Array:
+    """The inputs' gradient: zeros, but where all will be written anyway."""
+    if rows.tile and columns.tile:
+        return xp(g).empty((rows.size, g.shape[1], columns.size, len(g)), g.dtype).transpose(3, 1, 0, 2)
+    return _like(g, rows.size, columns.size, 0)
+
+
 def _folded(x: Array, rows: Windows, columns: Windows, combine: Callable, neutral: float) -> Array:
     """The inputs of each window combined by a ufunc, place by place; `neutral` where a window sees only padding."""
     out = None
@@ -63,7 +70,7 @@ def _first(x: Array, out: Array, rows: Windows, columns: Windows) -> Iterator[tu
 
 def spread_maximum(g: Array, x: Array, out: Array, rows: Windows, columns: Windows) -> Array:
     """g, put where the maximum of each window was found; ties go to the first."""
-    gx = _like(g, rows.size, columns.size, 0)
+    gx = _to_be_filled(g, rows, columns)
     overlap = rows.overlap or columns.overlap
     for outputs, inputs, here in _first(x, out, rows, columns):
         if overlap:
@@ -98,7 +105,7 @@ def total(x: Array, rows: Windows, columns: Windows) -> Array:
 
 def spread_total(g: Array, rows: Windows, columns: Windows) -> Array:
     """The adjoint of total: each input gets the sum of the gradients of the windows that see it."""
-    gx = _like(g, rows.size, columns.size, 0)
+    gx = _to_be_filled(g, rows, columns)
     overlap = rows.overlap or columns.overlap
     for outputs, inputs in _taps(rows, columns):
         if overlap:

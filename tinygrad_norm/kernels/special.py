@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_norm.backend import Array, xp
 from tinygrad_norm.kernels.gpu import on_gpu
-from tinygrad_norm.kernels.scratch import scratch_like
+from tinygrad_norm.kernels.scratch import memory_order
 
 
 @functools.cache
@@ -42,13 +42,24 @@ def erf(x: Array) -> Array:
     return xp(x).copysign(1 - tail, x)
 
 
+_ZEROS = np.zeros(2**14, np.float32), np.zeros(2**14, np.float64)
+
+
 def rectified(x: Array, out: Array | None = None) -> Array:
-    """Max(x, 0). NumPy compares with an array of zeros about five times as fast as with one zero."""
-    if on_gpu(x) or x.size < 2**13:
+    """Max(x, 0). NumPy compares with a row of zeros three times as fast as with one zero."""
+    zeros = next((z for z in _ZEROS if z.dtype == x.dtype), None)
+    if on_gpu(x) or zeros is None or x.size < zeros.size:
         return xp(x).maximum(x, 0, out=out)
-    zeros = scratch_like(x, "zeros")
-    zeros.fill(0)
-    return np.maximum(x, zeros, out=out)
+    out = np.empty_like(x) if out is None else out
+    order, _ = memory_order(x.shape, x.strides)
+    source, result = x.transpose(order), out.transpose(order)
+    if not (source.flags.c_contiguous and result.flags.c_contiguous):
+        return np.maximum(x, 0, out=out)
+    source, result, whole = source.reshape(-1), result.reshape(-1), x.size - x.size % zeros.size
+    rows = (-1, zeros.size)
+    np.maximum(source[:whole].reshape(rows), zeros, out=result[:whole].reshape(rows))
+    np.maximum(source[whole:], 0, out=result[whole:])
+    return out
 
 
 def masked(x: Array, mask: Array, out: Array | None = None) -> Array:

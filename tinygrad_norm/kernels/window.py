@@ -47,6 +47,11 @@ class Windows:
         """Whether two windows may see the same input."""
         return self.dilation * (self.kernel - 1) >= self.stride
 
+    @property
+    def tile(self) -> bool:
+        """Whether each input is seen once."""
+        return self.kernel == self.stride and self.dilation == 1 and self.count * self.kernel == self.size and not self.before
+
     def taps(self) -> list[tuple[slice, slice]]:
         """For each i: the slice of the outputs that see an input there, and the slice of those inputs."""
         return _taps(self)
