@@ -338,19 +338,24 @@ def _roots(outputs: list[Tensor], cotangents: Any, create_graph: bool) -> list[t
                     f"grad can be implicitly created only for scalar outputs, but got shape {list(out.shape)}: "
                     "give backward() a gradient of that shape, or reduce with .sum() or .mean() first"
                 )
-            g = wrap(xp(out.array).ones_like(out.array))
-        elif not isinstance(g, Tensor):
-            g = wrap(xp(out.array).asarray(g))
-        if g.array.shape != out.array.shape:
-            raise RuntimeError(
-                f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {out.shape}."
-            )
-        if (mixture := mixed_devices("backward", [out.array, g.array])) is not None:
-            raise mixture
-        if g.array.dtype != out.array.dtype:
-            g = g.to(out.array.dtype)
+            g = wrap(xp(out.array).ones(out.array.shape, out.array.dtype))
+        else:
+            g = _cotangent(i, out, g)
         roots.append((_target(out), g if create_graph else g.array))
     return roots
+
+
+def _cotangent(i: int, out: Tensor, g: Any) -> Tensor:
+    """The gradient that was given for the i-th output, as a Tensor of its shape and dtype."""
+    if not isinstance(g, Tensor):
+        g = wrap(xp(out.array).asarray(g))
+    if g.array.shape != out.array.shape:
+        raise RuntimeError(
+            f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {out.shape}."
+        )
+    if (mixture := mixed_devices("backward", [out.array, g.array])) is not None:
+        raise mixture
+    return g if g.array.dtype == out.array.dtype else g.to(out.array.dtype)
 
 
 def _modified(node: Node, slot: int, counter: list, version: int) -> RuntimeError:

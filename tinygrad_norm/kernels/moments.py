@@ -1,8 +1,8 @@
 """Normalisation on raw arrays: moments that stay exact far from zero, and few passes over memory.
 
-The variance is E[x**2] - E[x]**2, which is exact where the mean is no larger than the standard deviation. Elsewhere
-the mean is taken off first, as often as it takes: a mean of 1e7 beside a standard deviation of 1 does no harm in
-float32. All that is per group of elements (means, variances, coefficients) is float64. What lies between reading and
+The variance is E[x**2] - E[x]**2, which is exact where the mean is no larger than the standard deviation, or, over
+many elements, whose rounding errors cancel, a few times as large. Elsewhere the mean is taken off first, as often as
+it takes: a mean of 1e7 beside a standard deviation of 1 does no harm in float32. All that is per group of elements (means, variances, coefficients) is float64. What lies between reading and
 writing is done in pieces that stay in the cache.
 """
 
@@ -176,13 +176,14 @@ def _gradients_per_element(
 def _centred(x: Array, axes: Axes, eps: float, out: Array) -> tuple[Array, Moments]:
     """X, or in `out` x less its centres, and the moments."""
     c, count = x, _count(x.shape, axes)
+    harmless = min(1 + count / 4096, 16.0)  # keeps the variance within a few times float32's rounding
     centres: list[Array] = []
     while True:
         mean, squares = (total / count for total in sums_with(c, c, axes))
         variance = squares - mean * mean
         rstd = 1 / np.sqrt(variance + eps)
         overflow = not rstd.all()
-        if len(centres) == 2 or not (overflow or (mean * mean > variance).any()):
+        if len(centres) == 2 or not (overflow or (mean * mean > harmless * variance).any()):
             break
         centres.append(mean.astype(c.dtype))
         c = np.subtract(c, centres[-1], out=out)

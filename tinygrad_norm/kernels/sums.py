@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_norm.kernels.scratch import memory_order, scratch
 
 Axes = tuple[int, ...]
-_LONGEST = 4096  # elements of a sum in the precision of the array itself
+_LONGEST = 512  # elements of a sum in the precision of the array itself
 
 
 def sums(x: np.ndarray, axes: Axes) -> np.ndarray:
