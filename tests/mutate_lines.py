@@ -18,10 +18,18 @@ MOMENTS, NORM, DROPOUT = "kernels/moments.py", "nn/functional/norm.py", "nn/func
 GPU, FORMULAS = "kernels/moments_gpu.py", "kernels/gpu.py"  # noticed on the double of CuPy
 MODULE, OWN = "nn/norm.py", "own = self.training or self.running_mean is None"
 MUTANTS = {
-    "no mean term in the gradient": (MOMENTS, "rstd * (sum_g / -count)", "0 * sum_g"),
-    "no mean term in layer norm's": (MOMENTS, "rstd * (sum_gy / -count)", "0 * sum_gy"),
-    "no x_hat term in the gradient": (MOMENTS, "rstd**3 * (sum_gc / -count)", "0 * sum_gc"),
-    "no x_hat term in layer norm's": (MOMENTS, "rstd**3 * (sum_gyc / -count)", "0 * sum_gyc"),
+    "no mean term in the gradient": (MOMENTS, "_offset(sum_g, sum_gc,", "_offset(0 * sum_g, sum_gc,"),
+    "no mean term in layer norm's": (
+        MOMENTS,
+        "_offset(sum_gy, sum_gyc, mean, rstd, cp",
+        "_offset(0 * sum_gy, sum_gyc, mean, rstd, cp",
+    ),
+    "no x_hat term in the gradient": (MOMENTS, "_offset(sum_g, sum_gc,", "_offset(sum_g, 0 * sum_gc,"),
+    "no x_hat term in layer norm's": (
+        MOMENTS,
+        "_offset(sum_gy, sum_gyc, mean, rstd, cp",
+        "_offset(sum_gy, 0 * sum_gyc, mean, rstd, cp",
+    ),
     "the biased variance stored": (NORM, "variance * (count / (count - 1))", "variance * 1"),
     "the unbiased variance used": (
         MOMENTS,
@@ -30,8 +38,8 @@ MUTANTS = {
     ),
     "momentum reversed": (
         NORM,
-        "(1 - momentum) * running.array + momentum * per_channel[0]",
-        "momentum * running.array + (1 - momentum) * per_channel[0]",
+        "*= 1 - momentum\n                running.array += momentum *",
+        "*= momentum\n                running.array += (1 - momentum) *",
     ),
     "eps outside of the root": (MOMENTS, "1 / np.sqrt(variance + eps)", "1 / (np.sqrt(variance) + eps)"),
     "running moments used in training": (
@@ -49,7 +57,7 @@ MUTANTS = {
     "the mean never taken off first": (MOMENTS, "if len(centres) == 2 or", "if True or"),
     "what is left of the mean forgotten": (MOMENTS, "-moments.mean * moments.rstd", "0 * moments.rstd"),
     "a sum of half a line": ("kernels/sums.py", "if whole == length:", "if True:"),
-    "the weight's gradient without rstd": (MOMENTS, "gweight, scale = sum_gc * rstd, rstd", "gweight, scale = sum_gc, rstd"),
+    "the weight's gradient without rstd": (MOMENTS, "gbias, scale = sum_gc * rstd,", "gbias, scale = sum_gc,"),
     "no mean term on a GPU": (GPU, "g * weight - mean_gy -", "g * weight -"),
     "no x_hat term on a GPU": (GPU, "* rstd * mean_gy_x_hat)", "* 0 * mean_gy_x_hat)"),
     "the weight's gradient without rstd on a GPU": (GPU, "g * weight * ((x - mean) * rstd)", "g * weight * (x - mean)"),

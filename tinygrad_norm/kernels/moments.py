@@ -2,8 +2,9 @@
 
 The variance is E[x**2] - E[x]**2, which is exact where the mean is no larger than the standard deviation, or, over
 many elements, whose rounding errors cancel, a few times as large. Elsewhere the mean is taken off first, as often as
-it takes: a mean of 1e7 beside a standard deviation of 1 does no harm in float32. All that is per group of elements (means, variances, coefficients) is float64. What lies between reading and
-writing is done in pieces that stay in the cache.
+it takes: a mean of 1e7 beside a standard deviation of 1 does no harm in float32. All that is per group of elements
+(means, variances, coefficients) is float64. What lies between reading and writing is done in pieces that stay in the
+cache.
 """
 
 from __future__ import annotations
@@ -39,19 +40,21 @@ class Moments(NamedTuple):
 
 
 def _for_long_rows(function: Callable) -> Callable:
-    """With a setting of NumPy's under which broadcasting along long rows is two to three times as fast.
+    """For large arrays, with a setting of NumPy's under which broadcasting is two to three times as fast.
 
     Operands that are broadcast are first copied into a buffer, unless their rows are longer than it.
     """
 
     @functools.wraps(function)
-    def run(*args: Any) -> Any:
-        before = np.setbufsize(512)
-        try:
-            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is looked at, or is nan
-                return function(*args)
-        finally:
-            np.setbufsize(before)
+    def run(x: Array, *args: Any) -> Any:
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is looked at, or is nan
+            if x.size < 2**15:
+                return function(x, *args)
+            before = np.setbufsize(512)
+            try:
+                return function(x, *args)
+            finally:
+                np.setbufsize(before)
 
     return run
 
@@ -69,7 +72,7 @@ def normalize(x: Array, weight: Array | None, bias: Array | None, axes: Axes, ep
     y = np.empty_like(wide)
     c, moments = _centred(wide, axes, eps, y)
     scale, offset = moments.rstd, -moments.mean * moments.rstd
-    if weight is not None and _inner(weight, axes):  # few numbers: scale and offset take them in
+    if weight is not None and _split(weight.shape, axes).inner:  # few numbers: scale and offset take them in
         scale, offset = scale * weight, offset * weight
         offset = offset if bias is None else offset + bias
         weight = bias = None
@@ -104,7 +107,7 @@ def gradients(
     gx = np.empty_like(c)
     for centre in moments.centres:
         c = np.subtract(c, centre, out=gx)
-    per_element = weight is not None and not _inner(weight, axes)
+    per_element = weight is not None and not _split(weight.shape, axes).inner
     find = _gradients_per_element if per_element else _gradients_per_group
     found = find(g, c, weight, moments, axes, gx, needs)
     return tuple(v.astype(dtype, copy=False) if need else None for v, need in zip(found, needs))  # type: ignore[return-value]
@@ -114,22 +117,20 @@ def _gradients_per_group(
     g: Array, c: Array, weight: Array | None, moments: Moments, axes: Axes, gx: Array, needs: tuple[bool, ...]
 ) -> tuple[Array, Array, Array]:
     """With a weight that is the same for many elements: all follows from the sums of g and of g * c over those."""
-    mean, rstd, count = moments.mean, moments.rstd, _count(c.shape, axes)
-    inner = axes if weight is None else _inner(weight, axes)
+    mean, rstd = moments.mean, moments.rstd
+    inner, outside, rest = _Split(axes, (), ()) if weight is None else _split(weight.shape, axes)
     sum_g, sum_gc = sums_with(g, c, inner)
     sum_gc -= mean * sum_g
     gweight, gbias, scale = sum_gc * rstd, sum_g, rstd
     if weight is not None:
         scale = rstd * weight
-        outside = tuple(i for i in range(c.ndim) if weight.shape[i] == 1 and i not in inner)
         if outside:
             gweight, gbias = (v.sum(axis=outside, keepdims=True) for v in (gweight, gbias))
         sum_g, sum_gc = sum_g * weight, sum_gc * weight
-        if rest := tuple(a for a in axes if a not in inner):
+        if rest:
             sum_g, sum_gc = (v.sum(axis=rest, keepdims=True) for v in (sum_g, sum_gc))
     if needs[0]:
-        slope = rstd**3 * (sum_gc / -count)
-        offset = rstd * (sum_g / -count) - slope * mean
+        slope, offset = _slope_and_offset(sum_g, sum_gc, mean, rstd, c.size)
         scale, slope, offset = (v.astype(c.dtype) for v in (scale, slope, offset))
         for piece in _pieces(c):
             out = np.multiply(c[piece], _at(slope, piece), out=gx[piece])
@@ -142,7 +143,6 @@ def _gradients_per_element(
     g: Array, c: Array, weight: Array, moments: Moments, axes: Axes, gx: Array, needs: tuple[bool, ...]
 ) -> tuple[Array, Array, Array]:
     """With a weight per element, as layer norm has: the sums over a group come after the product with the weight."""
-    count = _count(c.shape, axes)
     affine = tuple(i for i in range(c.ndim) if weight.shape[i] == 1)
     gweight = np.zeros(weight.shape, np.float64)
     gbias = np.zeros(weight.shape, np.float64)
@@ -160,14 +160,20 @@ def _gradients_per_element(
         gy = np.multiply(gp, weight, out=work)
         sum_gy, sum_gyc = sums_with(gy, cp, axes)
         sum_gyc -= mean * sum_gy
-        slope = rstd**3 * (sum_gyc / -count)
-        offset = rstd * (sum_gy / -count) - slope * mean
+        slope, offset = _slope_and_offset(sum_gy, sum_gyc, mean, rstd, cp.size)
         scale, slope, offset = (v.astype(c.dtype) for v in (rstd, slope, offset))
         gy *= scale
         np.multiply(cp, slope, out=out)
         out += offset
         out += gy
     return gx, gweight, gbias
+
+
+def _slope_and_offset(sum_gy: Array, sum_gyc: Array, mean: Array, rstd: Array, size: int) -> tuple[Array, Array]:
+    """Gx = rstd * gy + slope * c + offset, of the sums of gy and of gy * (c - mean) over the groups of c."""
+    part = rstd * (-sum_gy.size / size)
+    slope = part * rstd * rstd * sum_gyc
+    return slope, part * sum_gy - slope * mean
 
 
 # ---- moments ------------------------------------------------------------------------------
@@ -179,8 +185,9 @@ def _centred(x: Array, axes: Axes, eps: float, out: Array) -> tuple[Array, Momen
     harmless = min(1 + count / 4096, 16.0)  # keeps the variance within a few times float32's rounding
     centres: list[Array] = []
     while True:
-        mean, squares = (total / count for total in sums_with(c, c, axes))
-        variance = squares - mean * mean
+        total, squares = sums_with(c, c, axes)
+        mean = total / count
+        variance = squares / count - mean * mean
         rstd = 1 / np.sqrt(variance + eps)
         overflow = not rstd.all()
         if len(centres) == 2 or not (overflow or (mean * mean > harmless * variance).any()):
@@ -191,18 +198,30 @@ def _centred(x: Array, axes: Axes, eps: float, out: Array) -> tuple[Array, Momen
         largest = abs(c).max(axis=axes, keepdims=True)
         unit = np.where((largest > 1) & (largest < math.inf), largest, 1)
         scaled = c / unit
-        mean_of_scaled, squares = (total / count for total in sums_with(scaled, scaled, axes))
-        variance = squares - mean_of_scaled**2
+        total, squares = sums_with(scaled, scaled, axes)
+        variance = squares / count - (total / count) ** 2
         variance *= unit.astype(np.float64) ** 2
         rstd = 1 / np.sqrt(variance + eps)
     return c, Moments(centres, mean, variance, rstd)
 
 
-def _inner(weight: Array, axes: Axes) -> Axes:
-    """The axes along which the weight does not change: all of them, or none for a weight per element."""
-    return tuple(a for a in axes if weight.shape[a] == 1)
+class _Split(NamedTuple):
+    """The axes along which a weight does not change, and the others that are normalized."""
+
+    inner: Axes  # normalized: none for a weight per element
+    outside: Axes
+    rest: Axes
 
 
+@functools.lru_cache(maxsize=1024)
+def _split(weight: tuple[int, ...], axes: Axes) -> _Split:
+    """For a weight of this shape."""
+    inner = tuple(a for a in axes if weight[a] == 1)
+    outside = tuple(i for i in range(len(weight)) if weight[i] == 1 and i not in axes)
+    return _Split(inner, outside, tuple(a for a in axes if a not in inner))
+
+
+@functools.lru_cache(maxsize=1024)
 def _count(shape: tuple[int, ...], axes: Axes) -> int:
     return math.prod(shape[a] for a in axes)
 

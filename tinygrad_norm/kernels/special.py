@@ -62,6 +62,9 @@ def rectified(x: Array, out: Array | None = None) -> Array:
     return out
 
 
+_BITS = {2: np.int16, 4: np.int32, 8: np.int64}
+
+
 def masked(x: Array, mask: Array, out: Array | None = None) -> Array:
     """X where the mask is True, else 0. NumPy's `where` decides element by element; a product of bits does not."""
     if on_gpu(x):
@@ -70,6 +73,6 @@ def masked(x: Array, mask: Array, out: Array | None = None) -> Array:
             return kept
         out[...] = kept
         return out
-    bits = f"i{x.itemsize}"  # as an integer: infinity times 0 would be nan
-    product = np.multiply(x.view(bits), mask.view("i1"), out=None if out is None else out.view(bits))
+    bits = _BITS[x.itemsize]  # as integers: infinity times 0 would be nan
+    product = np.multiply(x.view(bits), mask.view(np.int8), out=None if out is None else out.view(bits))
     return product.view(x.dtype)

@@ -18,6 +18,7 @@ Instance: Ulyanov, Vedaldi and Lempitsky 2016, arXiv:1607.08022. Group: Wu and H
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -31,6 +32,7 @@ from tinygrad_norm.ops.shape import reshape
 Axes = tuple[int, ...]
 
 
+@functools.lru_cache(maxsize=64)
 def axes_of(norm: str, ndim: int) -> Axes:
     """What the moments run over, by the table above: of (N, C, *S), or (N, G, C/G, *S) for "group".
 
@@ -68,7 +70,8 @@ def _checked(x: Tensor) -> Tensor:
 @op(definition=normalize_definition, keeps=("moments",))
 def _normalize(x, weight, bias, *, axes, affine, eps, observe=None):
     """The formula in few passes; `observe` is shown the mean and the variance."""
-    weight, bias = (None if p is None else p.reshape(affine) for p in (weight, bias))
+    weight = None if weight is None else weight.reshape(affine)
+    bias = None if bias is None else bias.reshape(affine)
     y, moments = kernel.normalize(x, weight, bias, axes, eps)
     if observe is not None:
         observe(sum(moments.centres, moments.mean), moments.variance)
@@ -160,14 +163,15 @@ def _by_own_moments(
     axes = axes_of(norm, x.ndim)
     observe = None
     if x.array.size and (running_mean is not None or running_var is not None):
-        observe = _updating(running_mean, running_var, momentum, math.prod(x.array.shape[a] for a in axes))
+        observe = _updating(running_mean, running_var, momentum, x.array.size)
     return _affine(x, weight, bias, axes=axes, affine=_channels_of(x.ndim), eps=eps, observe=observe)
 
 
-def _updating(running_mean: Tensor | None, running_var: Tensor | None, momentum: float, count: int) -> Callable:
+def _updating(running_mean: Tensor | None, running_var: Tensor | None, momentum: float, size: int) -> Callable:
     """What updates the running moments, in place and outside of any graph, from those of a batch."""
 
     def update(mean: Array, variance: Array) -> None:
+        count = size // mean.size
         unbiased = variance * (count / (count - 1))
         for running, new in ((running_mean, mean), (running_var, unbiased)):
             if running is not None:
