@@ -6,6 +6,7 @@ ops below has the other two as its derivatives. That makes derivatives of any or
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor, op
@@ -95,16 +96,35 @@ def conv2d(
     """
     if input.ndim == 3:
         return conv2d(unsqueeze(input, 0), weight, bias, stride, padding, dilation, groups)[0]
+    shapes = input.array.shape, weight.array.shape, None if bias is None else bias.array.shape
+    geometry = _geometry(*shapes, *(v if isinstance(v, (int, str)) else tuple(v) for v in (stride, padding, dilation)), groups)
+    for other in (weight, bias):
+        if other is not None and other.array.dtype != input.array.dtype:
+            raise RuntimeError(
+                f"Input type ({input.dtype}) and weight type ({other.dtype}) should be the same: "
+                "convert the input with .to(dtype), or the module with .float() or .double()"
+            )
+    return _conv2d(input, weight, bias, geometry=geometry)
+
+
+@functools.lru_cache(maxsize=1024)
+def _geometry(
+    shape: tuple[int, ...],
+    kernel: tuple[int, ...],
+    bias: tuple[int, ...] | None,
+    stride: Pair,
+    padding: Pair | str,
+    dilation: Pair,
+    groups: int,
+) -> Geometry:
+    """The windows of conv2d for an input, a weight and a bias of these shapes, checked."""
     strides, dilations = pair(stride, "stride"), pair(dilation, "dilation")
-    _check(input, weight, bias, strides, dilations, groups)
-    around = padding_pairs(padding, weight.array.shape[2:], strides, dilations)
+    _check(shape, kernel, bias, strides, dilations, groups)
+    around = padding_pairs(padding, kernel[2:], strides, dilations)
     rows, columns = (
         Windows(size, kernel_size, s, before, after, d)
-        for size, kernel_size, s, (before, after), d in zip(
-            input.array.shape[2:], weight.array.shape[2:], strides, around, dilations
-        )
+        for size, kernel_size, s, (before, after), d in zip(shape[2:], kernel[2:], strides, around, dilations)
     )
-    geometry = Geometry(rows, columns, groups)
     if rows.count <= 0 or columns.count <= 0:
         reach = tuple(w.dilation * (w.kernel - 1) + 1 for w in (rows, columns))
         padded = tuple(w.size + w.before + w.after for w in (rows, columns))
@@ -112,7 +132,7 @@ def conv2d(
             f"Calculated padded input size per channel: {padded}. Kernel size: {reach}. "
             "Kernel size can't be greater than actual input size"
         )
-    return _conv2d(input, weight, bias, geometry=geometry)
+    return Geometry(rows, columns, groups)
 
 
 def pair(value: Any, name: str) -> tuple[int, int]:
@@ -145,9 +165,13 @@ def padding_pairs(
 
 
 def _check(
-    input: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int], dilation: tuple[int, int], groups: int
+    shape: tuple[int, ...],
+    kernel: tuple[int, ...],
+    bias: tuple[int, ...] | None,
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    groups: int,
 ) -> None:
-    shape, kernel = input.array.shape, weight.array.shape
     if len(shape) != 4:
         raise RuntimeError(f"Expected 3D (unbatched) or 4D (batched) input to conv2d, but got input of size: {list(shape)}")
     if len(kernel) != 4:
@@ -164,17 +188,11 @@ def _check(
             f"Given groups={groups}, weight of size {list(kernel)}, expected input{list(shape)} to have "
             f"{kernel[1] * groups} channels, but got {shape[1]} channels instead"
         )
-    if bias is not None and bias.array.shape != kernel[:1]:
+    if bias is not None and bias != kernel[:1]:
         raise RuntimeError(
             f"Given weight of size {list(kernel)}, expected bias to be 1-dimensional with {kernel[0]} elements, "
-            f"but got bias of size {list(bias.shape)} instead"
+            f"but got bias of size {list(bias)} instead"
         )
-    for other in (weight, bias):
-        if other is not None and other.dtype != input.dtype:
-            raise RuntimeError(
-                f"Input type ({input.dtype}) and weight type ({other.dtype}) should be the same: "
-                "convert the input with .to(dtype), or the module with .float() or .double()"
-            )
 
 
 def unfold(input: Tensor, kernel_size: Pair, dilation: Pair = 1, padding: Pair = 0, stride: Pair = 1) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -13,10 +14,20 @@ from tinygrad_norm.nn.functional.conv import Pair, pair, places
 from tinygrad_norm.ops.shape import pad, stack, unsqueeze
 
 
-def _windows(input: Tensor, kernel_size: Pair, stride: Any, padding: Pair, dilation: Pair, ceil_mode: bool) -> list[Windows]:
+def _windows(
+    input: Tensor, kernel_size: Pair, stride: Any, padding: Pair, dilation: Pair, ceil_mode: bool
+) -> tuple[Windows, ...]:
     """The windows along height and width, checked."""
-    if input.ndim not in (3, 4):
-        raise RuntimeError(f"Expected 3D or 4D (batch mode) tensor for input, but got input of size: {list(input.shape)}")
+    numbers = (v if v is None or isinstance(v, int) else tuple(v) for v in (kernel_size, stride, padding, dilation))
+    return _windows_over(input.array.shape, *numbers, ceil_mode)
+
+
+@functools.lru_cache(maxsize=1024)
+def _windows_over(
+    shape: tuple[int, ...], kernel_size: Pair, stride: Pair | None, padding: Pair, dilation: Pair, ceil_mode: bool
+) -> tuple[Windows, ...]:
+    if len(shape) not in (3, 4):
+        raise RuntimeError(f"Expected 3D or 4D (batch mode) tensor for input, but got input of size: {list(shape)}")
     kernels, paddings, dilations = pair(kernel_size, "kernel_size"), pair(padding, "padding"), pair(dilation, "dilation")
     strides = kernels if stride is None else pair(stride, "stride")
     if min(*kernels, *strides, *dilations) <= 0:
@@ -29,14 +40,11 @@ def _windows(input: Tensor, kernel_size: Pair, stride: Any, padding: Pair, dilat
                 f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k}: "
                 "a window could see nothing but padding"
             )
-    found = [
-        Windows(n, k, s, p, p, d, ceil_mode)
-        for n, k, s, p, d in zip(input.array.shape[-2:], kernels, strides, paddings, dilations)
-    ]
+    each = zip(shape[-2:], kernels, strides, paddings, dilations)
+    found = tuple(Windows(n, k, s, p, p, d, ceil_mode) for n, k, s, p, d in each)
     if min(w.count for w in found) <= 0:
         raise RuntimeError(
-            f"Given input size: {list(input.shape)}. Calculated output size: {[w.count for w in found]}. "
-            "Output size is too small"
+            f"Given input size: {list(shape)}. Calculated output size: {[w.count for w in found]}. Output size is too small"
         )
     return found
 
