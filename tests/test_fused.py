@@ -35,11 +35,13 @@ def derivatives(function: Callable, inputs: list, settings: dict) -> list[np.nda
 
 two_dimensional = testing.arrays(testing.shapes(min_dims=2, max_dims=2))
 classes = two_dimensional.map(lambda x: ((x, np.arange(len(x)) % x.shape[1]), {}))
+some_ignored = classes.filter(lambda case: case[0][1].any()).map(lambda case: (case[0], {"ignore_index": 0}))
 FUSED = {
     "normalize": (norm._normalize, norm.normalize_definition, normalized()),
     "linear": (linalg._linear, linalg.linear_definition, linear_inputs().map(lambda t: (t, {}))),
     "mse_loss": (loss._mse_loss, loss.mse_loss_definition, testing.arrays().map(lambda x: ((x, 0.3 * x + 1), {}))),
     "cross_entropy": (loss._cross_entropy, loss.cross_entropy_definition, classes),
+    "cross_entropy_of_some": (loss._cross_entropy, loss.cross_entropy_definition, some_ignored),
     "conv2d": (conv._conv2d, conv.conv2d_definition, convolution()),
     "max_pool2d": (pool._max_pool2d, pool.max_pool2d_definition, pooled()),
     "avg_pool2d": (avg_pool(pool._avg_pool2d), avg_pool(pool.avg_pool2d_definition), pooled()),
@@ -53,6 +55,12 @@ def test_a_fused_op_is_its_definition(name: str, data: Any) -> None:
     inputs, settings = data.draw(strategy)
     for a, b in zip(derivatives(fused, inputs, settings), derivatives(definition, inputs, settings), strict=True):
         close(a, b, 1e-11)
+
+
+@pytest.mark.parametrize("labels", [[0, 1], [-100, 1]], ids=str)
+def test_the_plain_cross_entropy_is_fused_on_every_backend(labels) -> None:
+    loss_of_two = F.cross_entropy(leaf(np.eye(2)), constant(labels))
+    assert loss_of_two.grad_fn.name() == "CrossEntropyBackward"
 
 
 @given(x=testing.arrays((2, 3)), data=classification())

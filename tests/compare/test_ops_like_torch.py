@@ -241,6 +241,12 @@ def test_cross_entropy_of_classes(shape, ignored, weighted, smoothing, reduction
     same(run, values(shape, 3))
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
+@pytest.mark.parametrize("labels", [[-100, 2, -100], [-100, -100, -100]], ids=str)
+def test_cross_entropy_where_most_classes_are_ignored(labels) -> None:
+    same(lambda t, F, x: F.cross_entropy(x, t.tensor(labels)), values((3, 4), 3))
+
+
 BAD = {
     "add": lambda t, nn: t.ones(2) + t.ones(3),
     "matmul": lambda t, nn: t.ones(2, 5) @ t.ones(3, 4),

@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
-from tinygrad_norm.backend import backend_of, xp
+from tinygrad_norm.backend import xp
 from tinygrad_norm.kernels import gpu
 from tinygrad_norm.ops.elementwise import abs, exp, log1p, maximum, square, where
 from tinygrad_norm.ops.indexing import gather
@@ -117,7 +117,7 @@ def nll_loss(
     """
     check_reduction(reduction)
     axis = _class_axis(input)
-    target = _checked_classes(input, target, weight, ignore_index, axis)
+    target, _ = _checked_classes(input, target, weight, ignore_index, axis)
     kept = target != ignore_index
     classes = where(kept, target, 0)
     chosen = gather(input, axis, classes.unsqueeze(axis)).squeeze(axis)
@@ -128,31 +128,41 @@ def nll_loss(
     return sum(losses) / sum(weights)
 
 
-def cross_entropy_definition(input: Any, target: Any) -> Any:
-    """mean(-log softmax(input)[target]): input (N, C), target (N,) of classes."""
-    return -mean(gather(log_softmax(input, 1), 1, target.unsqueeze(1)))
+def cross_entropy_definition(input: Any, target: Any, *, ignore_index: int | None = None) -> Any:
+    """mean(-log softmax(input)[target]): input (N, C), target (N,) of classes; None: none is to be ignored."""
+    return nll_loss(log_softmax(input, 1), target, ignore_index=-100 if ignore_index is None else ignore_index)
 
 
 @op(definition=cross_entropy_definition, keeps=("exponentials", "totals"))
-def _cross_entropy(input, target):
+def _cross_entropy(input, target, *, ignore_index=None):
     """mean(log sum exp(input) - input[target]), with the largest input taken off first."""
-    module, rows = xp(input), xp(input).arange(len(target))
+    module = xp(input)
+    kept = None if ignore_index is None else target != ignore_index
+    classes = target if kept is None else module.where(kept, target, 0)
     shifted = input - input.max(axis=1, keepdims=True)
-    chosen = shifted[rows, target]
+    chosen = shifted[module.arange(len(target)), classes]
     exponentials = module.exp(shifted, out=shifted)
     totals = exponentials.sum(axis=1, keepdims=True)
-    return (module.log(totals[:, 0]) - chosen).mean(), exponentials, totals
+    losses = module.log(totals[:, 0]) - chosen
+    if kept is None:
+        return losses.mean(), exponentials, totals
+    total = module.where(kept, losses, 0).sum(dtype="float64")
+    return (total / kept.sum()).astype(input.dtype), exponentials, totals
 
 
 @_cross_entropy.joint_vjp
-def _cross_entropy_vjp(g, exponentials, totals, target):
-    """(softmax - one_hot) / N."""
-    share = g / len(target)
+def _cross_entropy_vjp(g, exponentials, totals, target, ignore_index):
+    """(softmax - one_hot) / N in the rows that count, 0 in the others."""
+    module, share, classes = xp(target), g / len(target), target
+    if ignore_index is not None:
+        kept = target != ignore_index
+        share = module.where(kept, g / module.maximum(kept.sum(), 1), 0)[:, None].astype(exponentials.dtype)
+        classes = module.where(kept, target, 0)
+    columns = module.arange(exponentials.shape[1])
     if gpu.on_gpu(exponentials):
-        columns = xp(target).arange(exponentials.shape[1])
-        return gpu.softmax_less_one_hot(exponentials, totals, columns, target[:, None], share), None
+        return gpu.softmax_less_one_hot(exponentials, totals, columns, classes[:, None], share), None
     gradient = exponentials * (share / totals)
-    gradient[np.arange(len(target)), target] -= share
+    gradient[np.arange(len(target)), classes] -= share.reshape(-1)
     return gradient, None
 
 
@@ -175,14 +185,15 @@ def cross_entropy(
     axis = _class_axis(input)
     probabilities = target.array.shape == input.array.shape and target.dtype.kind == "f"
     plain = weight is None and reduction == "mean" and not label_smoothing and not probabilities
-    if plain and input.ndim == 2 and input.array.size and not _holds(target, ignore_index):
-        return _cross_entropy(input, _checked_classes(input, target, None, ignore_index, axis))
+    if plain and input.ndim == 2 and input.array.size:
+        classes, complete = _checked_classes(input, target, None, ignore_index, axis)
+        return _cross_entropy(input, classes, ignore_index=None if complete else ignore_index)
     logs = log_softmax(input, axis)
     if not probabilities:
         loss = nll_loss(logs, target, weight, ignore_index, reduction)
         if not label_smoothing:
             return loss
-        target = _checked_classes(input, target, weight, ignore_index, axis)
+        target, _ = _checked_classes(input, target, weight, ignore_index, axis)
         kept = target != ignore_index
         weighted = logs if weight is None else logs * _per_class(weight, logs, axis)
         smooth = where(kept, -sum(weighted, axis), 0.0)
@@ -208,15 +219,10 @@ def _per_class(weight: Tensor, logs: Tensor, axis: int) -> Tensor:
     return weight.reshape((-1,) + (1,) * (logs.ndim - axis - 1))
 
 
-def _holds(target: Tensor, value: int) -> bool:
-    """Whether a class is to be ignored; unknown on a GPU without waiting, so the general way is taken there."""
-    if target.dtype.kind not in "iu":
-        return False
-    return backend_of(target.array).name != "numpy" or bool((target.array == value).any())
-
-
-def _checked_classes(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, axis: int) -> Tensor:
-    """The target, if it can be one: right shape, integers, each a class or ignore_index."""
+def _checked_classes(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, axis: int) -> tuple[Tensor, bool]:
+    """The target, if it can be one: right shape, integers, each a class or ignore_index; and whether it is known that
+    none is to be ignored. On a GPU, where looking would mean waiting, nothing is known of the single targets.
+    """
     shape = input.array.shape
     expected = shape[:axis] + shape[axis + 1 :]
     if target.dtype not in (dtypes.int64, dtypes.uint8, dtypes.int32):
@@ -227,8 +233,13 @@ def _checked_classes(input: Tensor, target: Tensor, weight: Tensor | None, ignor
         raise RuntimeError(f"Expected target size {list(expected)}, got {list(target.shape)}")
     if weight is not None and weight.array.shape != (shape[axis],):
         raise RuntimeError(f"weight should be defined for all {shape[axis]} classes, but got the shape {list(weight.shape)}")
-    if backend_of(target.array).name == "numpy":
-        wrong = (target.array != ignore_index) & ((target.array < 0) | (target.array >= shape[axis]))
-        if wrong.any():
-            raise IndexError(f"Target {int(target.array[wrong].flat[0])} is out of bounds: there are {shape[axis]} classes")
-    return target.to(dtypes.int64)
+    classes, complete = target.array, False
+    if isinstance(classes, np.ndarray) and classes.size:
+        complete = classes.min() >= 0 and classes.max() < shape[axis]
+        if not complete:
+            wrong = (classes != ignore_index) & ((classes < 0) | (classes >= shape[axis]))
+            if wrong.any():
+                raise IndexError(f"Target {int(classes[wrong].flat[0])} is out of bounds: there are {shape[axis]} classes")
+        elif 0 <= ignore_index < shape[axis]:
+            complete = not (classes == ignore_index).any()
+    return target.to(dtypes.int64), complete
