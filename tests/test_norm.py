@@ -199,6 +199,14 @@ def test_a_large_mean_costs_no_precision(norm, mean, order) -> None:
     assert abs(host(g) - host(expected)).max() <= 1e-5 * abs(host(expected)).max()
 
 
+@pytest.mark.parametrize("mean", [0.9, 1.9, 2.8, 4.0, 8.0])
+def test_a_mean_that_is_not_taken_off_costs_no_precision(mean) -> None:
+    """Over many elements a mean of a few standard deviations stays: here up to 2.8 of them."""
+    x = (np.random.default_rng(1).normal(size=(24, 4, 24, 100)) + mean).astype("float32").transpose(3, 1, 0, 2)
+    y = NORMS["batch"]()(tn.tensor(x, device=tn.get_backend()))
+    np.testing.assert_allclose(host(y), exact("batch", x), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("value", [0.0, 0.1, -7.3, 1e7, 3e18])
 def test_constant_inputs_give_exactly_the_bias(norm, value) -> None:

@@ -182,7 +182,7 @@ def _slope_and_offset(sum_gy: Array, sum_gyc: Array, mean: Array, rstd: Array, s
 def _centred(x: Array, axes: Axes, eps: float, out: Array) -> tuple[Array, Moments]:
     """X, or in `out` x less its centres, and the moments."""
     c, count = x, _count(x.shape, axes)
-    harmless = min(1 + count / 4096, 16.0)  # keeps the variance within a few times float32's rounding
+    harmless = min(1 + count / 8192, 8.0)  # keeps the variance within a few times float32's rounding
     centres: list[Array] = []
     while True:
         total, squares = sums_with(c, c, axes)
