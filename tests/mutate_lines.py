@@ -55,7 +55,7 @@ MUTANTS = {
     ),
     "no rescaling by dropout": (DROPOUT, "scaled = x / (1 - p) if p < 1 else x * 0", "scaled = x * 1.0 if p < 1 else x * 0"),
     "the mean never taken off first": (MOMENTS, "if len(centres) == 2 or", "if True or"),
-    "too large a mean left in": (MOMENTS, "min(1 + count / 8192, 8.0)", "100.0"),
+    "too large a mean left in": (MOMENTS, "else min(1 + count / 8192, 8.0)", "else 100.0"),
     "what is left of the mean forgotten": (MOMENTS, "-moments.mean * moments.rstd", "0 * moments.rstd"),
     "a sum of half a line": ("kernels/sums.py", "if whole == length:", "if True:"),
     "the weight's gradient without rstd": (MOMENTS, "gbias, scale = sum_gc * rstd,", "gbias, scale = sum_gc,"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from helpers import close, constant, host, leaf
@@ -12,6 +14,16 @@ import tinygrad_norm as tn
 from tinygrad_norm import nn, testing
 from tinygrad_norm.kernels import moments, sums
 from tinygrad_norm.nn import functional as F
+
+
+@pytest.fixture(autouse=True, scope="module", params=["small arrays", "large arrays"])
+def way_of(request: Any) -> Any:
+    """Small arrays are computed in float64. So that small ones test how large ones are computed, all is done twice."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "large arrays":
+            patch.setattr(moments, "_FEW", 0)
+        yield
+
 
 NORMS = {  # one of each kind, for an input (N, 4, H, W)
     "batch": lambda **k: nn.BatchNorm2d(4, **k),

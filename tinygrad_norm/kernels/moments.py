@@ -3,8 +3,8 @@
 The variance is E[x**2] - E[x]**2, which is exact where the mean is no larger than the standard deviation, or, over
 many elements, whose rounding errors cancel, a few times as large. Elsewhere the mean is taken off first, as often as
 it takes: a mean of 1e7 beside a standard deviation of 1 does no harm in float32. All that is per group of elements
-(means, variances, coefficients) is float64. What lies between reading and writing is done in pieces that stay in the
-cache.
+(means, variances, coefficients) is float64, and so are small arrays, where one pass more would cost more than the width.
+What lies between reading and writing is done in pieces that stay in the cache.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tinygrad_norm.kernels.sums import sums, sums_with
 
 Axes = tuple[int, ...]
 _PART = 2**20  # bytes: what is worked on at a time
+_FEW = 2**14  # elements: up to so many are computed in float64
 
 
 class Moments(NamedTuple):
@@ -63,12 +64,12 @@ def _for_long_rows(function: Callable) -> Callable:
 def normalize(x: Array, weight: Array | None, bias: Array | None, axes: Axes, eps: float) -> tuple[Array, Moments]:
     """Y = (x - E[x]) / sqrt(Var[x] + eps) * weight + bias in one new array, and the moments.
 
-    E and Var run over `axes`; weight and bias broadcast to x. float16 is computed in float32.
+    E and Var run over `axes`; weight and bias broadcast to x.
     """
     if on_gpu(x):
         mean, variance, rstd = moments_gpu.moments(x, axes, eps)
         return moments_gpu.normalize(x, weight, bias, mean, rstd), Moments([], mean, variance, rstd)
-    wide = x.astype(np.float32) if x.dtype == np.float16 else x
+    wide = _wide(x)
     y = np.empty_like(wide)
     c, moments = _centred(wide, axes, eps, y)
     scale, offset = moments.rstd, -moments.mean * moments.rstd
@@ -100,7 +101,7 @@ def gradients(
     """
     if on_gpu(x):
         return moments_gpu.gradients(g, x, weight, moments.mean, moments.rstd, axes, needs)
-    dtype, (c, g) = x.dtype, (v.astype(np.float32) if v.dtype == np.float16 else v for v in (x, g))
+    dtype, c, g = x.dtype, _wide(x), _wide(g)
     if g.strides != c.strides:  # the same memory order, so that both are read along
         g, given = scratch_like(c, "gradient"), g
         g[...] = given
@@ -182,7 +183,7 @@ def _slope_and_offset(sum_gy: Array, sum_gyc: Array, mean: Array, rstd: Array, s
 def _centred(x: Array, axes: Axes, eps: float, out: Array) -> tuple[Array, Moments]:
     """X, or in `out` x less its centres, and the moments."""
     c, count = x, _count(x.shape, axes)
-    harmless = min(1 + count / 8192, 8.0)  # keeps the variance within a few times float32's rounding
+    harmless = 100.0 if c.dtype == np.float64 else min(1 + count / 8192, 8.0)  # for an error of a few roundings
     centres: list[Array] = []
     while True:
         total, squares = sums_with(c, c, axes)
@@ -203,6 +204,13 @@ def _centred(x: Array, axes: Axes, eps: float, out: Array) -> tuple[Array, Momen
         variance *= unit.astype(np.float64) ** 2
         rstd = 1 / np.sqrt(variance + eps)
     return c, Moments(centres, mean, variance, rstd)
+
+
+def _wide(x: Array) -> Array:
+    """X in the precision to compute with: float64 where there are few elements, float32 for float16."""
+    if x.size <= _FEW:
+        return x.astype(np.float64, copy=False)
+    return x.astype(np.float32) if x.dtype == np.float16 else x
 
 
 class _Split(NamedTuple):
