@@ -104,6 +104,7 @@ class ndarray:
     size = property(lambda self: self.inner.size)
     nbytes = property(lambda self: self.inner.nbytes)
     strides = property(lambda self: self.inner.strides)
+    itemsize = property(lambda self: self.inner.itemsize)
     flags = property(lambda self: self.inner.flags)
     T = property(lambda self: _out(self.inner.T, [self]))
 

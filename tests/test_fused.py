@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +17,7 @@ from op_table import avg_pool, classification, convolution, linear_inputs, norma
 
 import tinygrad_norm as tn
 from tinygrad_norm import testing
+from tinygrad_norm.kernels import blas
 from tinygrad_norm.kernels.window import Windows
 from tinygrad_norm.nn import functional as F
 from tinygrad_norm.nn.functional import conv, loss, norm, pool
@@ -42,7 +46,6 @@ FUSED = {
     "mse_loss": (loss._mse_loss, loss.mse_loss_definition, testing.arrays().map(lambda x: ((x, 0.3 * x + 1), {}))),
     "cross_entropy": (loss._cross_entropy, loss.cross_entropy_definition, classes),
     "cross_entropy_of_some": (loss._cross_entropy, loss.cross_entropy_definition, some_ignored),
-    "conv2d": (conv._conv2d, conv.conv2d_definition, convolution()),
     "max_pool2d": (pool._max_pool2d, pool.max_pool2d_definition, pooled()),
     "avg_pool2d": (avg_pool(pool._avg_pool2d), avg_pool(pool.avg_pool2d_definition), pooled()),
 }
@@ -55,6 +58,36 @@ def test_a_fused_op_is_its_definition(name: str, data: Any) -> None:
     inputs, settings = data.draw(strategy)
     for a, b in zip(derivatives(fused, inputs, settings), derivatives(definition, inputs, settings), strict=True):
         close(a, b, 1e-11)
+
+
+@pytest.mark.parametrize("small_kernels", [False, True], ids=["lines together", "products in pieces"])
+@given(case=convolution())
+def test_a_convolution_is_its_definition_whatever_blas_is_fast_at(small_kernels: bool, case: Any) -> None:
+    def in_pieces(length: int, most: int, least: int) -> int:
+        return next((n for n in (2, 3, 5) if small_kernels and length % n == 0), 1)
+
+    inputs, settings = case
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv.kernel, "has_small_kernels", lambda: small_kernels)
+        patch.setattr(conv.kernel, "pieces", in_pieces)
+        found = derivatives(conv._conv2d, inputs, settings)
+    for a, b in zip(found, derivatives(conv.conv2d_definition, inputs, settings), strict=True):
+        close(a, b, 1e-11)
+
+
+@given(length=st.integers(1, 300), most=st.integers(0, 100), least=st.integers(1, 20))
+def test_pieces_are_equal_and_neither_large_nor_thin(length: int, most: int, least: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blas, "has_small_kernels", lambda: True)
+        n = blas.pieces.__wrapped__(length, most, least)
+    fitting = [n for n in range(1, length + 1) if length % n == 0 and least <= length // n <= most]
+    assert n == (1 if length <= most else min(fitting, default=1))
+
+
+def test_an_openblas_for_an_older_processor_has_no_small_kernels() -> None:
+    code = "from tinygrad_norm.kernels import blas; assert not blas.has_small_kernels(), blas.core()"
+    environment = {**os.environ, "OPENBLAS_CORETYPE": "Haswell"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 @pytest.mark.parametrize("labels", [[0, 1], [-100, 1]], ids=str)

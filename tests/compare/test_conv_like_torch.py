@@ -129,6 +129,7 @@ BAD = {
     "dimensions": lambda t, nn: nn.functional.conv2d(t.ones(5, 8), t.ones(4, 3, 3, 3)),
     "kernel_too_large": lambda t, nn: nn.functional.conv2d(t.ones(1, 1, 2, 2), t.ones(1, 1, 3, 3)),
     "groups": lambda t, nn: nn.functional.conv2d(t.ones(1, 4, 5, 5), t.ones(3, 2, 3, 3), groups=2),
+    "no_output": lambda t, nn: nn.functional.conv2d(t.ones(1, 2, 5, 5), t.ones(0, 2, 3, 3)),
     "bias": lambda t, nn: nn.functional.conv2d(t.ones(1, 1, 5, 5), t.ones(3, 1, 3, 3), t.ones(2)),
     "dtype": lambda t, nn: nn.functional.conv2d(t.ones(1, 1, 5, 5), t.ones(1, 1, 3, 3, dtype=t.float64)),
     "stride": lambda t, nn: nn.functional.conv2d(t.ones(1, 1, 5, 5), t.ones(1, 1, 3, 3), stride=0),

@@ -28,8 +28,9 @@ with the gradient on the right, summed over the lines. The input's gradient goes
 one product of the weight and the output lines that saw it, which follow one another as well; then each of its kw
 places is added to the columns it came from.
 
-Where there are few output channels, the product is too narrow to be fast. Two output lines are then made at once, by
-a matrix that holds the weight twice; the zeros cost less than the width brings:
+Where BLAS is fast at small products (kernels/blas.py), each of these is cut into pieces of some of the columns. Elsewhere a
+product with few output channels is too narrow to be fast. Two output lines are then made at once, by a matrix that
+holds the weight twice; the zeros cost less than the width brings:
 
     out line 0    w w w w w .        lowered line 0 ... 5 (kernel height 5)
     out line 1    . w w w w w
@@ -45,6 +46,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_norm.backend import Array, xp
+from tinygrad_norm.kernels.blas import SMALL, SMALL_ALONG_K, cut, has_small_kernels, pieces
 from tinygrad_norm.kernels.gpu import on_gpu
 from tinygrad_norm.kernels.scratch import scratch
 from tinygrad_norm.kernels.sums import sums
@@ -68,18 +70,24 @@ def forward(x: Array, weight: Array, geometry: Geometry) -> Array:
     lines = _lines(_lower(x, geometry), geometry, together)
     matrix = _as_matrix(weight, geometry, together)
     out = xp(x).empty((lines.shape[1], groups, matrix.shape[1], lines.shape[3]), x.dtype)
-    xp(x).matmul(matrix[:, None], lines, out=out.transpose(1, 0, 2, 3))
+    n = _pieces(lines, matrix[0].size)
+    xp(x).matmul(matrix[:, None, None], cut(lines, n), out=cut(out.transpose(1, 0, 2, 3), n))
     return _batch_first(out.reshape(rows.count, len(weight), columns.count, len(x)))
 
 
 def weight_gradient(x: Array, g: Array, geometry: Geometry) -> Array:
     """The gradient of weight (O, C / groups, kh, kw), given that of the output."""
     rows, columns, groups = geometry
+    out_channels = g.shape[1] // groups
     together = _lines_together(x, g.shape[1], geometry)
     lines = _lines(_lower(x, geometry), geometry, together)
-    outputs = _grouped_lines(g, geometry).reshape(groups, lines.shape[1], together * g.shape[1] // groups, lines.shape[3])
-    products = xp(x).matmul(lines, outputs.swapaxes(-1, -2))  # twice as fast as outputs @ lines^T
-    wide = products.sum(axis=1).reshape(groups, lines.shape[2], together, g.shape[1] // groups)
+    _, count, height, width = lines.shape
+    m = 1 if on_gpu(x) else pieces(together * out_channels, SMALL_ALONG_K // height, 4)
+    outputs = _grouped_lines(g, geometry).reshape(groups, count, m, together * out_channels // m, width)
+    size = outputs.shape[3] * height
+    n = _pieces(lines, size) if size <= SMALL_ALONG_K else 1
+    products = xp(x).matmul(cut(lines, n)[:, :, None], cut(outputs, n).swapaxes(-1, -2))  # faster than outputs @ lines^T
+    wide = products.sum(axis=(1, 3)).transpose(0, 2, 1, 3).reshape(groups, height, together, out_channels)
     line = x.shape[1] // groups * columns.kernel
     matrix = wide[:, : rows.kernel * line, 0]
     for i in range(1, together):
@@ -103,7 +111,9 @@ def input_gradient(g: Array, weight: Array, geometry: Geometry) -> Array:
         else:
             places, outputs = seen
             matrix = steps[:, :, places].reshape(groups, channels * width, -1)
-            xp(g).matmul(matrix, lines[:, outputs].reshape(groups, matrix.shape[2], lines.shape[3]), out=line)
+            above = lines[:, outputs].reshape(groups, matrix.shape[2], lines.shape[3])
+            n = _pieces(above, matrix[0].size)
+            xp(g).matmul(matrix[:, None], cut(above, n), out=cut(line, n))
     folded = lowered.reshape(groups, rows.size, channels, width, columns.count, len(g))
     gx = xp(g).zeros((rows.size, groups, channels, columns.size, len(g)), g.dtype)
     inside = gx.transpose(1, 0, 2, 3, 4)
@@ -161,12 +171,17 @@ def _gathered(lines: Array, rows: Windows, columns: Windows) -> Array:
 
 
 def _lines_together(x: Array, out_channels: int, geometry: Geometry) -> int:
-    """How many output lines one product makes: two or four where there are few channels, on a CPU (measured with OpenBLAS)."""
+    """How many output lines one product makes: two or four where there are few channels (measured with OpenBLAS)."""
     rows, _, groups = geometry
-    if groups > 1 or rows.dilation > 1 or out_channels >= 16 or on_gpu(x):
+    if groups > 1 or rows.dilation > 1 or out_channels >= 16 or on_gpu(x) or has_small_kernels():
         return 1
     most = 4 if out_channels <= 8 and rows.kernel > 3 * rows.stride else 2
     return math.gcd(rows.count, most)
+
+
+def _pieces(lines: Array, size: int) -> int:
+    """Into how many pieces to cut the columns of lines that are multiplied by a matrix of so many elements."""
+    return 1 if on_gpu(lines) else pieces(lines.shape[-1], SMALL // max(size, 1), 64)
 
 
 def _is_finite(x: Array) -> bool:

@@ -178,6 +178,8 @@ def _check(
         raise RuntimeError(f"conv2d: expected a weight of shape (O, C / groups, kh, kw), but got {list(kernel)}")
     if min(stride) <= 0 or min(dilation) <= 0:
         raise RuntimeError(f"conv2d: stride and dilation have to be positive, but got {stride} and {dilation}")
+    if 0 in kernel:
+        raise RuntimeError(f"Given groups={groups}, expected weight to be at least 1 in each dimension, but got {list(kernel)}")
     if groups <= 0 or kernel[0] % groups:
         raise RuntimeError(
             f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, "
