@@ -6,7 +6,8 @@ Each library runs in a process of its own, as people use it: ours as it comes (t
 all cores), PyTorch at one thread, PyTorch at two. They take turns, with a pause in between for threads that still spin; a
 turn is one call to warm up and then a burst. What is printed are the medians over the turns of the bursts' medians, and
 of the ratios within a turn. A ratio above 1 means that we are faster. Memory is the peak of a whole process that does
-nothing else; the time of an import is beyond that of `import numpy`.
+nothing else; the time of an import is beyond that of `import numpy`. OPENBLAS_CORETYPE in the environment makes OpenBLAS
+compute for another processor than it finds, to which PyTorch pays no heed: unset it for figures of the machine.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import os
 import statistics
 import subprocess
 import sys
@@ -103,6 +105,14 @@ def in_turns(workers: list[Worker], workload: str, turns: int, seconds: float) -
     return times
 
 
+def blas() -> str:
+    """What multiplies NumPy's matrices, and whether it was told for which processor."""
+    from tinygrad_norm.kernels.blas import core
+
+    told = " (by OPENBLAS_CORETYPE: a better one may be there)" if "OPENBLAS_CORETYPE" in os.environ else ""
+    return f"OpenBLAS for {core()}{told}" if core() else "a BLAS library that is not OpenBLAS"
+
+
 # ---- memory and import ----------------------------------------------------------------------
 
 
@@ -171,7 +181,7 @@ def main() -> None:
         sys.exit("the comparison needs PyTorch: pip install 'tinygrad_norm[compare]'")
     from importlib.metadata import version
 
-    print(f"PyTorch {version('torch')}, NumPy {np.__version__}, ratio = PyTorch / ours\n")
+    print(f"PyTorch {version('torch')}, NumPy {np.__version__} on {blas()}, ratio = PyTorch / ours\n")
     speed_table(arguments.only, arguments.quick)
     if not arguments.only:
         memory_table()
