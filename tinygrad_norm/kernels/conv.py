@@ -70,8 +70,7 @@ def forward(x: Array, weight: Array, geometry: Geometry) -> Array:
     lines = _lines(_lower(x, geometry), geometry, together)
     matrix = _as_matrix(weight, geometry, together)
     out = xp(x).empty((lines.shape[1], groups, matrix.shape[1], lines.shape[3]), x.dtype)
-    n = _pieces(lines, matrix[0].size)
-    xp(x).matmul(matrix[:, None, None], cut(lines, n), out=cut(out.transpose(1, 0, 2, 3), n))
+    _product(matrix[:, None], lines, out.transpose(1, 0, 2, 3))
     return _batch_first(out.reshape(rows.count, len(weight), columns.count, len(x)))
 
 
@@ -102,8 +101,9 @@ def input_gradient(g: Array, weight: Array, geometry: Geometry) -> Array:
     channels, width = weight.shape[1], weight.shape[3]
     lines = _grouped_lines(g, geometry)
     # for each line of the kernel, what takes an output line to the lowered line: (groups, C * kw, kh, O)
-    steps = weight.reshape(groups, -1, channels, rows.kernel, width).transpose(0, 2, 4, 3, 1)
+    steps = weight.reshape(groups, -1, channels, rows.kernel, width).transpose(0, 2, 4, 3, 1)[:, :, :, ::-1]
     steps = xp(g).ascontiguousarray(steps).reshape(groups, channels * width, rows.kernel, steps.shape[4])
+    steps = steps[:, :, ::-1]  # backwards in memory, as its places are taken
     lowered = scratch(g, (groups, rows.size, channels * width, columns.count * len(g)), "lowered")
     for line, seen in zip(lowered.swapaxes(0, 1), rows.seen()):
         if seen is None:
@@ -112,8 +112,7 @@ def input_gradient(g: Array, weight: Array, geometry: Geometry) -> Array:
             places, outputs = seen
             matrix = steps[:, :, places].reshape(groups, channels * width, -1)
             above = lines[:, outputs].reshape(groups, matrix.shape[2], lines.shape[3])
-            n = _pieces(above, matrix[0].size)
-            xp(g).matmul(matrix[:, None], cut(above, n), out=cut(line, n))
+            _product(matrix, above, line)
     folded = lowered.reshape(groups, rows.size, channels, width, columns.count, len(g))
     gx = xp(g).zeros((rows.size, groups, channels, columns.size, len(g)), g.dtype)
     inside = gx.transpose(1, 0, 2, 3, 4)
@@ -177,6 +176,14 @@ def _lines_together(x: Array, out_channels: int, geometry: Geometry) -> int:
         return 1
     most = 4 if out_channels <= 8 and rows.kernel > 3 * rows.stride else 2
     return math.gcd(rows.count, most)
+
+
+def _product(matrix: Array, lines: Array, out: Array) -> None:
+    """Out = matrix @ lines, in pieces of the columns where that is faster."""
+    n = _pieces(lines, matrix.shape[-1] * matrix.shape[-2])
+    if n > 1:
+        matrix, lines, out = matrix[..., None, :, :], cut(lines, n), cut(out, n)
+    xp(lines).matmul(matrix, lines, out=out)
 
 
 def _pieces(lines: Array, size: int) -> int:
