@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tinygrad_norm.backend import Array, xp
 from tinygrad_norm.kernels import gpu
 from tinygrad_norm.optim.optimizer import Optimizer, scratch
@@ -50,15 +52,14 @@ class SGD(Optimizer):
 
     def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         """The rule above, in place; `work` holds what the rule calls g."""
-        module, momentum, weight_decay = xp(p), group["momentum"], group["weight_decay"]
         if gpu.on_gpu(p):
             self._update_on_gpu(p, g, state, group)
             return
-        work = scratch(state, p)
+        work, momentum, weight_decay = scratch(state, p), group["momentum"], group["weight_decay"]
         if group["maximize"]:
             g = -g
         if weight_decay != 0:
-            g = module.add(module.multiply(p, weight_decay, work), g, work)
+            g = np.add(np.multiply(p, weight_decay, work), g, work)
         if momentum != 0:
             v = state.get("momentum_buffer")
             if v is None:
@@ -67,7 +68,7 @@ class SGD(Optimizer):
                 v *= momentum
                 v += g if group["dampening"] == 0 else g * (1 - group["dampening"])
             g = g + momentum * v if group["nesterov"] else v
-        p -= module.multiply(g, group["lr"], work)
+        p -= np.multiply(g, group["lr"], work)
 
     def _update_on_gpu(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
         momentum, sign = group["momentum"], -1.0 if group["maximize"] else 1.0
