@@ -12,18 +12,20 @@ how all of it is known to be right.
 from math import inf, nan, pi
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_norm import data, dtypes, nn, optim
+from tinygrad_norm import autograd, cuda, data, dtypes, nn, optim, utils
 from tinygrad_norm.autograd import (
     Size,
     Tensor,
     elementwise,
     enable_grad,
     grad,
+    inference_mode,
     is_grad_enabled,
     no_grad,
     op,
     set_grad_enabled,
 )
+from tinygrad_norm.backend import Device as device
 from tinygrad_norm.backend import Generator, backend, default_generator, get_backend, manual_seed, set_backend
 from tinygrad_norm.gradcheck import gradcheck, gradgradcheck
 from tinygrad_norm.ops import created as _created
@@ -35,9 +37,12 @@ __all__ = [
     "Generator",
     "Size",
     "Tensor",
+    "autograd",
     "backend",
-    "default_generator",
+    "cuda",
     "data",
+    "default_generator",
+    "device",
     "elementwise",
     "enable_grad",
     "get_backend",
@@ -45,6 +50,7 @@ __all__ = [
     "gradcheck",
     "gradgradcheck",
     "inf",
+    "inference_mode",
     "is_grad_enabled",
     "load",
     "manual_seed",
@@ -57,12 +63,14 @@ __all__ = [
     "save",
     "set_backend",
     "set_grad_enabled",
+    "utils",
     *_functions,
     *_created,
     *dtypes.NAMES,
 ]
 
 globals().update(_functions | _created | {name: getattr(dtypes, name) for name in dtypes.NAMES})
+autograd.gradcheck, autograd.gradgradcheck = gradcheck, gradgradcheck  # type: ignore[attr-defined]  # PyTorch's path
 
 if TYPE_CHECKING:
 

@@ -27,7 +27,37 @@ import numpy as np
 Array = Any  # an ndarray of the backend: numpy.ndarray or cupy.ndarray
 
 _OLDEST_CUPY = 14
-_ALIASES = {"cpu": "numpy", "cuda": "cupy", "cuda:0": "cupy", "gpu": "cupy"}
+_ALIASES = {"cpu": "numpy", "cpu:0": "numpy", "cuda": "cupy", "cuda:0": "cupy", "gpu": "cupy"}
+
+
+class Device(str):
+    """Where a Tensor lives: a string, "cpu" or "cuda" or "cuda:1", with the parts that PyTorch's device has.
+
+    Device("cuda", 1) is Device("cuda:1"). Raises RuntimeError for a device that is neither.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, type: Any = "cpu", index: int | None = None) -> Device:
+        name = f"cuda:{type}" if isinstance(type, int) else str(type) if index is None else f"{type}:{index}"
+        kind, _, number = name.partition(":")
+        if kind not in ("cpu", "cuda") or (":" in name and not number.isdigit()):
+            raise RuntimeError(f"Expected one of cpu, cuda device type at start of device string: {name}")
+        return super().__new__(cls, name)
+
+    @property
+    def type(self) -> str:
+        """The name without the number."""
+        return self.partition(":")[0]
+
+    @property
+    def index(self) -> int | None:  # type: ignore[override]
+        """The number, None without one."""
+        number = self.partition(":")[2]
+        return int(number) if number else None
+
+    def __repr__(self) -> str:
+        return f"device(type={self.type!r}" + (")" if self.index is None else f", index={self.index})")
 
 
 class Backend(NamedTuple):
@@ -55,6 +85,8 @@ def load(name: str) -> Backend:
 
     Raises ValueError for an unknown name, ImportError where CuPy is missing or too old, RuntimeError without a GPU.
     """
+    if not isinstance(name, str):
+        raise TypeError(f"expected the name of a device or backend as a string, but got {type(name).__name__}")
     name = _ALIASES.get(str(name), str(name))
     if name not in _loaded:
         if name != "cupy":
@@ -186,16 +218,29 @@ class Generator:
     """
 
     def __init__(self, device: str = "cpu") -> None:
-        self.device = device
-        self.manual_seed(int(np.random.SeedSequence().generate_state(1)[0]))
+        self.device = Device(device)
+        self.seed()
 
     def manual_seed(self, seed: int) -> Generator:
         """Start anew from `seed`, a non-negative integer; returns the generator itself."""
-        if not isinstance(seed, (int, np.integer)) or seed < 0:
+        if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool):
+            raise TypeError(f"manual_seed expected a non-negative integer, but got {type(seed).__name__}")
+        if seed < 0:
             raise ValueError(f"a seed has to be a non-negative integer, but got {seed!r}")
         self._seed = self._device_seed = int(seed)
         self._sources = {np: np.random.default_rng(self._seed)}
         return self
+
+    def __getstate__(self) -> dict:
+        return {"device": self.device, "state": self.get_state()}
+
+    def __setstate__(self, saved: dict) -> None:
+        self.device = saved["device"]
+        self.set_state(saved["state"])
+
+    def seed(self) -> int:
+        """Start anew from a seed that the operating system draws; returns it."""
+        return self.manual_seed(int(np.random.SeedSequence().generate_state(1)[0])).initial_seed()
 
     def initial_seed(self) -> int:
         """The seed of the last `manual_seed`."""

@@ -5,6 +5,7 @@ A dtype is NumPy's own `numpy.dtype`; the names below are PyTorch's for the supp
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -21,27 +22,30 @@ DEFAULT = float32
 NAMES = ("float64", "double", "float32", "float", "float16", "half", "int64", "long", "int32", "int", "uint8", "bool")
 SUPPORTED = (float64, float32, float16, int64, int32, uint8, bool)
 _SCALARS: dict[str, Any] = {"float": DEFAULT, "int": int64, "bool": bool}
-_RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
+RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 
 def of(value: Any) -> np.dtype[Any]:
     """The dtype for one of the supported types, given as PyTorch's name, NumPy's or Python's."""
     if value.__class__ is np.dtype and value in SUPPORTED:
         return value
-    dtype = _SCALARS.get(getattr(value, "__name__", "")) if isinstance(value, type) else None
-    if dtype is None:
-        try:
-            dtype = np.dtype(value)
-        except TypeError:
-            dtype = None
-    if dtype not in SUPPORTED:
+    found = _SCALARS.get(value.__name__) if isinstance(value, type) else None
+    if found is None and isinstance(value, str) and value in NAMES:
+        found = globals()[value]
+    if found is None and value is not None:
+        with contextlib.suppress(TypeError):
+            found = np.dtype(value)
+    if found is None or found not in SUPPORTED:
         raise TypeError(f"unsupported dtype {value!r}: expected one of {', '.join(d.name for d in SUPPORTED)}")
-    return dtype
+    return found
 
 
 def of_scalar(value: Any) -> np.dtype[Any]:
     """The dtype of a tensor made from a Python number: bool, int64 or float32."""
-    return _SCALARS[type(value.item() if isinstance(value, np.generic) else value).__name__]
+    name = type(value.item() if isinstance(value, np.generic) else value).__name__
+    if name not in _SCALARS:
+        raise TypeError(f"expected a number (bool, int or float), but got {name}")
+    return _SCALARS[name]
 
 
 def promote(operands: list[tuple[Any, tuple[Any, ...] | None]]) -> np.dtype:
@@ -56,8 +60,8 @@ def promote(operands: list[tuple[Any, tuple[Any, ...] | None]]) -> np.dtype:
         found = [dtype for dtype, shape in operands if level(shape)]
         if not found:
             continue
-        highest = max(_RANK[dtype.kind] for dtype in found)
+        highest = max(RANK[dtype.kind] for dtype in found)
         if highest > category:
-            result, category = np.result_type(*(d for d in found if _RANK[d.kind] == highest)), highest
+            result, category = np.result_type(*(d for d in found if RANK[d.kind] == highest)), highest
     assert result is not None
     return result

@@ -18,6 +18,7 @@ from tinygrad_norm.autograd import Tensor, enable_grad, grad, no_grad, wrap
 from tinygrad_norm.backend import backend_of, xp
 
 _STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
+_BEND = 1e-2  # of the slopes to the left and to the right, from where on it is looked into
 _AGREEMENT = 3e-6  # of the differences at h and 2h, where nothing lies between them
 
 
@@ -29,6 +30,7 @@ def gradcheck(
     func: Callable,
     inputs: Tensor | Sequence[Any],
     *,
+    eps: float | None = None,
     atol: float = 1e-7,
     rtol: float = 1e-6,
     seed: int = 0,
@@ -39,6 +41,7 @@ def gradcheck(
     func: a function of Tensors, or a Module, whose parameters are then checked too; it returns a
         Tensor or several. It has to give the same result each time: seed what is random in it.
     inputs: those that require grad are checked; they have to be float64.
+    eps: the first step of the differences, by default 1e-3; smaller ones follow where there is a kink nearby.
     atol, rtol: |analytic - numerical| <= atol + rtol * max|numerical| of that input.
 
     Returns True; for a wrong gradient raises GradcheckError, which names the input, the index
@@ -49,18 +52,20 @@ def gradcheck(
     arguments = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     try:
         with enable_grad():
-            outputs = _outputs(func(*arguments))
+            results = _outputs(func(*arguments))
+            live = [i for i, o in enumerate(results) if o.requires_grad]  # the others are constants
+            outputs = [results[i] for i in live]
             cotangents = _cotangents(outputs, seed)
             tensors = [t for _, t in checked]
-            analytic = grad(outputs, tensors, cotangents, allow_unused=True)
+            analytic: Any = grad(outputs, tensors, cotangents, allow_unused=True) if live else [None] * len(tensors)
 
         def value() -> float:
             with no_grad():
                 results = _outputs(func(*arguments))
-            return sum(float((c.array * o.array).sum()) for c, o in zip(cotangents, results))
+            return sum(float((c.array * results[i].array).sum()) for c, i in zip(cotangents, live))
 
         for (name, tensor), gradient in zip(checked, analytic):
-            _compare(name, tensor, gradient, value, atol, rtol)
+            _compare(name, tensor, gradient, value, atol, rtol, _steps(eps))
     except GradcheckError:
         if raise_exception:
             raise
@@ -72,6 +77,7 @@ def gradgradcheck(
     func: Callable,
     inputs: Tensor | Sequence[Any],
     *,
+    eps: float | None = None,
     atol: float = 1e-7,
     rtol: float = 1e-6,
     seed: int = 0,
@@ -91,11 +97,15 @@ def gradgradcheck(
     def gradients(*values: Any) -> list[Tensor]:
         with enable_grad():
             outputs = _outputs(func(*values[: len(arguments)]))
-            found = grad(outputs, [t for _, t in checked], cotangents, create_graph=True, allow_unused=True)
+            live = [(o, c) for o, c in zip(outputs, values[len(arguments) :]) if o.requires_grad]
+            if not live:
+                return []
+            tensors = [t for _, t in checked]
+            found = grad([o for o, _ in live], tensors, [c for _, c in live], create_graph=True, allow_unused=True)
         return [g for g in found if g is not None and g.requires_grad]
 
     gradients.named_parameters = getattr(func, "named_parameters", None)  # type: ignore[attr-defined]
-    return gradcheck(gradients, [*arguments, *cotangents], atol=atol, rtol=rtol, seed=seed, raise_exception=raise_exception)
+    return gradcheck(gradients, [*arguments, *cotangents], eps=eps, atol=atol, rtol=rtol, seed=seed, raise_exception=raise_exception)
 
 
 def _outputs(result: Any) -> list[Tensor]:
@@ -127,13 +137,19 @@ def _checked(func: Callable, inputs: Any) -> list[tuple[str, Tensor]]:
     return named
 
 
-def _compare(name: str, tensor: Tensor, gradient: Tensor | None, value: Callable, atol: float, rtol: float) -> None:
+def _steps(eps: float | None) -> tuple[float, ...]:
+    return _STEPS if eps is None else (eps, eps / 10, eps / 100)
+
+
+def _compare(
+    name: str, tensor: Tensor, gradient: Tensor | None, value: Callable, atol: float, rtol: float, steps: tuple[float, ...]
+) -> None:
     """Compare one input's gradient with the numerical one, element by element."""
     analytic = np.zeros(tensor.shape) if gradient is None else _host(gradient.array)
     if analytic.shape != tuple(tensor.shape):
         raise GradcheckError(f"{name}: expected a gradient of shape {list(tensor.shape)}, but got {list(analytic.shape)}")
     indices = list(itertools.product(*map(range, tensor.shape)))
-    numerical = {index: _slope(name, tensor.array, index, value) for index in indices}
+    numerical = {index: _slope(name, tensor.array, index, value, steps) for index in indices}
     scale = max(map(abs, numerical.values()), default=0.0)
     for index in indices:
         if not abs(analytic[index] - numerical[index]) <= atol + rtol * scale:
@@ -147,26 +163,31 @@ def _host(array: Any) -> np.ndarray:
     return array if backend_of(array).name == "numpy" else array.get()
 
 
-def _slope(name: str, array: Any, index: tuple, value: Callable) -> float:
+def _slope(name: str, array: Any, index: tuple, value: Callable, steps: tuple[float, ...]) -> float:
     """The derivative of value() by array[index].
 
     Central differences at h and 2h, combined so that the error is of order h**4 (Richardson). Where
-    a kink lies between them the two disagree: then h is made smaller, until it is out of reach.
+    a kink lies between them the two disagree: then h is made smaller, until it is out of reach. A kink at the very
+    place shows by slopes that differ to the left and to the right, however small h is.
     """
-    here = array[index].item()
+    here, start = array[index].item(), value()
 
-    def difference(h: float) -> float:
+    def at(h: float) -> float:
         array[index] = here + h
-        above = value()
-        array[index] = here - h
-        return (above - value()) / (2 * h)
+        return value()
 
     try:
-        for h in _STEPS:
-            near, far = difference(h), difference(2 * h)
+        for h in steps:
+            above, below, far = at(h), at(-h), (at(2 * h) - at(-2 * h)) / (4 * h)
+            near = (above - below) / (2 * h)
             slope = (4 * near - far) / 3
             if abs(near - far) <= _AGREEMENT * (1 + abs(slope)):
-                return slope
+                bend, bend_before = (above - 2 * start + below) / h, None
+                if abs(bend) > _BEND * (1 + abs(slope)):  # a curve's bend falls with h, a kink's does not
+                    bend_before = (at(2 * h) - 2 * start + at(-2 * h)) / (2 * h)
+                if bend_before is None or abs(bend) < 0.75 * abs(bend_before):
+                    return slope
+                break
     finally:
         array[index] = here
     raise GradcheckError(

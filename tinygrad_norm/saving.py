@@ -2,50 +2,72 @@
 
 A file holds a tree of dicts and lists with Tensors, arrays and plain values as its leaves. The
 tensors are stored under their dotted paths, so that a state_dict is a safetensors file like any
-other; all else goes into the file's metadata as JSON.
+other; the tree, with the order and the types of its keys, goes into the file's metadata as JSON, with a checksum of it all.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import itertools
 import json
 import os
+import stat
+import threading
+import warnings
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import Tensor, wrap
+from tinygrad_norm.autograd import Size, Tensor, wrap
 from tinygrad_norm.backend import is_array, transfer
+from tinygrad_norm.nn.module import Module, Parameter
 
-_KEY = "tinygrad_norm"
+_KEY, _CHECKSUM = "tinygrad_norm", "tinygrad_norm_sha256"
+_MAPPINGS = {"dict": dict, "OrderedDict": OrderedDict, "Counter": Counter}
+_SEQUENCES = {"list": list, "tuple": tuple, "Size": Size}
+_PLAIN = (bool, int, float, str, type(None))
+_counter = itertools.count()
+_said: set[str] = set()
 
 
-def save(obj: Any, path: str | os.PathLike) -> None:
+def save(obj: Any, f: str | os.PathLike | IO[bytes]) -> None:
     """Write a state_dict, or a tree of dicts and lists of Tensors and plain values, to a file.
 
-    The file is complete or not there: it is written under another name, flushed to the disk, and
-    renamed. Raises TypeError for a value that JSON cannot hold.
+    What is saved loads again with its keys, their order and all types. A file is complete or not there: it is written
+    under another name, flushed to the disk, and renamed; permissions stay, a symbolic link is followed. f may be an open
+    binary file instead. Raises TypeError for a value that would not come back as it is.
     """
     from safetensors.numpy import save as to_bytes
 
     tensors: dict[str, np.ndarray] = {}
-    tree = _flatten(obj, "", tensors)
-    plain = isinstance(obj, Mapping) and all(isinstance(v, Tensor) for v in obj.values())
-    metadata = {} if plain else {_KEY: json.dumps(tree)}
-    path = Path(path)
-    raw = to_bytes(tensors, metadata or None)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    tree = json.dumps(_flatten(obj, "", tensors))
+    raw = to_bytes(tensors, {_KEY: tree, _CHECKSUM: _checksum(tree, tensors)})
+    if hasattr(f, "write"):
+        f.write(raw)  # type: ignore[union-attr]
+        return
+    path = Path(os.path.realpath(f))  # type: ignore[arg-type]
+    if path.suffix in (".pt", ".pth") and "suffix" not in _said:
+        _said.add("suffix")
+        warnings.warn(f"{path.name} is written in the safetensors format, whatever its name: PyTorch's load() cannot read it",
+                      stacklevel=2)  # fmt: skip
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.{next(_counter)}.part")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
+            with contextlib.suppress(FileNotFoundError):
+                os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
             file.write(raw)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
     _sync_folder(path.parent)
 
@@ -62,65 +84,123 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def load(path: str | os.PathLike, device: str | None = "cpu") -> Any:
-    """What `save` wrote, with its Tensors on `device`; a dict of Tensors from any other safetensors file.
+def load(
+    f: str | os.PathLike | IO[bytes],
+    map_location: Any = "cpu",
+    pickle_module: Any = None,
+    *,
+    weights_only: bool | None = None,
+    mmap: bool | None = None,
+) -> Any:
+    """What `save` wrote, with its Tensors on the device map_location; a dict of Tensors from any other safetensors file.
 
-    Raises FileNotFoundError, and ValueError for a file that is not safetensors or is truncated.
+    A function as map_location, as older programs have it, means "cpu". Nothing is ever unpickled, so weights_only,
+    pickle_module and mmap change nothing. Raises FileNotFoundError, and ValueError for a file that is not safetensors, is
+    truncated, or is not what was saved.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as from_bytes
 
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file")
+    if hasattr(f, "read"):
+        name, raw = getattr(f, "name", "the file"), f.read()  # type: ignore[union-attr]
+    else:
+        name = os.fspath(f)  # type: ignore[arg-type]
+        if not os.path.exists(name):
+            raise FileNotFoundError(f"{name}: there is no such file")
+        if os.path.isdir(name):
+            raise ValueError(f"{name}: a folder, not a file")
+        with open(name, "rb") as file:
+            raw = file.read()
     try:
-        with safe_open(path, framework="numpy") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            metadata = file.metadata() or {}
-    except (SafetensorError, OSError, TypeError) as error:
+        tensors, metadata = from_bytes(raw), _metadata(raw)
+    except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise ValueError(
-            f"{path}: not a complete safetensors file ({error}). If it is a .pt file of PyTorch's, "
+            f"{name}: not a complete safetensors file ({error}). If it is a .pt file of PyTorch's, "
             "save it there with safetensors.torch.save_file"
         ) from error
     for key, array in tensors.items():
-        if array.dtype not in dtypes.SUPPORTED:
-            raise ValueError(f"{path}: {key} is {array.dtype}, expected one of {', '.join(d.name for d in dtypes.SUPPORTED)}")
-    made = {key: wrap(transfer(array, device or "cpu")) for key, array in tensors.items()}
-    return _rebuild(json.loads(metadata[_KEY]), made) if _KEY in metadata else made
+        if array.dtype not in dtypes.SUPPORTED and _KEY not in metadata:
+            raise ValueError(f"{name}: {key} is {array.dtype}, expected one of {', '.join(d.name for d in dtypes.SUPPORTED)}")
+    tree = metadata.get(_KEY)
+    if _CHECKSUM in metadata and metadata[_CHECKSUM] != _checksum(tree or "", tensors):
+        raise ValueError(f"{name}: damaged: the contents differ from what was saved (SHA-256)")
+    device = _device(map_location)
+    if tree is None:
+        return {key: wrap(transfer(array.copy(), device)) for key, array in tensors.items()}
+    try:
+        return _rebuild(json.loads(tree), tensors, device)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{name}: damaged: the entry {error} of its metadata cannot be read") from error
+
+
+def _metadata(raw: bytes) -> dict[str, str]:
+    """The metadata in the header of a safetensors file: eight bytes that say how long it is, then JSON."""
+    size = int.from_bytes(raw[:8], "little")
+    return json.loads(raw[8 : 8 + size]).get("__metadata__") or {}
+
+
+def _device(map_location: Any) -> str:
+    if isinstance(map_location, Mapping):
+        map_location = next(iter(map_location.values()), "cpu")
+    return "cpu" if map_location is None or callable(map_location) else str(map_location)
+
+
+def _checksum(tree: str, tensors: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(tree.encode())
+    for name in sorted(tensors):
+        array = tensors[name]
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data if array.size else b"")
+    return digest.hexdigest()
+
+
+# ---- the tree -----------------------------------------------------------------------------
 
 
 def _flatten(value: Any, path: str, tensors: dict[str, np.ndarray]) -> Any:
     """The tree with each Tensor replaced by a reference to its entry in `tensors`."""
+    kind, where = type(value), path or "the top level"
     if isinstance(value, Tensor) or is_array(value):
         array = transfer(value.array if isinstance(value, Tensor) else value, "cpu")
         if path in tensors:
             raise ValueError(f"save: two values have the path {path!r}: rename one of the keys")
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"save: {where}: an array of {array.dtype} cannot be saved")
         tensors[path] = np.ascontiguousarray(array).reshape(array.shape)
-        return {"tensor": path}
-    if isinstance(value, Mapping):
+        if not isinstance(value, Tensor):
+            return {"array": path}
+        return {"parameter" if isinstance(value, Parameter) else "tensor": path, "requires_grad": bool(value.requires_grad)}
+    if kind in _MAPPINGS.values():
         kinds = {type(key).__name__ for key in value}
         if not kinds <= {"str", "int"}:
-            raise TypeError(f"save: {path or 'the top level'}: keys have to be str or int, but got {sorted(kinds)}")
-        return {"dict": [[key, _flatten(v, f"{path}.{key}" if path else str(key), tensors)] for key, v in value.items()]}
-    if isinstance(value, (list, tuple)):
-        items = [_flatten(v, f"{path}.{i}" if path else str(i), tensors) for i, v in enumerate(value)]
-        return {"tuple" if isinstance(value, tuple) else "list": items}
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, (bool, int, float, str)):
+            raise TypeError(f"save: {where}: keys have to be str or int, but got {sorted(kinds)}")
+        return {kind.__name__: [[k, _flatten(v, f"{path}.{k}" if path else str(k), tensors)] for k, v in value.items()]}
+    if kind in _SEQUENCES.values():
+        return {kind.__name__: [_flatten(v, f"{path}.{i}" if path else str(i), tensors) for i, v in enumerate(value)]}
+    if isinstance(value, np.generic) and value.dtype.kind in "fiub":
+        return {"scalar": [value.dtype.str, value.item()]}
+    if kind in _PLAIN:
         return {"value": value}
+    hint = ": save its state_dict()" if isinstance(value, Module) else ""
     raise TypeError(
-        f"save: {path or 'the top level'}: expected Tensors, numbers, strings, None, dicts or lists, "
-        f"but got {type(value).__name__}"
+        f"save: {where}: expected Tensors, numbers, strings, None, dicts or lists, but got {kind.__name__}{hint}"
     )
 
 
-def _rebuild(tree: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
-    ((kind, content),) = tree.items()
-    if kind == "tensor":
-        return tensors[content]
-    if kind == "dict":
-        return {key: _rebuild(v, tensors) for key, v in content}
-    if kind in ("list", "tuple"):
-        made = [_rebuild(v, tensors) for v in content]
-        return tuple(made) if kind == "tuple" else made
-    return content
+def _rebuild(tree: dict[str, Any], tensors: Mapping[str, np.ndarray], device: str) -> Any:
+    kind, content = next(iter(tree.items()))
+    if kind in ("tensor", "parameter"):
+        made = wrap(transfer(tensors[content].copy(), device))
+        requires_grad = tree.get("requires_grad", False)
+        return Parameter(made, requires_grad) if kind == "parameter" else made.requires_grad_(requires_grad)
+    if kind == "array":
+        return tensors[content].copy()
+    if kind in _MAPPINGS:
+        return _MAPPINGS[kind]({key: _rebuild(v, tensors, device) for key, v in content})
+    if kind in _SEQUENCES:
+        return _SEQUENCES[kind](_rebuild(v, tensors, device) for v in content)
+    if kind == "scalar":
+        return np.dtype(content[0]).type(content[1])
+    if kind == "value":
+        return content
+    raise ValueError(repr(kind))

@@ -67,7 +67,8 @@ def arrays(draw: Any, shape: Any = None, **bounds: Any) -> np.ndarray:
 @st.composite
 def tensors(draw: Any, shape: Any = None, requires_grad: bool = True, dtype: Any = np.float64, **bounds: Any) -> Tensor:
     """Leaf Tensors; as `arrays`."""
-    return Tensor(draw(arrays(shape, **bounds)).astype(dtype), requires_grad=requires_grad)
+    made = wrap(xp().asarray(draw(arrays(shape, **bounds)).astype(dtype)))
+    return made.requires_grad_() if requires_grad else made
 
 
 @st.composite
@@ -130,7 +131,7 @@ def _check_on(
     def leaves(dtype: Any) -> list:
         made = [transfer(x.copy(), device) if is_array(x) else x for x in inputs]
         for i in differentiable:
-            made[i] = Tensor(made[i].astype(dtype), requires_grad=True)
+            made[i] = wrap(made[i].astype(dtype)).requires_grad_()
         return made
 
     def run(arguments: list) -> Tensor:
@@ -174,8 +175,8 @@ def _check_side_effects(at: str, inputs: tuple, arguments: list, differentiable:
     cotangent = transfer(values(out.array.shape, 1), get_backend())
     kept = cotangent.copy()
     wanted = [arguments[i] for i in differentiable]
-    gradients = grad(out, wanted, Tensor(cotangent), retain_graph=True, allow_unused=True)
-    out.backward(Tensor(cotangent))
+    gradients = grad(out, wanted, wrap(cotangent), retain_graph=True, allow_unused=True)
+    out.backward(wrap(cotangent))
     assert (cotangent == kept).all(), f"{at}: the cotangent was changed"
     for i in differentiable:
         assert (arguments[i].array == transfer(inputs[i], get_backend())).all(), f"{at}: input {i} was changed"

@@ -26,31 +26,52 @@ a keyword of the op, or `<input>_shape` where the shape alone is wanted. It is w
 methods and other ops, so that it runs on arrays in `backward()` and on Tensors under
 `create_graph=True`: one formula, derivatives of any order.
 
-Read tensor.py and graph.py (how a trace is left), then backward.py (how it is walked); edits.py is
-about in-place edits and views, mode.py and errors.py are what they say.
+Read tensor.py and graph.py (how a trace is left), then backward.py (how it is walked); edits.py is about in-place
+edits and views, function.py about ops with a context as PyTorch has them, functional.py about Jacobians; grad_mode.py
+and errors.py are what they say.
 """
 
+from tinygrad_norm.autograd import functional
 from tinygrad_norm.autograd.backward import backward, grad
-from tinygrad_norm.autograd.edits import adopt, check_editable, edited
+from tinygrad_norm.autograd.edits import check_editable, keep_equal, mark_edited, rebase, reshape_in_place
+from tinygrad_norm.autograd.function import Function
+from tinygrad_norm.autograd.grad_mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from tinygrad_norm.autograd.graph import Node, elementwise, op
-from tinygrad_norm.autograd.mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from tinygrad_norm.autograd.tensor import RemovableHandle, Size, Tensor, wrap
 
+
+def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:  # noqa: N802
+    """The Tensor itself, under the name that it needed before PyTorch 0.4; it then asks for a gradient, or not."""
+    return data.detach().requires_grad_(requires_grad)
+
+
 __all__ = [
+    "Function",
     "Node",
     "RemovableHandle",
     "Size",
     "Tensor",
-    "adopt",
+    "Variable",
     "backward",
     "check_editable",
-    "edited",
     "elementwise",
     "enable_grad",
+    "functional",
     "grad",
+    "inference_mode",
     "is_grad_enabled",
+    "keep_equal",
+    "mark_edited",
     "no_grad",
     "op",
+    "rebase",
+    "reshape_in_place",
     "set_grad_enabled",
     "wrap",
 ]

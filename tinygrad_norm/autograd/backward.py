@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
 from tinygrad_norm.autograd.errors import mixed_devices
+from tinygrad_norm.autograd.grad_mode import grad_mode
 from tinygrad_norm.autograd.graph import Node, Plan, op
-from tinygrad_norm.autograd.mode import mode
-from tinygrad_norm.autograd.tensor import Tensor, refresh, wrap
+from tinygrad_norm.autograd.tensor import Tensor, Version, refresh, wrap
 from tinygrad_norm.backend import Array, is_array, xp
+from tinygrad_norm.kernels.sums import total
 
 Target = Any  # where a gradient goes: a Node, or a leaf Tensor
 _order = attrgetter("order")
@@ -28,16 +30,18 @@ def backward(
     grad_tensors: a cotangent per tensor, of its shape; 1 for a tensor of one element.
     retain_graph: keep what the vjps need for a second call; default: as create_graph.
     create_graph: record the computation of the gradients, to differentiate them again.
+
+    A gradient that is there already is added to in its own memory, unless create_graph.
     """
-    only = None if inputs is None else _sequence(inputs)
+    only = None if inputs is None else _sequence(inputs, "inputs")
     if only is not None and not only:
         raise RuntimeError("'inputs' argument to backward cannot be empty")
-    roots = _roots(_sequence(tensors), grad_tensors, create_graph)
+    roots = _roots(_sequence(tensors, "tensors"), grad_tensors, create_graph)
     gradients = _propagate(roots, only, retain_graph, create_graph)
-    for leaf in gradients if only is None else only:
+    for leaf in gradients if only is None else {id(x): x for x in only}.values():
         gradient = gradients.get(leaf if only is None else _target(leaf))
-        if gradient is not None:
-            _deposit(leaf, gradient)
+        if gradient is not None and leaf.needs_grad:
+            _deposit(leaf, gradient, create_graph)
 
 
 def grad(
@@ -46,24 +50,34 @@ def grad(
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    allow_unused: bool = False,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of `outputs` with respect to `inputs`, as values; no `.grad` is touched.
 
-    Raises RuntimeError for an input that outputs do not depend on, unless allow_unused (then None).
+    allow_unused: None for an input that outputs do not depend on, in place of a RuntimeError;
+    materialize_grads: zeros for it.
     """
-    wanted = _sequence(inputs)
+    if is_grads_batched:
+        raise NotImplementedError("is_grads_batched: call grad() once for each of the cotangents")
+    if materialize_grads and allow_unused is False:
+        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False")
+    wanted = _sequence(inputs, "inputs")
     for x in wanted:
         if not x.requires_grad:
-            raise RuntimeError("one of the differentiated Tensors does not require grad")
-    roots = _roots(_sequence(outputs), grad_outputs, create_graph)
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+    roots = _roots(_sequence(outputs, "outputs"), grad_outputs, create_graph)
     gradients = _propagate(roots, wanted, retain_graph, create_graph)
-    result = [gradients.get(_target(x)) for x in wanted]
-    if not allow_unused and any(gradient is None for gradient in result):
-        raise RuntimeError(
-            "one of the differentiated Tensors appears to not have been used in the graph. "
-            "Set allow_unused=True if this is the desired behavior."
-        )
+    result: list[Any] = [gradients.get(_target(x)) for x in wanted]
+    for i, (x, gradient) in enumerate(zip(wanted, result)):
+        if gradient is None and materialize_grads:
+            result[i] = wrap(xp(x.array).zeros(x.array.shape, x.array.dtype))
+        elif gradient is None and not allow_unused:
+            raise RuntimeError(
+                "One of the differentiated Tensors appears to not have been used in the graph. "
+                "Set allow_unused=True if this is the desired behavior."
+            )
     return tuple(result)
 
 
@@ -90,56 +104,31 @@ def _propagate(
     """The final gradients of the leaves, or of `wanted` if given, as Tensors nobody else holds."""
     retain = create_graph if retain_graph is None else retain_graph
     nodes = _reachable([target for target, _ in roots])
-    needed: set[Target] | None = None
-    captured: set[Target] = set()
-    if wanted is not None:
-        captured = {_target(x) for x in wanted}
-        needed = _leading_to(captured, nodes)
-    gradients: dict[Target, Any] = {}
-    borrowed: set[Target] = set()  # those whose gradient is also known elsewhere, or a view
+    captured = {_target(x) for x in wanted or ()}
+    leading = None if wanted is None else _leading_to(captured, nodes)  # the Nodes to run; None for all
+    needed = None if leading is None else leading | captured
+    arrived: dict[Target, Any] = {}  # the sums of the gradients that have come so far
+    borrowed: set[Target] = set()  # the targets whose gradient is also known elsewhere, or a view
     for target, g in roots:
-        if target in gradients:
-            g = gradients[target] + g
-        gradients[target] = g
+        arrived[target] = arrived[target] + g if target in arrived else g
         borrowed.add(target)
     final: dict[Target, Tensor] = {}
-    before, mode.enabled = mode.enabled, create_graph
+    before, grad_mode.enabled = grad_mode.enabled, create_graph
     try:
         for node in nodes:
-            g = gradients.pop(node, None)
+            g = arrived.pop(node, None)
             if g is None:
                 continue
             if node.hooks or node.retained is not None:
                 g = _observe(node, g, create_graph)
-            if needed is not None:
-                if node in captured:
-                    final[node] = _own(g, True)
-                if node not in needed:
-                    continue
-            plan, saved = node.plan, _checked_saved(node, create_graph)
-            if create_graph:
-                saved = _as_tensors(node, saved)
-            given = None
-            if create_graph and plan.op.definition is not None:
-                given = _through_definition(plan, saved, g)
-            elif plan.joint:
-                vjp, pick = plan.vjps[0]
-                given = vjp(g, *pick(saved))
-                if len(given) != len(node.edges):
-                    given = [given[p] for p in plan.positions]
-            if not retain and node.guards:
-                node.saved = None
-            for k, target in enumerate(node.edges):
-                if needed is not None and target not in needed:
-                    continue
-                if given is not None:
-                    gx = given[k]
-                else:
-                    vjp, pick = plan.vjps[k]
-                    gx = vjp(g, *pick(saved))
+            if node in captured:
+                final[node] = _own(g, True)
+            if leading is not None and node not in leading:
+                continue
+            for target, gx in zip(node.edges, _vjps(node, g, retain, create_graph, needed)):
                 if gx is None:
                     continue
-                if isinstance(target, Node):
+                if target.__class__ is Node:
                     shape, dtype = target.shape, target.dtype
                 else:
                     shape, dtype = target.array.shape, target.array.dtype
@@ -147,59 +136,68 @@ def _propagate(
                         borrowed.add(target)
                 if gx.shape != shape or gx.dtype is not dtype:
                     gx = _fit(gx, shape, dtype, node)
-                if target in gradients:  # a new array: what has arrived may be known elsewhere
-                    gx = gradients[target] + gx
+                if target in arrived:  # a new array: what has arrived may be known elsewhere
+                    gx = arrived[target] + gx
                     borrowed.discard(target)
-                gradients[target] = gx
-        for leaf, g in gradients.items():
+                arrived[target] = gx
+        for leaf, g in arrived.items():
             if leaf.__class__ is not Node:
-                g = _own(g, leaf in borrowed)
-                if leaf.hooks:
-                    for hook in list(leaf.hooks.values()):
-                        g = _hooked(hook, g)
-                final[leaf] = g
+                final[leaf] = _through_hooks(leaf.hooks, _own(g, leaf in borrowed))
     finally:
-        mode.enabled = before
+        grad_mode.enabled = before
     return final
 
 
-def _checked_saved(node: Node, create_graph: bool) -> list:
-    """The saved values. Raises RuntimeError if they are gone, or were edited since they were saved."""
-    if node.saved is None:
-        raise RuntimeError(
-            f"Trying to backward through the graph a second time ({node.name()}): the saved values "
-            "were freed by the first. Specify retain_graph=True there if you need to."
-        )
-    for slot, counter, version in node.guards:
-        if counter[0] != version and (create_graph or slot < node.plan.used):
-            raise _modified(node, slot, counter, version)
-    return node.saved
+def _vjps(node: Node, g: Any, retain: bool, create_graph: bool, needed: set[Target] | None) -> Iterable[Any]:
+    """The gradients of a Node's inputs, given that of its output: one for each edge, None for those not needed."""
+    plan, saved = node.plan, node.saved
+    if saved is None:
+        raise _freed(node)
+    for slot, version, count in node.guards:
+        if version.count != count and (create_graph or slot < plan.used):
+            raise _modified(node, slot, version, count)
+    if create_graph:
+        saved = _as_tensors(node, saved)
+    if not retain and node.guards:
+        node.saved = None
+    if create_graph and plan.op.definition is not None:
+        given = _through_definition(plan, saved, g)
+    elif plan.joint:
+        vjp, pick = plan.vjps[0]
+        given = vjp(g, *pick(saved))
+        if len(given) != len(node.edges):
+            given = [given[p] for p in plan.positions]
+    elif needed is None:
+        return [vjp(g, *pick(saved)) for vjp, pick in plan.vjps]
+    else:
+        return [vjp(g, *pick(saved)) if edge in needed else None for (vjp, pick), edge in zip(plan.vjps, node.edges)]
+    return given if needed is None else [gx if edge in needed else None for gx, edge in zip(given, node.edges)]
 
 
 def _as_tensors(node: Node, saved: list) -> list:
     """The saved values with the histories they had when they were saved."""
     plan, values = node.plan, list(saved)
-    counters = {slot: counter for slot, counter, _ in node.guards}
+    versions = {slot: version for slot, version, _ in node.guards}
 
     def edge(position: int) -> Target:
         return node.edges[plan.edge_of[position]] if position in plan.edge_of else None
 
     for slot, (kind, key) in enumerate(plan.sources):
         if kind == "input" and is_array(saved[slot]):
-            values[slot] = _restored(saved[slot], edge(key), counters.get(slot))
+            values[slot] = _restored(saved[slot], edge(key), versions.get(slot))
         elif kind == "inputs":
             values[slot] = [_restored(a, edge(p), None) if is_array(a) else a for p, a in enumerate(saved[slot])]
         elif kind == "out":
-            values[slot] = _restored(saved[slot], node, counters[slot])
+            values[slot] = _restored(saved[slot], node, versions[slot])
     return values
 
 
-def _restored(array: Array, edge: Target, counter: list | None) -> Tensor:
+def _restored(array: Array, edge: Target, version: Version | None) -> Tensor:
     if isinstance(edge, Tensor):
         return edge
     tensor = wrap(array)
-    tensor.counter = counter or tensor.counter
-    tensor.node, tensor.requires_grad = edge, edge is not None
+    tensor.version = version or tensor.version
+    tensor.node, tensor.needs_grad = edge, edge is not None
     return tensor
 
 
@@ -217,7 +215,7 @@ def _through_definition(plan: Plan, saved: list, g: Tensor) -> list:
     Each input is renamed first: where one input depends on another, each keeps its own share.
     """
     value = dict(zip(plan.names, saved))
-    inputs = [_same(x) if isinstance(x := value[name], Tensor) and x.requires_grad else x for name in plan.op.inputs]
+    inputs = [_same(x) if isinstance(x := value[name], Tensor) and x.needs_grad else x for name in plan.op.inputs]
     settings = {name: value[name] for name in plan.op.settings}
     assert plan.op.definition is not None
     out = plan.op.definition(*inputs, **settings)
@@ -237,14 +235,12 @@ def _reachable(targets: list[Target]) -> list[Node]:
 
 
 def _leading_to(captured: set[Target], nodes: list[Node]) -> set[Target]:
-    """The captured targets and the Nodes from which one of them can be reached."""
-    needed = set(captured)
-    leading = set()
+    """The Nodes from which one of the captured targets can be reached."""
+    leading: set[Target] = set()
     for node in reversed(nodes):
-        if any(edge in needed for edge in node.edges):
-            needed.add(node)
+        if any(edge in leading or edge in captured for edge in node.edges):
             leading.add(node)
-    return leading | captured
+    return leading
 
 
 # ---- gradients on their way ---------------------------------------------------------------
@@ -253,30 +249,34 @@ def _leading_to(captured: set[Target], nodes: list[Node]) -> set[Target]:
 def _own(g: Any, shared: bool) -> Tensor:
     """The gradient as a Tensor whose memory is its own."""
     if isinstance(g, Tensor):
-        return g + 0 if shared and g.requires_grad else (wrap(g.array.copy()) if shared else g)
+        return g + 0 if shared and g.needs_grad else (wrap(g.array.copy()) if shared else g)
     return wrap(g.copy() if shared else g)
 
 
 def _observe(node: Node, g: Any, create_graph: bool) -> Any:
     """Run the hooks on a final gradient and leave it where retain_grad asked for it."""
-    for hook in list((node.hooks or {}).values()):
-        seen = _hooked(hook, g if create_graph else _own(g, True))
+    if node.hooks:
+        seen = _through_hooks(node.hooks, g if create_graph else _own(g, True))
         g = seen if create_graph else seen.array
     if node.retained is not None and (tensor := node.retained()) is not None:
-        tensor.grad = _own(g, True)
+        _deposit(tensor, _own(g, True), True)
     return g
 
 
-def _hooked(hook: Callable, g: Tensor) -> Tensor:
-    replacement = hook(g)
-    if replacement is None:
-        return g
-    if replacement.array.shape != g.array.shape:
-        raise RuntimeError(
-            f"hook {getattr(hook, '__name__', hook)!r} has changed the size of the gradient: "
-            f"expected {list(g.shape)}, but got {list(replacement.shape)}"
-        )
-    return replacement
+def _through_hooks(hooks: dict[int, Callable] | None, g: Tensor) -> Tensor:
+    """The gradient after each hook has seen it, and perhaps replaced it."""
+    for hook in list(hooks.values()) if hooks else ():
+        replacement = hook(g)
+        if replacement is None:
+            continue
+        name = getattr(hook, "__name__", type(hook).__name__)
+        if not isinstance(replacement, Tensor):
+            raise TypeError(f"hook {name!r}: expected None or a Tensor as the new gradient, but got {type(replacement).__name__}")
+        for what, new, old in (("type", replacement.dtype, g.dtype), ("size", list(replacement.shape), list(g.shape))):
+            if new != old:
+                raise RuntimeError(f"hook {name!r} has changed the {what} of value: expected {old}, but got {new}")
+        g = replacement
+    return g
 
 
 def _fit(gx: Any, shape: tuple[int, ...], dtype: Any, node: Node) -> Any:
@@ -291,7 +291,7 @@ def _fit(gx: Any, shape: tuple[int, ...], dtype: Any, node: Node) -> Any:
         gx = gx + _zeros(gx, shape) if lead < 0 else gx
         axes = tuple(i for i in range(gx.ndim) if i < lead or (shape[i - lead] == 1 and gx.shape[i] != 1))
         if axes:
-            gx = gx.sum(axis=axes, keepdims=True).reshape(shape)
+            gx = (gx.sum(axis=axes, keepdims=True) if isinstance(gx, Tensor) else total(gx, axes, True)).reshape(shape)
         if gx.shape != shape:  # a vjp that gave a number, or less than the input's shape
             gx = gx + _zeros(gx, shape)
     if gx.dtype != dtype:
@@ -304,15 +304,32 @@ def _zeros(like: Any, shape: tuple[int, ...]) -> Any:
     return xp(array).zeros(shape, array.dtype)
 
 
-def _deposit(leaf: Tensor, gradient: Tensor) -> None:
-    leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
+_depositing = threading.Lock()  # two threads may add to one .grad
+
+
+def _deposit(leaf: Tensor, gradient: Tensor, anew: bool) -> None:
+    """Add to leaf.grad: in its memory, or (anew) as a new Tensor with a history."""
+    with _depositing:
+        old = leaf._grad
+        if old is None:
+            leaf._grad = gradient
+        elif anew:
+            leaf._grad = old + gradient
+        else:
+            old.array += gradient.array
+            old.version.count += 1
+            old.version.last_edit = "backward"
 
 
 # ---- the ends -----------------------------------------------------------------------------
 
 
-def _sequence(tensors: Tensor | Sequence[Tensor]) -> list[Tensor]:
-    return [tensors] if isinstance(tensors, Tensor) else list(tensors)
+def _sequence(tensors: Any, name: str) -> list[Tensor]:
+    found = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    for t in found:
+        if not isinstance(t, Tensor):
+            raise TypeError(f"{name}: expected Tensors, but got {type(t).__name__}")
+    return found
 
 
 def _target(x: Tensor) -> Target:
@@ -322,7 +339,9 @@ def _target(x: Tensor) -> Target:
 
 def _roots(outputs: list[Tensor], cotangents: Any, create_graph: bool) -> list[tuple[Target, Any]]:
     """Where the walk starts, and with which gradients; everything is checked before it starts."""
-    given = [None] * len(outputs) if cotangents is None else _sequence(cotangents)
+    if cotangents is None or isinstance(cotangents, Tensor) or is_array(cotangents):
+        cotangents = [cotangents] * (len(outputs) if cotangents is None else 1)
+    given = list(cotangents)
     if len(given) != len(outputs):
         raise RuntimeError(f"got {len(outputs)} tensors and {len(given)} gradients")
     roots = []
@@ -348,7 +367,9 @@ def _roots(outputs: list[Tensor], cotangents: Any, create_graph: bool) -> list[t
 def _cotangent(i: int, out: Tensor, g: Any) -> Tensor:
     """The gradient that was given for the i-th output, as a Tensor of its shape and dtype."""
     if not isinstance(g, Tensor):
-        g = wrap(xp(out.array).asarray(g))
+        if not is_array(g):
+            raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}: convert it with tensor()")
+        g = wrap(g)
     if g.array.shape != out.array.shape:
         raise RuntimeError(
             f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {out.shape}."
@@ -358,11 +379,18 @@ def _cotangent(i: int, out: Tensor, g: Any) -> Tensor:
     return g if g.array.dtype == out.array.dtype else g.to(out.array.dtype)
 
 
-def _modified(node: Node, slot: int, counter: list, version: int) -> RuntimeError:
+def _freed(node: Node) -> RuntimeError:
+    return RuntimeError(
+        f"Trying to backward through the graph a second time ({node.name()}): the saved values "
+        "were freed by the first. Specify retain_graph=True there if you need to."
+    )
+
+
+def _modified(node: Node, slot: int, version: Version, count: int) -> RuntimeError:
     plan = node.plan
     what = "output" if plan.names[slot] == "out" else f"input {plan.names[slot]!r}"
     return RuntimeError(
         f"one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"the {what} of {plan.op.name}, saved at version {version}, is now at version {counter[0]}; "
-        f"the last edit was {counter[1]}. Use the out-of-place form there, or clone() first."
+        f"the {what} of {plan.op.name}, saved at version {count}, is now at version {version.count}; "
+        f"the last edit was {version.last_edit}. Use the out-of-place form there, or clone() first."
     )

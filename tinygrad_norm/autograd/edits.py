@@ -1,60 +1,138 @@
-"""In-place edits, and the views that share the edited memory."""
+"""In-place edits: what they do to the memory, to its views, and to the histories of both.
+
+An edit writes into the memory that a Tensor shares with its base and its views, counts it in the Version that they
+share, and gives the *base* a new history: its old value, with the new one written in where the view shows it. Views
+find out by the count, when they are used next, and take their history from the base anew (`refresh`).
+"""
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
-from tinygrad_norm.autograd.graph import Node, op
-from tinygrad_norm.autograd.mode import mode
-from tinygrad_norm.autograd.tensor import Tensor
+from tinygrad_norm.autograd.grad_mode import grad_mode
+from tinygrad_norm.autograd.graph import Node, op, shares_memory, show
+from tinygrad_norm.autograd.tensor import Tensor, View, refresh, set_history, wrap
+from tinygrad_norm.backend import Array, xp
+
+Steps = tuple[tuple[Callable, dict], ...]
+
+
+def shown(x: Any, steps: Steps) -> Any:
+    """What the steps of a view show of x, an array or a Tensor."""
+    for step, settings in steps:
+        x = step(x, **settings)
+    return x
+
+
+def write_through(array: Array, value: Any, steps: Steps) -> None:
+    """Write value into the part of the array that the steps show, also where one of them had to copy."""
+    part = shown(array, steps)
+    if shares_memory(part, array):
+        part[...] = value
+    elif part.size:
+        places = shown(xp(array).arange(array.size).reshape(array.shape), steps)
+        array[xp(array).unravel_index(places, array.shape)] = value
 
 
 @op
-def write_view(base: Any, value: Any, *, view: Callable, settings: dict) -> Any:
-    """`base` with `value` in the place that `view(base, **settings)` shows."""
-    out = base.copy()
-    view.op.forward(out, **settings)[...] = value  # type: ignore[attr-defined]
+def write_view(base: Any, value: Any, *, steps: Steps) -> Any:
+    """`base` with `value` in the place that the steps show."""
+    out = xp(base).array(base)  # a copy, also of a NumPy scalar
+    write_through(out, value, steps)
     return out
 
 
 write_view.vjp(
-    base=lambda g, view, settings: write_view(g, 0.0, view=view, settings=settings),
-    value=lambda g, view, settings: view(g, **settings),
+    base=lambda g, steps: write_view(g, 0.0, steps=steps),
+    value=lambda g, steps: shown(g, steps),
 )
 
 
-def check_editable(x: Tensor, name: str) -> None:
-    """Raise where PyTorch forbids to edit x in place: leaves that require grad, and their views."""
-    root = x
-    while root.view_of is not None:
-        root = root.view_of[0]
-    if mode.enabled and root.requires_grad and root.node is None:
-        kind = "a leaf Variable" if root is x else "a view of a leaf Variable"
-        raise RuntimeError(
-            f"{kind} that requires grad is being used in an in-place operation ({name}): "
-            "edit it under no_grad(), or edit .data or .detach()"
-        )
+def check_editable(x: Tensor, name: str, *others: Any, constant: bool = False) -> bool:
+    """Whether editing x in place, with these other operands, is to be recorded. Raises where PyTorch forbids it.
 
-
-def edited(x: Tensor, name: str) -> None:
-    """Count an edit of x's memory by the method `name`."""
-    x.counter[0] += 1
-    x.counter[1] = name
-
-
-def adopt(x: Tensor, node: Node | None) -> Tensor:
-    """Give x, whose memory was just edited, the history of its new value.
-
-    If x is a view, the Tensor it views gets a new history too: its old value with x written in.
+    Forbidden are leaves that require grad and their views, views that share one element among several places (unless
+    all get the same constant), and, where it would be recorded, views made under no_grad or by functions that return
+    several.
     """
-    if not mode.enabled:
-        return x
-    x.node, x.requires_grad, x.seen = node, node is not None, x.counter[0]
-    while x.view_of is not None:
-        parent, view, settings = x.view_of
-        place = {"view": view, "settings": settings}
-        write_view.op.record_edit((parent, x), [parent.array, x.array], place, parent)
-        parent.seen = x.counter[0]
-        x = parent
-    return x
+    recorded = grad_mode.enabled and any(isinstance(t, Tensor) and t.requires_grad for t in (x, *others))
+    if not (constant and not recorded) and any(n > 1 and not s for n, s in zip(x.array.shape, x.array.strides)):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            f"Please clone() the tensor before performing the operation ({name})."
+        )
+    if not getattr(x.array.flags, "writeable", True):
+        raise RuntimeError(f"{name}: the memory of this tensor is read-only: clone() it first")
+    if recorded:
+        root = x
+        if x.view_of is not None:
+            if x.view_of.frozen:
+                raise RuntimeError(f"{x.view_of.frozen} ({name}): use the out-of-place form, or clone() it first")
+            root = x.view_of.root()
+        for t, kind in ((root, "a leaf Variable" if root is x else "a view of a leaf Variable"), (x, "a leaf Variable")):
+            if t.needs_grad and t.node is None:
+                raise RuntimeError(
+                    f"{kind} that requires grad is being used in an in-place operation ({name}): "
+                    "edit it under no_grad(), or edit .data or .detach()"
+                )
+    return recorded
+
+
+def mark_edited(x: Tensor, name: str) -> None:
+    """Count an edit of x's memory by the method `name`, and bring the copies that stand for views up to date."""
+    version = x.version
+    version.count += 1
+    version.last_edit = name
+    if version.copies:
+        if x.view_of is not None:
+            root = x.view_of.root().array
+            if not shares_memory(x.array, root):
+                write_through(root, x.array, x.view_of.steps)
+        for copy in version.copies:
+            copy.array[...] = shown(copy.view_of.root().array, copy.view_of.steps)  # type: ignore[union-attr]
+
+
+def rebase(x: Tensor, node: Node) -> None:
+    """Make `node` the history of x, whose memory was just edited."""
+    if x.view_of is None:
+        set_history(x, node)
+        return
+    base, value = x.view_of.root(), wrap(x.array)
+    set_history(value, node)
+    write_view.op.record_edit((base, value), {"steps": x.view_of.steps}, base)
+
+
+def keep_equal(copy: Tensor, source: Tensor, op: Callable, settings: dict) -> None:
+    """Make `copy` a view of source though it has memory of its own: an edit of either reaches the other."""
+    show(copy, source, op, settings)
+    if source.version.copies is None:
+        source.version.copies = weakref.WeakSet()
+    source.version.copies.add(copy)
+
+
+def reshape_in_place(x: Tensor, view: Tensor) -> None:
+    """Let x become what `view`, a view of it, is. Views made before still show the memory in the old shape."""
+    if not (x.needs_grad and x.node is None):
+        if x.view_of is None:  # hand the memory on to a Tensor of the old shape; x becomes a view of that
+            base = wrap(x.array)
+            base.version, base.node, base.needs_grad = x.version, x.node, x.needs_grad
+            steps = view.view_of.steps  # type: ignore[union-attr]
+        else:
+            base, steps = view.view_of.base, view.view_of.steps  # type: ignore[union-attr]
+        x.view_of = View(base, steps, x.version.count, "")
+    x.array = view.array
+    if view.node is not None:
+        set_history(x, view.node)
+
+
+__all__ = [
+    "check_editable",
+    "keep_equal",
+    "mark_edited",
+    "rebase",
+    "refresh",
+    "reshape_in_place",
+    "write_view",
+]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 from tinygrad_norm.backend import backend_of, is_array
@@ -16,7 +19,47 @@ def explain(name: str, inputs: list[Any], broadcasts: bool, error: Exception) ->
         return mixture
     if broadcasts and isinstance(error, ValueError):
         return RuntimeError(_not_broadcastable(arrays) or f"{name}: {error}")
+    if broadcasts and isinstance(error, TypeError) and "ufunc" in str(error):  # no loop for these dtypes
+        found = " and ".join(dict.fromkeys(str(a.dtype) for a in arrays))
+        return RuntimeError(f"{name}: not supported for {found}: convert with .float(), .long() or another cast")
     return None
+
+
+def not_an_operand(name: str, value: Any) -> TypeError:
+    """The error for an operand that is neither Tensor, array nor number."""
+    return TypeError(f"{name}(): expected a Tensor or a number, but got {type(value).__name__}: convert it with tensor()")
+
+
+def guarded(function: Callable) -> Callable:
+    """The function, with errors that come of arguments of the wrong kind said as a TypeError that names the argument.
+
+    Arguments annotated as Tensor have to be Tensors. They are only looked at once something has gone wrong.
+    """
+    signature = inspect.signature(function)
+    tensors = {name for name, p in signature.parameters.items() if str(p.annotation).split(" | ")[0] == "Tensor"}
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except (RuntimeError, IndexError, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            try:
+                given = signature.bind(*args, **kwargs).arguments
+            except TypeError as wrong_call:
+                raise TypeError(f"{function.__name__}(): {wrong_call}") from None
+            for name, value in given.items():
+                if name in tensors and value is not None and not hasattr(value, "needs_grad"):
+                    raise TypeError(
+                        f"{function.__name__}(): argument {name!r} must be Tensor, not {type(value).__name__}"
+                    ) from error
+            if isinstance(error, (TypeError, ValueError, NotImplementedError, MemoryError, Warning)):
+                raise
+            said = ", ".join(f"{name}={type(v).__name__}" for name, v in given.items())
+            raise TypeError(f"{function.__name__}(): {error} (called with {said})") from error
+
+    return call
 
 
 def mixed_devices(name: str, arrays: list[Any]) -> RuntimeError | None:

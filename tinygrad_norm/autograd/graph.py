@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd.errors import explain
-from tinygrad_norm.autograd.mode import mode
-from tinygrad_norm.autograd.tensor import Tensor, new, refresh
+from tinygrad_norm.autograd.errors import explain, not_an_operand
+from tinygrad_norm.autograd.grad_mode import grad_mode
+from tinygrad_norm.autograd.tensor import NUMBERS, Tensor, Version, View, new, refresh, set_history
 from tinygrad_norm.backend import Array, is_array
 
 # ---- the Node -----------------------------------------------------------------------------
@@ -26,7 +26,7 @@ class Node:
 
     plan: the op, and what its vjps ask for; edges: for each input that needs a gradient, the Node
     (or the leaf Tensor) it came from; saved: the values that the vjps ask for, None once used;
-    guards: (slot, counter, version) of each saved value that could be edited later; order: later
+    guards: (slot, version, count) of each saved value that could be edited later; order: later
     Nodes have larger numbers; shape, dtype: those of the result.
     """
 
@@ -34,7 +34,7 @@ class Node:
     plan: Plan
     edges: list[Node | Tensor]
     saved: list | None
-    guards: list[tuple[int, list, int]]
+    guards: list[tuple[int, Version, int]]
     order: int
     shape: tuple[int, ...]
     dtype: np.dtype
@@ -104,6 +104,7 @@ class Op:
         parameters = inspect.signature(forward).parameters.values()
         self.settings = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         self.inputs = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        self.optional = {p.name for p in parameters if p.default is None}
         if reserved := {"out", "needs"} & {*self.inputs, *self.settings}:
             raise TypeError(f"{self.name}: {sorted(reserved)} cannot name an argument of an op: vjps get them from the engine")
         self.variadic = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), None)
@@ -179,10 +180,10 @@ class Op:
         for kind, key in plan.sources:
             if kind == "input":
                 if isinstance(x := inputs[key], Tensor):
-                    guards.append((len(saved), x.counter, x.counter[0]))
+                    guards.append((len(saved), x.version, x.version.count))
                 saved.append(arrays[key])
             elif kind == "out":
-                guards.append((len(saved), result.counter, result.counter[0]))
+                guards.append((len(saved), result.version, result.version.count))
                 saved.append(result.array)
             elif kind == "setting":
                 saved.append(settings[key] if key in settings else self.settings[key])
@@ -193,25 +194,32 @@ class Op:
             elif kind == "shapes":
                 saved.append([a.shape for a in arrays])
             else:
-                guards += [(len(saved), x.counter, x.counter[0]) for x in inputs if isinstance(x, Tensor)]
+                guards += [(len(saved), x.version, x.version.count) for x in inputs if isinstance(x, Tensor)]
                 saved.append(arrays)
         node = new(Node)
         node.plan, node.edges, node.saved, node.guards = plan, edges, saved, guards
         node.order = next(_order)
         node.shape, node.dtype = result.array.shape, result.array.dtype
         node.hooks = node.retained = None
-        result.node = node
-        result.requires_grad = True
+        set_history(result, node)
 
-    def record_edit(self, inputs: tuple, arrays: list, settings: dict, result: Tensor) -> None:
-        """As record, for what was computed in another way, in place; nothing if nothing requires grad."""
-        mask, edges = 0, []
+    def record_edit(self, inputs: tuple, settings: dict, result: Tensor) -> None:
+        """As record, for what was computed in another way, in place."""
+        mask, edges, arrays = 0, [], []
         for position, x in enumerate(inputs):
-            if isinstance(x, Tensor) and x.requires_grad:
+            arrays.append(x.array if isinstance(x, Tensor) else x)
+            if isinstance(x, Tensor) and x.needs_grad:
                 mask |= 1 << position
                 edges.append(x if x.node is None else x.node)
-        if mask and mode.enabled:
-            self.record(mask, edges, inputs, arrays, settings, result)
+        self.record(mask, edges, inputs, arrays, settings, result)
+
+    def bind(self, inputs: tuple, settings: dict) -> tuple[tuple, dict]:
+        """Inputs that were given by name in their places."""
+        rest = dict(settings)
+        missing = [name for name in self.inputs[len(inputs) :] if name not in rest and name not in self.optional]
+        if missing:
+            raise TypeError(f"{self.name}() missing {len(missing)} required argument(s): {', '.join(missing)}")
+        return (*inputs, *(rest.pop(name, None) for name in self.inputs[len(inputs) :])), rest
 
 
 def op(
@@ -237,10 +245,12 @@ def op(
     if forward is None:
         return functools.partial(op, definition=definition, broadcasts=broadcasts, view=view, keeps=keeps)
     this = Op(forward, definition, broadcasts, view, keeps)
-    record = this.record
+    record, arity = this.record, 0 if this.variadic else len(this.inputs)
 
     @functools.wraps(forward)
     def apply(*inputs: Any, **settings: Any) -> Any:
+        if len(inputs) < arity:
+            inputs, settings = this.bind(inputs, settings)
         arrays: list[Any] = []
         edges: list[Any] = []
         mask, bit, dtype, mixed = 0, 1, None, False
@@ -248,7 +258,7 @@ def op(
             if isinstance(x, Tensor):
                 if x.view_of is not None:
                     refresh(x)
-                if x.requires_grad:
+                if x.needs_grad:
                     mask += bit
                     edges.append(x if x.node is None else x.node)
                 x = x.array
@@ -256,6 +266,8 @@ def op(
                     dtype = x.dtype
                 elif x.dtype is not dtype:
                     mixed = True
+            elif broadcasts and not isinstance(x, NUMBERS) and not is_array(x):
+                raise not_an_operand(this.name, x)
             arrays.append(x)
             bit += bit
         if dtype is None:  # no Tensor among the inputs: a plain function on arrays
@@ -267,6 +279,8 @@ def op(
             out = forward(*arrays, **settings)
             if broadcasts and (mixed or out.dtype is not dtype):
                 out = _promoted(forward, arrays, settings, out)
+        except OverflowError:  # a Python number that an integer dtype cannot hold
+            out = _promoted(forward, arrays, settings, None)
         except Exception as error:
             if (clearer := explain(this.name, arrays, broadcasts, error)) is not None:
                 raise clearer from error
@@ -276,14 +290,12 @@ def op(
             out, *kept = out
         result = new(Tensor)  # as wrap, without the call
         result.array = np.asarray(out) if isinstance(out, np.generic) else out
-        result.counter = [0, ""]
-        result.grad = result.hooks = result.node = result.view_of = None
-        result.requires_grad = False
+        result.version = Version()
+        result._grad = result.hooks = result.node = result.view_of = None
+        result.needs_grad = result.retains_grad = False
         if view and shares_memory(result.array, arrays[0]):
-            result.counter = inputs[0].counter
-            if mode.enabled:
-                result.view_of, result.seen = (inputs[0], apply, settings), result.counter[0]
-        if mask and mode.enabled:
+            show(result, inputs[0], apply, settings)
+        if mask and grad_mode.enabled:
             record(mask, edges, inputs, arrays, settings, result, kept)
         return result
 
@@ -295,26 +307,56 @@ def op(
 
 elementwise: Any = functools.partial(op, broadcasts=True)
 
+_FROZEN = "A view was created in no_grad mode and is being modified inplace with grad mode enabled"
 
-def _promoted(forward: Callable, arrays: list, settings: dict, out: Array) -> Array:
+
+def show(result: Tensor, source: Tensor, op: Callable, settings: dict) -> None:
+    """Make `result`, which op made of source with these settings, a view of source's memory."""
+    result.version, parent, step = source.version, source.view_of, (op, settings)
+    frozen = "" if grad_mode.enabled else _FROZEN
+    if parent is None:
+        result.view_of = View(source, (step,), source.version.count, frozen)
+    else:
+        result.view_of = View(parent.base, (*parent.steps, step), source.version.count, frozen or parent.frozen)
+
+
+def _promoted(forward: Callable, arrays: list, settings: dict, out: Array | None) -> Array:
     """The result in the dtype that PyTorch's rules give; computed anew if NumPy's rules differ.
 
-    NumPy lets an array without dimensions or a NumPy scalar widen the result, and takes the
-    logarithm (or quotient) of integers in float64; both would turn float32 into float64.
+    NumPy lets an array without dimensions or a NumPy scalar widen the result, takes the logarithm (or quotient) of
+    integers in float64, and refuses Python numbers that an integer dtype cannot hold.
     """
-    operands: list[tuple[Any, Any]] = []
-    for i, x in enumerate(arrays):
+    wanted = common_dtype(arrays)
+    if out is not None:
+        if out.dtype == wanted or out.dtype.kind == "b":
+            return out
+        if out.dtype.kind == "f" and wanted.kind != "f":
+            wanted = dtypes.DEFAULT
+    return forward(*(converted(x, wanted) for x in arrays), **settings)
+
+
+def common_dtype(operands: list) -> np.dtype:
+    """The dtype in which arrays and Python numbers meet."""
+    pairs = []
+    for x in operands:
         if is_array(x):
-            operands.append((x.dtype, x.shape))
-        elif isinstance(x, (bool, int, float, np.generic)):
-            arrays[i] = x = x.item() if isinstance(x, np.generic) else x
-            operands.append((dtypes.of_scalar(x), None))
-    dtype = dtypes.promote(operands)
-    if out.dtype == dtype or out.dtype.kind == "b":
-        return out
-    if out.dtype.kind == "f" and dtype.kind != "f":
-        dtype = dtypes.DEFAULT
-    return forward(*(x.astype(dtype, copy=False) if is_array(x) else x for x in arrays), **settings)
+            pairs.append((x.dtype, x.shape))
+        elif isinstance(x, NUMBERS):
+            pairs.append((dtypes.of_scalar(x), None))
+    return dtypes.promote(pairs)
+
+
+def converted(x: Any, dtype: np.dtype) -> Any:
+    """An array in that dtype; a number as the dtype holds it (integers wrap around)."""
+    if is_array(x):
+        return x.astype(dtype, copy=False)
+    if isinstance(x, np.generic):
+        x = x.item()
+    if dtype.kind in "iu" and isinstance(x, int):
+        bits = 8 * dtype.itemsize
+        x = int(x) % 2**bits
+        return x - 2**bits if dtype.kind == "i" and x >= 2 ** (bits - 1) else x
+    return x
 
 
 def shares_memory(array: Array, source: Array) -> bool:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd.mode import mode
-from tinygrad_norm.backend import Array, is_array, xp
+from tinygrad_norm.autograd.grad_mode import grad_mode
+from tinygrad_norm.backend import Array, Device, backend_of, is_array, transfer, xp
 
 if TYPE_CHECKING:
     from tinygrad_norm.autograd.graph import Node
+
+NUMBERS = (bool, int, float, np.generic)
 
 
 class Size(tuple):
@@ -26,41 +28,95 @@ class Size(tuple):
         """The number of elements, the product of the sizes."""
         return int(np.prod(self, dtype=np.int64))
 
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return Size(found) if isinstance(index, slice) else found
+
+    def __add__(self, other: Any) -> Size:
+        return Size(super().__add__(tuple(other)))
+
     def __repr__(self) -> str:
         return f"Size({list(self)})"
+
+
+class Version:
+    """The in-place edits of one memory: a Tensor shares it with its views and with what detach() gives."""
+
+    count = 0  # how many
+    last_edit = ""  # the name of the method
+    copies: weakref.WeakSet[Tensor] | None = None  # views that had to be copied, and are kept equal
+
+
+class View:
+    """Why a Tensor shares the memory of another: `base`, shown through `steps`, is the view.
+
+    steps: (op, its settings), one after the other; seen: the version that the view's history belongs to;
+    frozen: why the view may not be edited while gradients are recorded, "" if it may.
+    """
+
+    __slots__ = ("base", "frozen", "seen", "steps")
+
+    def __init__(self, base: Tensor, steps: tuple, seen: int, frozen: str) -> None:
+        self.base, self.steps, self.seen, self.frozen = base, steps, seen, frozen
+
+    def root(self) -> Tensor:
+        """The Tensor that owns the memory. A base that squeeze_() reshaped has handed it on, and is a view itself now."""
+        base = self.base
+        while base.view_of is not None:
+            base = base.view_of.base
+        return base
 
 
 class Tensor:
     """An array that remembers how it was made.
 
-    array: the NumPy or CuPy array with the values; requires_grad: whether gradients flow to it;
-    grad: the gradient that `backward` left here, for leaves; node: what made it, None for a leaf.
+    Tensor([[1, 2]]) holds data as float32, Tensor(2, 3) is of that size and not initialised; `tensor(data)` keeps
+    the type of the data.
 
-    `tinygrad_norm.ops` attaches the mathematics (`sum`, `relu`, `@`, ...) and
-    `autograd.backward` the method of that name.
+    array: the NumPy or CuPy array with the values; requires_grad: whether gradients flow to it; grad: the gradient
+    that `backward` left here, for leaves; grad_fn: the Node of what made it, None for a leaf.
+
+    `tinygrad_norm.ops` attaches the mathematics (`sum`, `relu`, `@`, ...), `autograd.backward` the method of that name.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "array", "counter", "grad", "hooks", "node", "requires_grad", "seen", "view_of")
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_grad",
+        "array",
+        "hooks",
+        "needs_grad",
+        "node",
+        "retains_grad",
+        "version",
+        "view_of",
+    )
     array: Array
-    counter: list  # [how often the memory was edited in place, by what]; views share it
-    requires_grad: bool
-    grad: Tensor | None
-    node: Node | None
+    version: Version
+    needs_grad: bool  # requires_grad, as of the last refresh
+    retains_grad: bool
+    node: Node | None  # grad_fn, as of the last refresh
     hooks: dict[int, Callable] | None
-    view_of: tuple[Tensor, Callable, dict] | None  # the Tensor viewed, the op, its settings
-    seen: int  # for a view: the version that its node belongs to
+    view_of: View | None
+    _grad: Tensor | None
 
     __array_ufunc__ = None  # ndarray * Tensor is a Tensor
     __hash__ = object.__hash__
 
-    def __init__(self, data: Any, requires_grad: bool = False) -> None:
-        if isinstance(data, Tensor):
-            data = data.array
-        self.array = data if is_array(data) else xp().asarray(data, dtype=dtypes.DEFAULT)
-        dtypes.of(self.array.dtype)
-        self.counter = [0, ""]
-        self.grad = self.hooks = self.node = self.view_of = None
-        self.requires_grad = False
+    def __init__(self, *data: Any, requires_grad: bool = False) -> None:
+        if len(data) != 1 or isinstance(data[0], (int, np.integer)) or data[0].__class__ is Size:
+            sizes = data[0] if len(data) == 1 and isinstance(data[0], tuple) else data
+            if not all(isinstance(n, (int, np.integer)) for n in sizes):
+                raise TypeError(f"Tensor(): expected data, or sizes as integers, but got {data!r}")
+            array = xp().empty(tuple(int(n) for n in sizes) if data else (0,), dtypes.DEFAULT)
+        else:
+            (value,) = data
+            array = value.array if isinstance(value, Tensor) else value if is_array(value) else xp().asarray(value)
+            if array.dtype.kind not in "fiub" or not (array.ndim or isinstance(value, Tensor)):
+                raise TypeError(f"Tensor(): expected sizes, a sequence of numbers, an array or a Tensor, but got {value!r}")
+            if not isinstance(value, Tensor):
+                array = array.astype(dtypes.DEFAULT, copy=False)
+        _fill(self, array)
         if requires_grad:
             self.requires_grad_()
 
@@ -74,13 +130,16 @@ class Tensor:
         def __float__(self) -> float: ...
         def __int__(self) -> int: ...
         def __neg__(self) -> Tensor: ...
+        def __invert__(self) -> Tensor: ...
         def __add__(self, other: Any) -> Tensor: ...
         def __matmul__(self, other: Any) -> Tensor: ...
         def __eq__(self, other: Any) -> Any: ...
         def __ne__(self, other: Any) -> Any: ...
 
         __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __add__
-        __pow__ = __rpow__ = __lt__ = __le__ = __gt__ = __ge__ = __rmatmul__ = __add__
+        __pow__ = __rpow__ = __lt__ = __le__ = __gt__ = __ge__ = __rmatmul__ = __and__ = __or__ = __add__
+
+    # ---- what it is -----------------------------------------------------------------------
 
     @property
     def shape(self) -> Size:
@@ -98,15 +157,49 @@ class Tensor:
         return self.array.ndim
 
     @property
+    def device(self) -> Device:
+        """Where the values are: "cpu" or "cuda"."""
+        return Device(backend_of(self.array).device)
+
+    # ---- its place in the graph -----------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to this Tensor. Setting it is `requires_grad_`."""
+        if self.view_of is not None:
+            refresh(self)
+        return self.needs_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The Node of the op that made this Tensor, None for a leaf."""
+        if self.view_of is not None:
+            refresh(self)
+        return self.node
+
+    @property
     def is_leaf(self) -> bool:
         """Whether no recorded op made this Tensor: `backward` leaves gradients in leaves only."""
         return self.grad_fn is None
 
     @property
-    def grad_fn(self) -> Node | None:
-        """The Node of the op that made this Tensor, None for a leaf."""
-        refresh(self)
-        return self.node
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` left here. A gradient assigned has to have this Tensor's shape, dtype and device."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            _check_gradient(self, value)
+        self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
 
     @property
     def data(self) -> Tensor:
@@ -115,28 +208,40 @@ class Tensor:
 
     @data.setter
     def data(self, value: Tensor) -> None:
-        if value.array.dtype != self.array.dtype:
-            raise RuntimeError(
-                f"cannot assign a Tensor of dtype {value.dtype} to .data of dtype {self.dtype}: convert it with .to()"
-            )
+        if not isinstance(value, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+        if self.needs_grad and value.array.dtype.kind != "f":
+            raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
         self.array = value.array
+        self.view_of = None
 
     def detach(self) -> Tensor:
         """The same memory without history; `backward` notices edits made through it."""
         result = wrap(self.array)
-        result.counter = self.counter
+        result.version = self.version
         return result
+
+    def detach_(self) -> Tensor:
+        """Forget the history, in place. Raises RuntimeError for a view: its base keeps the history."""
+        if self.view_of is not None:
+            raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+        self.node, self.needs_grad, self.retains_grad = None, False, False
+        return self
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for (or decline) a gradient for this leaf, in place."""
-        if self.node is not None and not requires_grad:
+        if not isinstance(requires_grad, (bool, int, np.bool_)):
+            raise TypeError(f"requires_grad_(): argument 'requires_grad' must be bool, not {type(requires_grad).__name__}")
+        if self.grad_fn is not None:
+            if requires_grad:
+                return self
             raise RuntimeError(
                 "you can only change requires_grad flags of leaf variables. If you want to use a computed "
                 "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
             )
         if requires_grad and self.array.dtype.kind != "f":
             raise RuntimeError(f"only Tensors of floating point dtype can require gradients, but got {self.dtype}")
-        self.requires_grad = bool(requires_grad)
+        self.needs_grad = bool(requires_grad)
         return self
 
     def retain_grad(self) -> None:
@@ -144,7 +249,7 @@ class Tensor:
         if not self.requires_grad:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         if (node := self.grad_fn) is not None:
-            node.retained = weakref.ref(self)
+            node.retained, self.retains_grad = weakref.ref(self), True
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Call `hook(grad)` when the gradient of this Tensor is final; what it returns replaces it."""
@@ -155,47 +260,119 @@ class Tensor:
             owner.hooks = {}
         return RemovableHandle(owner.hooks, hook)
 
+    # ---- copies ---------------------------------------------------------------------------
+
+    def __deepcopy__(self, memo: dict) -> Tensor:
+        if self.grad_fn is not None:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment: "
+                "use .detach().clone()"
+            )
+        if id(self) not in memo:
+            memo[id(self)] = copy = new(type(self))
+            _fill(copy, self.array.copy(order="K"))
+            copy.needs_grad = self.needs_grad
+            copy._grad = None if self._grad is None else self._grad.__deepcopy__(memo)
+        return memo[id(self)]
+
+    def __reduce_ex__(self, protocol: Any) -> tuple:
+        """A pickled Tensor is a leaf when it comes back, on the device it was on."""
+        home = backend_of(self.array).name
+        return _unpickled, (type(self), transfer(self.array, "cpu"), home, self.requires_grad, dict(self.__dict__))
+
 
 class RemovableHandle:
-    """What registering a hook returns: `remove()` takes the hook away again."""
+    """What registering a hook returns: `remove()`, or leaving a `with` block on it, takes the hook away again."""
 
     _ids = itertools.count()
 
-    def __init__(self, hooks: dict[int, Callable], hook: Callable) -> None:
+    def __init__(self, hooks: dict[int, Callable], hook: Callable, first: bool = False) -> None:
         self._hooks, self.id = hooks, next(self._ids)
+        others = dict(hooks) if first else {}
+        if first:
+            hooks.clear()
         hooks[self.id] = hook
+        hooks.update(others)
 
     def remove(self) -> None:
         """Take the hook away; a second call does nothing."""
         self._hooks.pop(self.id, None)
 
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
+
 
 new = object.__new__
 
 
-def wrap(array: Any) -> Tensor:
-    """A Tensor without history around an array; a NumPy scalar becomes an array first."""
-    tensor = new(Tensor)
-    tensor.array = np.asarray(array) if isinstance(array, np.generic) else array
-    tensor.counter = [0, ""]
-    tensor.grad = tensor.hooks = tensor.node = tensor.view_of = None
-    tensor.requires_grad = False
+def _fill(tensor: Tensor, array: Array) -> Tensor:
+    tensor.array = array
+    tensor.version = Version()
+    tensor._grad = tensor.hooks = tensor.node = tensor.view_of = None
+    tensor.needs_grad = tensor.retains_grad = False
     return tensor
 
 
+def wrap(array: Any) -> Tensor:
+    """A Tensor without history around an array; a NumPy scalar becomes an array first."""
+    return _fill(new(Tensor), np.asarray(array) if isinstance(array, np.generic) else array)
+
+
+def _unpickled(kind: type, host: np.ndarray, home: str, requires_grad: bool, attributes: dict) -> Tensor:
+    tensor = _fill(new(kind), transfer(host, home))
+    tensor.needs_grad = requires_grad
+    tensor.__dict__.update(attributes)
+    return tensor
+
+
+def _check_gradient(x: Tensor, g: Any) -> None:
+    """Raise unless g can be the gradient of x."""
+    if not isinstance(g, Tensor):
+        raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type '{type(g).__name__}'")
+    if g is x:
+        raise RuntimeError("can't assign Variable as its own grad")
+    if g.array.dtype != x.array.dtype:
+        raise RuntimeError(
+            f"assigned grad has data of a different type: expected {x.dtype}, but got {g.dtype}: convert it with .to()"
+        )
+    if g.array.__class__ is not x.array.__class__:
+        raise RuntimeError(f"assigned grad has data located on a different device: expected {x.device}, but got {g.device}")
+    if g.array.shape != x.array.shape:
+        raise RuntimeError(f"assigned grad has data of a different size: expected {list(x.shape)}, but got {list(g.shape)}")
+
+
+def set_history(x: Tensor, node: Node) -> None:
+    """Make `node` what made x; a gradient that x retains is the new node's."""
+    if x.retains_grad and x.node is not None:
+        x.node.retained, node.retained = None, weakref.ref(x)
+    x.node, x.needs_grad = node, True
+
+
 def refresh(x: Tensor) -> None:
-    """Bring the history of a view up to date after its memory was edited through another Tensor."""
-    stale = []
-    while x.view_of is not None and x.seen != x.counter[0]:
-        stale.append(x)
-        x = x.view_of[0]
-    for view_tensor in reversed(stale):
-        parent, view, settings = view_tensor.view_of  # type: ignore[misc]
-        if parent.requires_grad:
-            before, mode.enabled = mode.enabled, True
-            try:
-                view_tensor.node = view(parent, **settings).node
-            finally:
-                mode.enabled = before
-            view_tensor.requires_grad = True
-        view_tensor.seen = view_tensor.counter[0]
+    """Bring the history of a view up to date after its memory was edited through another Tensor.
+
+    A view that was made without history, under no_grad say, of a Tensor that requires grad requires it as well.
+    """
+    view = x.view_of
+    if view is None or (x.needs_grad and view.seen == x.version.count):
+        return
+    base = view.root()
+    if base.needs_grad and view.seen != x.version.count:
+        if view.frozen:
+            if not grad_mode.enabled:
+                return
+            raise RuntimeError(f"{view.frozen}, and its base or another view of its base was modified inplace: clone() it first")
+        before, grad_mode.enabled = grad_mode.enabled, True
+        try:
+            shown = base
+            for op, settings in view.steps:
+                shown = op(shown, **settings)
+        finally:
+            grad_mode.enabled = before
+        if shown.node is not None:
+            set_history(x, shown.node)
+    x.needs_grad = x.needs_grad or base.needs_grad
+    view.seen = x.version.count

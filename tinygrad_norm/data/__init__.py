@@ -1,16 +1,25 @@
-"""Data: datasets, their batches, and three sets of images."""
+"""Data: datasets, samplers, batches, and three sets of images."""
 
-from tinygrad_norm.data.dataset import Dataset, Subset, TensorDataset, random_split
+from tinygrad_norm.data.dataset import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
 from tinygrad_norm.data.idx import read_idx, write_idx
 from tinygrad_norm.data.images import digits, fashion_mnist, mnist
-from tinygrad_norm.data.loader import DataLoader, default_collate
+from tinygrad_norm.data.loader import DataLoader, default_collate, default_convert
+from tinygrad_norm.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, SubsetRandomSampler
 
 __all__ = [
+    "BatchSampler",
+    "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "IterableDataset",
+    "RandomSampler",
+    "Sampler",
+    "SequentialSampler",
     "Subset",
+    "SubsetRandomSampler",
     "TensorDataset",
     "default_collate",
+    "default_convert",
     "digits",
     "fashion_mnist",
     "mnist",

@@ -12,6 +12,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -20,26 +21,34 @@ _TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 def read_idx(path: str | os.PathLike) -> np.ndarray:
     """The array in an IDX file, gzipped or plain. Raises ValueError where the file is not what it says."""
-    raw = Path(path).read_bytes()
-    if raw[:2] == b"\x1f\x8b":
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"{path}: a damaged gzip file ({error}): fetch it again") from error
-    if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _TYPES:
-        raise ValueError(
-            f"{path}: not an IDX file: it starts with {raw[:4].hex(' ') or 'nothing'}, expected 00 00 and a type code"
-        )
-    dtype, ndim = np.dtype(_TYPES[raw[2]]), raw[3]
-    start = 4 + 4 * ndim
-    if len(raw) < start:
-        raise ValueError(f"{path}: truncated: {len(raw)} bytes, but the header alone takes {start}")
-    shape = struct.unpack(f">{ndim}I", raw[4:start])
+    try:
+        with open(path, "rb") as plain:
+            zipped = plain.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if zipped else open(path, "rb") as file:  # type: ignore[attr-defined]
+            return _read(path, file)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: a damaged gzip file ({error}): fetch it again") from error
+
+
+def _read(path: str | os.PathLike, file: IO[bytes]) -> np.ndarray:
+    """The array; no more is read, or unpacked, than the header says, and one byte."""
+    start = file.read(4)
+    if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _TYPES:
+        raise ValueError(f"{path}: not an IDX file: it starts with {start.hex(' ') or 'nothing'}, expected 00 00 and a type code")
+    dtype, ndim = np.dtype(_TYPES[start[2]]), start[3]
+    sizes = file.read(4 * ndim)
+    if len(sizes) < 4 * ndim:
+        raise ValueError(f"{path}: truncated: {4 + len(sizes)} bytes, but the header alone takes {4 + 4 * ndim}")
+    shape = struct.unpack(f">{ndim}I", sizes)
     expected = math.prod(shape) * dtype.itemsize
-    if len(raw) - start != expected:
-        what = "truncated" if len(raw) - start < expected else "too long"
-        raise ValueError(f"{path}: {what}: {len(raw) - start} bytes of data, but the shape {list(shape)} takes {expected}")
-    return np.frombuffer(raw, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+    chunks, found = [], 0
+    while found <= expected and (chunk := file.read(min(expected + 1 - found, 2**24))):
+        chunks.append(chunk)
+        found += len(chunk)
+    if found != expected:
+        what = f"truncated: {found}" if found < expected else f"too long: more than {expected}"
+        raise ValueError(f"{path}: {what} bytes of data, but the shape {list(shape)} takes {expected}")
+    return np.frombuffer(b"".join(chunks), dtype).reshape(shape).astype(dtype.newbyteorder("="))
 
 
 def write_idx(path: str | os.PathLike, array: np.ndarray) -> None:

@@ -2,90 +2,177 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_norm.autograd import Tensor
-from tinygrad_norm.backend import Generator, default_generator
-from tinygrad_norm.ops.creation import tensor
-from tinygrad_norm.ops.shape import stack
+from tinygrad_norm.backend import Generator
+from tinygrad_norm.data.dataset import IterableDataset, Subset, TensorDataset
+from tinygrad_norm.data.sampler import BatchSampler, RandomSampler, SequentialSampler
+from tinygrad_norm.ops.creation import as_tensor, tensor
+from tinygrad_norm.ops.joining import stack
 
 
 class DataLoader:
     """The batches of a dataset, in its order or (shuffle) in a new random order each time.
 
-    sampler: an iterable of indices, in the place of shuffle. drop_last: leave out a last batch that
-    is smaller. collate_fn: makes a batch from a list of items; by default Tensors are stacked.
-    generator: where the order is drawn from. num_workers is accepted, but loading happens in this
-    process: a TensorDataset is indexed a batch at a time, which no worker would make faster.
+    batch_size: None for single items. sampler: an iterable of indices, in the place of shuffle. batch_sampler: an
+    iterable of lists of indices, in the place of batch_size, shuffle, sampler and drop_last. drop_last: leave out a last
+    batch that is smaller. collate_fn: makes a batch from a list of items; by default Tensors are stacked. generator:
+    where the order is drawn from.
+
+    num_workers and what goes with it are accepted, but loading happens in this process. A TensorDataset, or a Subset of
+    one, is indexed a batch at a time, which no worker would make faster; anything else is asked for item by item.
     """
 
     def __init__(
         self,
         dataset: Any,
-        batch_size: int = 1,
-        shuffle: bool = False,
-        sampler: Iterable[int] | None = None,
+        batch_size: int | None = 1,
+        shuffle: bool | None = None,
+        sampler: Iterable | None = None,
+        batch_sampler: Iterable | None = None,
         num_workers: int = 0,
         collate_fn: Callable | None = None,
+        pin_memory: bool = False,
         drop_last: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Callable | None = None,
+        multiprocessing_context: Any = None,
         generator: Generator | None = None,
+        *,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
     ) -> None:
-        if not isinstance(batch_size, int) or batch_size <= 0:
-            raise ValueError(f"batch_size should be a positive integer value, but got batch_size={batch_size}")
-        if sampler is not None and shuffle:
-            raise ValueError("sampler option is mutually exclusive with shuffle")
         if num_workers < 0:
             raise ValueError("num_workers option should be non-negative; use num_workers=0 to disable multiprocessing.")
+        if timeout < 0:
+            raise ValueError("timeout option should be non-negative")
         if num_workers:
             warnings.warn(f"num_workers={num_workers} is accepted, but batches are loaded in this process", stacklevel=2)
-        self.dataset, self.batch_size, self.shuffle, self.sampler = dataset, batch_size, shuffle, sampler
-        self.num_workers, self.drop_last, self.generator = num_workers, drop_last, generator
-        self.collate_fn = collate_fn or default_collate
+        iterable = isinstance(dataset, IterableDataset)
+        if iterable and (shuffle or sampler is not None or batch_sampler is not None):
+            raise ValueError("DataLoader with IterableDataset: expected no shuffle, sampler or batch_sampler")
+        if sampler is not None and shuffle:
+            raise ValueError("sampler option is mutually exclusive with shuffle")
+        if batch_sampler is not None:
+            if batch_size != 1 or shuffle or sampler is not None or drop_last:
+                raise ValueError("batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last")
+            batch_size = None
+        elif batch_size is None and drop_last:
+            raise ValueError("batch_size=None option disables auto-batching and is mutually exclusive with drop_last")
+        if sampler is None and not iterable:
+            sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
+        if batch_size is not None:  # also for iterables: it checks the size
+            made = BatchSampler([] if sampler is None else sampler, batch_size, drop_last)
+            batch_sampler = None if iterable else made
+        self.dataset, self.batch_size, self.sampler, self.batch_sampler = dataset, batch_size, sampler, batch_sampler
+        self.num_workers, self.pin_memory, self.drop_last, self.timeout = num_workers, pin_memory, drop_last, timeout
+        self.worker_init_fn, self.generator, self.prefetch_factor = worker_init_fn, generator, prefetch_factor
+        self.persistent_workers, self.multiprocessing_context = persistent_workers, multiprocessing_context
+        single = batch_sampler is None and batch_size is None
+        self.collate_fn = collate_fn or (default_convert if single else default_collate)
 
     def __len__(self) -> int:
-        count = len(self.dataset if self.sampler is None else self.sampler)  # type: ignore[arg-type]
-        return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
+        if isinstance(self.dataset, IterableDataset):
+            count = len(self.dataset)  # type: ignore[arg-type]
+            if self.batch_size is None:
+                return count
+            return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
+        return len(self.sampler if self.batch_sampler is None else self.batch_sampler)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[Any]:
-        order = self._order()
-        whole_batches = self.collate_fn is default_collate and hasattr(self.dataset, "take")
-        for start in range(0, len(order), self.batch_size):
-            indices = order[start : start + self.batch_size]
-            if self.drop_last and len(indices) < self.batch_size:
-                return
-            if whole_batches:
-                yield list(self.dataset.take(indices))
-            else:
-                yield self.collate_fn([self.dataset[int(i)] for i in indices])
+        if isinstance(self.dataset, IterableDataset):
+            yield from self._stream()
+        elif self.batch_sampler is None:
+            for index in self.sampler:  # type: ignore[union-attr]
+                yield self.collate_fn(self.dataset[index])
+        else:
+            batch_at = _batch_at(self.dataset) if self.collate_fn is default_collate else None
+            for indices in self.batch_sampler:
+                yield self.collate_fn([self.dataset[i] for i in indices]) if batch_at is None else batch_at(indices)
 
-    def _order(self) -> np.ndarray:
-        if self.sampler is not None:
-            return np.fromiter(self.sampler, dtype=np.int64)
-        if self.shuffle:
-            return (self.generator or default_generator()).permutation(len(self.dataset))
-        return np.arange(len(self.dataset))
+    def _stream(self) -> Iterator[Any]:
+        """The batches of a dataset that can only be iterated over."""
+        items = iter(self.dataset)
+        if self.batch_size is None:
+            yield from map(self.collate_fn, items)
+            return
+        while batch := list(itertools.islice(items, self.batch_size)):
+            if len(batch) == self.batch_size or not self.drop_last:
+                yield self.collate_fn(batch)
 
 
-def default_collate(items: list) -> Any:
-    """One batch from a list of items: Tensors, arrays and numbers stacked, tuples and dicts entry by entry."""
-    first = items[0]
+def _batch_at(dataset: Any) -> Callable | None:
+    """What gives the batch at a list of indices at once; None where a class of the user's may have a say."""
+    chain = None
+    while type(dataset) is Subset:
+        chain = np.asarray(dataset.indices) if chain is None else np.asarray(dataset.indices)[chain]
+        dataset = dataset.dataset
+    if type(dataset) is not TensorDataset or (chain is not None and chain.dtype.kind not in "iu"):
+        return None
+    return lambda indices: list(dataset[np.asarray(indices) if chain is None else chain[np.asarray(indices)]])
+
+
+def default_convert(data: Any) -> Any:
+    """An item as it is, with NumPy arrays as Tensors."""
+    if isinstance(data, (np.ndarray, np.generic)) and data.dtype.kind in "fiub":
+        return as_tensor(data)
+    if isinstance(data, Mapping):
+        return {key: default_convert(value) for key, value in data.items()}
+    if isinstance(data, tuple):
+        converted = [default_convert(d) for d in data]
+        return type(data)(*converted) if hasattr(data, "_fields") else converted
+    return [default_convert(d) for d in data] if isinstance(data, list) else data
+
+
+def default_collate(batch: Sequence) -> Any:
+    """One batch from a list of items: Tensors, arrays and numbers stacked; tuples, lists and mappings entry by entry.
+
+    Python floats become float64, as NumPy has them. A mapping or a namedtuple keeps its type; text stays a list.
+    """
+    first = batch[0]
     if isinstance(first, Tensor):
-        return stack(items)
-    if isinstance(first, (np.ndarray, np.generic)):
-        return tensor(np.stack(items))
-    if isinstance(first, (bool, int, float)):
-        return tensor(items)
-    if isinstance(first, dict):
-        return {key: default_collate([item[key] for item in items]) for key in first}
-    if isinstance(first, (tuple, list)):
-        return [default_collate(list(column)) for column in zip(*items)]
-    if isinstance(first, str):
-        return items
+        return stack(list(batch))
+    if isinstance(first, (str, bytes)):
+        return batch
+    if isinstance(first, np.ndarray):
+        return stack([as_tensor(array) for array in batch])
+    if isinstance(first, np.generic):
+        return as_tensor(np.asarray(batch))
+    if isinstance(first, float):
+        return tensor(batch, dtype="float64")
+    if isinstance(first, int):
+        return tensor(batch)
+    if isinstance(first, Mapping):
+        columns = {key: default_collate([item[key] for item in batch]) for key in first}
+        return _of_kind(first, columns)
+    if isinstance(first, tuple) and hasattr(first, "_fields"):
+        return type(first)(*(default_collate(column) for column in zip(*batch)))
+    if isinstance(first, Sequence):
+        if any(len(item) != len(first) for item in batch):
+            raise RuntimeError(f"each element in list of batch should be of equal size, but got {[len(item) for item in batch]}")
+        return [default_collate(column) for column in zip(*batch)]
     raise TypeError(
-        f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {type(first).__name__}: "
+        f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {type(first)}: "
         "give the DataLoader a collate_fn"
     )
+
+
+def _of_kind(mapping: Mapping, columns: dict) -> Any:
+    """The columns in a mapping of the same type, where it can be made."""
+    try:
+        if isinstance(mapping, MutableMapping):
+            made = copy.copy(mapping)
+            made.update(columns)
+            return made
+        return type(mapping)(columns)  # type: ignore[call-arg]
+    except TypeError:
+        return columns

@@ -51,7 +51,8 @@ def _folded(x: Array, rows: Windows, columns: Windows, combine: Callable, neutra
 
 def maximum(x: Array, rows: Windows, columns: Windows) -> Array:
     """The largest input of each window; nan if one is nan."""
-    return _folded(x, rows, columns, xp(x).maximum, -np.inf)
+    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    return _folded(x, rows, columns, xp(x).maximum, lowest)
 
 
 def _first(x: Array, out: Array, rows: Windows, columns: Windows) -> Iterator[tuple[tuple, tuple, Array]]:

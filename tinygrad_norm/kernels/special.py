@@ -32,21 +32,27 @@ def _coefficients() -> list[float]:
 
 
 def erf(x: Array) -> Array:
-    """The error function, elementwise, in the dtype of x."""
+    """The error function, elementwise, in the dtype of x: near 0 by its power series, elsewhere as 1 - erfc."""
+    if x.dtype == np.float16:
+        return erf(x.astype(np.float32)).astype(x.dtype)
     z = abs(x)
+    square = xp(x).minimum(z, 0.5) ** 2
+    series = 0.0
+    for n in reversed(range(14)):
+        series = series * square + (-1) ** n / (math.factorial(n) * (2 * n + 1))
     y = 8 / (z + 2) - 2  # twice the series' variable, as Clenshaw's recurrence wants it
     b1 = b2 = 0.0
     for c in reversed(_coefficients()[1:]):
         b1, b2 = c + y * b1 - b2, b1
     tail = (_coefficients()[0] + 0.5 * y * b1 - b2) * xp(x).exp(-z * z)
-    return xp(x).copysign(1 - tail, x)
+    return xp(x).where(z < 0.5, x * (2 / math.sqrt(math.pi)) * series, xp(x).copysign(1 - tail, x))
 
 
 _ZEROS = {np.dtype(name): np.zeros(2**14, name) for name in ("float32", "float64")}
 
 
 def rectified(x: Array, out: Array | None = None) -> Array:
-    """Max(x, 0). NumPy compares with a row of zeros three times as fast as with one zero."""
+    """max(x, 0). NumPy compares with a row of zeros three times as fast as with one zero."""
     zeros = _ZEROS.get(x.dtype)
     if zeros is None or x.size < zeros.size or on_gpu(x):
         return xp(x).maximum(x, 0, out=out)
@@ -66,7 +72,7 @@ _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
 def masked(x: Array, mask: Array, out: Array | None = None) -> Array:
-    """X where the mask is True, else 0. NumPy's `where` decides element by element; a product of bits does not."""
+    """x where the mask is True, else 0. NumPy's `where` decides element by element; a product of bits does not."""
     if on_gpu(x):
         kept = xp(x).where(mask, x, 0)
         if out is None:

@@ -7,14 +7,32 @@ a row of ones times a matrix. The products are short, in the precision of the ar
 from __future__ import annotations
 
 import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
 
+from tinygrad_norm.backend import Array
+from tinygrad_norm.kernels.gpu import on_gpu
 from tinygrad_norm.kernels.scratch import memory_order, scratch
 
 Axes = tuple[int, ...]
 _LONGEST = 512  # elements of a sum in the precision of the array itself
+
+
+def total(x: Array, axes: Axes, keepdims: bool = False) -> Array:
+    """x.sum(axes) in x's dtype, with the error of a sum in pairs or smaller: NumPy adds up one by one across memory.
+
+    float16 is added up in float32. Integers and bools are added up as int64.
+    """
+    if x.dtype.kind != "f":
+        return x.sum(axis=axes, keepdims=keepdims, dtype=np.int64)
+    if x.dtype == np.float16:
+        return x.sum(axis=axes, keepdims=keepdims, dtype=np.float32).astype(np.float16)
+    if x.size > _LONGEST and x.dtype == np.float32 and not on_gpu(x) and math.prod(x.shape[a] for a in axes) > _LONGEST:
+        wide = sums(x, axes)
+        return (wide if keepdims else wide.reshape([n for a, n in enumerate(x.shape) if a not in axes])).astype(np.float32)
+    return x.sum(axis=axes, keepdims=keepdims)
 
 
 def sums(x: np.ndarray, axes: Axes) -> np.ndarray:

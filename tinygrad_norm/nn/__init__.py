@@ -1,15 +1,19 @@
 """Neural network modules, with PyTorch's names, arguments, defaults and state_dict keys."""
 
 from tinygrad_norm.nn import functional, init, utils
-from tinygrad_norm.nn.conv import AvgPool2d, Conv2d, MaxPool2d
-from tinygrad_norm.nn.dropout import Dropout, Dropout2d
+from tinygrad_norm.nn.containers import ModuleDict, ModuleList, Sequential
+from tinygrad_norm.nn.conv import AdaptiveAvgPool2d, AvgPool2d, Conv1d, Conv2d, MaxPool2d
+from tinygrad_norm.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d
 from tinygrad_norm.nn.layers import (
     ELU,
     GELU,
+    SELU,
+    Embedding,
     Flatten,
     Identity,
     LeakyReLU,
     Linear,
+    LogSigmoid,
     LogSoftmax,
     ReLU,
     Sigmoid,
@@ -17,9 +21,20 @@ from tinygrad_norm.nn.layers import (
     Softmax,
     Softplus,
     Tanh,
+    Unflatten,
 )
-from tinygrad_norm.nn.loss import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss, SmoothL1Loss
-from tinygrad_norm.nn.module import Module, ModuleList, Parameter, Sequential
+from tinygrad_norm.nn.lazy import LazyBatchNorm1d, LazyBatchNorm2d, LazyBatchNorm3d, LazyConv1d, LazyConv2d, LazyLinear
+from tinygrad_norm.nn.loss import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
+from tinygrad_norm.nn.module import Module, Parameter, UninitializedParameter
 from tinygrad_norm.nn.norm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -34,29 +49,46 @@ from tinygrad_norm.nn.norm import (
 __all__ = [
     "ELU",
     "GELU",
+    "SELU",
+    "AdaptiveAvgPool2d",
+    "AlphaDropout",
     "AvgPool2d",
+    "BCELoss",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Conv1d",
     "Conv2d",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
     "Dropout2d",
+    "Dropout3d",
+    "Embedding",
     "Flatten",
     "GroupNorm",
+    "HuberLoss",
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
     "L1Loss",
     "LayerNorm",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyLinear",
     "LeakyReLU",
     "Linear",
+    "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
     "MaxPool2d",
     "Module",
+    "ModuleDict",
     "ModuleList",
     "NLLLoss",
     "Parameter",
@@ -68,6 +100,8 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "Unflatten",
+    "UninitializedParameter",
     "functional",
     "init",
     "utils",

@@ -29,7 +29,25 @@ class Dropout(Module):
         return f"p={self.p}, inplace={self.inplace}"
 
 
+class Dropout1d(Dropout):
+    """Each channel of (N, C, L) or (C, L) dropped as a whole with probability p in training."""
+
+    function = staticmethod(F.dropout1d)
+
+
 class Dropout2d(Dropout):
     """Each channel of (N, C, H, W) dropped as a whole with probability p in training."""
 
     function = staticmethod(F.dropout2d)
+
+
+class Dropout3d(Dropout):
+    """Each channel of (N, C, D, H, W) dropped as a whole with probability p in training."""
+
+    function = staticmethod(F.dropout3d)
+
+
+class AlphaDropout(Dropout):
+    """Elements set to the negative saturation value of selu with probability p in training, mean and variance kept."""
+
+    function = staticmethod(F.alpha_dropout)

@@ -1,4 +1,4 @@
-"""Layers as modules: Linear, Identity, Flatten, the activations."""
+"""Layers as modules: Linear, Embedding, Identity, Flatten, the activations."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tinygrad_norm.nn import functional as F
 from tinygrad_norm.nn import init
 from tinygrad_norm.nn.module import Module, Parameter
 from tinygrad_norm.ops.creation import empty
+from tinygrad_norm.ops.shape import sizes_of
 
 
 class Identity(Module):
@@ -39,6 +40,22 @@ class Flatten(Module):
         return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
+class Unflatten(Module):
+    """The dimension dim as several, of these sizes: the reverse of Flatten."""
+
+    def __init__(self, dim: int, unflattened_size: Any) -> None:
+        super().__init__()
+        self.dim, self.unflattened_size = dim, sizes_of((), tuple(unflattened_size), "unflattened_size")
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The input, with one dimension as several."""
+        return input.unflatten(self.dim, self.unflattened_size)
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
+
+
 class Linear(Module):
     """y = x W^T + b: x (*, in_features), weight (out_features, in_features), bias (out_features,).
 
@@ -50,6 +67,7 @@ class Linear(Module):
         self, in_features: int, out_features: int, bias: bool = True, device: str | None = None, dtype: Any = None
     ) -> None:
         super().__init__()
+        in_features, out_features = sizes_of((in_features, out_features), None, "in_features and out_features")
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(empty(out_features, in_features, device=device, dtype=dtype))
         self.register_parameter("bias", Parameter(empty(out_features, device=device, dtype=dtype)) if bias else None)
@@ -60,7 +78,7 @@ class Linear(Module):
         reset_weight_and_bias(self.weight, self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        """X W^T + b."""
+        """x W^T + b."""
         return F.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
@@ -78,22 +96,78 @@ def reset_weight_and_bias(weight: Parameter, bias: Parameter | None) -> None:
         init.uniform_(bias, -bound, bound)
 
 
+class Embedding(Module):
+    """Rows of a table, looked up by number: integers (*) give (*, embedding_dim). The table starts normal.
+
+    padding_idx: a row that starts at 0 and is never trained.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        _freeze: bool = False,
+        device: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        if max_norm is not None or scale_grad_by_freq or sparse:
+            raise NotImplementedError("Embedding: max_norm, scale_grad_by_freq and sparse are not supported: leave them out")
+        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
+            raise AssertionError("Padding_idx must be within num_embeddings")
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
+        table = empty(num_embeddings, embedding_dim, device=device, dtype=dtype) if _weight is None else _weight
+        self.weight = Parameter(table, requires_grad=not _freeze)
+        if _weight is None:
+            self.reset_parameters()
+
+    @classmethod
+    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None) -> Embedding:
+        """An Embedding with this table, which is not trained if frozen."""
+        return cls(*embeddings.shape, padding_idx=padding_idx, _weight=embeddings, _freeze=freeze)
+
+    def reset_parameters(self) -> None:
+        """Draw the table anew."""
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            self.weight.detach()[self.padding_idx] = 0.0
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The rows."""
+        return F.embedding(input, self.weight, self.padding_idx)
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
+
+
 # ---- activations --------------------------------------------------------------------------
 
 
 class _Activation(Module):
-    """An activation: `function` with the attributes named in `arguments`."""
+    """An activation: `function` with the attributes named in `arguments`, over its input if `inplace`."""
 
     function: Any
     arguments: tuple[str, ...] = ()
+    inplace = False
 
     def forward(self, input: Tensor) -> Tensor:
         """The function of the input."""
-        return type(self).function(input, *(getattr(self, name) for name in self.arguments))
+        settings = {name: getattr(self, name) for name in self.arguments}
+        return type(self).function(input, **settings, **({"inplace": True} if self.inplace else {}))
 
     def extra_repr(self) -> str:
         """The arguments."""
-        return ", ".join(f"{name}={getattr(self, name)}" for name in self.arguments)
+        shown = [f"{name}={getattr(self, name)!r}" for name in self.arguments]
+        return ", ".join(shown + ["inplace=True"] * bool(self.inplace))
 
 
 class ReLU(Module):
@@ -118,9 +192,9 @@ class LeakyReLU(_Activation):
     function = staticmethod(F.leaky_relu)
     arguments = ("negative_slope",)
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
-        self.negative_slope = negative_slope
+        self.negative_slope, self.inplace = negative_slope, inplace
 
 
 class ELU(_Activation):
@@ -129,9 +203,19 @@ class ELU(_Activation):
     function = staticmethod(F.elu)
     arguments = ("alpha",)
 
-    def __init__(self, alpha: float = 1.0) -> None:
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
-        self.alpha = alpha
+        self.alpha, self.inplace = alpha, inplace
+
+
+class SELU(_Activation):
+    """1.0507 * elu(x, 1.6733)."""
+
+    function = staticmethod(F.selu)
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
 
 
 class GELU(_Activation):
@@ -143,10 +227,6 @@ class GELU(_Activation):
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
         self.approximate = approximate
-
-    def extra_repr(self) -> str:
-        """The argument, quoted."""
-        return f"approximate={self.approximate!r}"
 
 
 class Softplus(_Activation):
@@ -183,6 +263,12 @@ class Sigmoid(_Activation):
     function = staticmethod(F.sigmoid)
 
 
+class LogSigmoid(_Activation):
+    """log(sigmoid(x))."""
+
+    function = staticmethod(F.logsigmoid)
+
+
 class Tanh(_Activation):
     """The hyperbolic tangent."""
 
@@ -193,3 +279,7 @@ class SiLU(_Activation):
     """x * sigmoid(x)."""
 
     function = staticmethod(F.silu)
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace

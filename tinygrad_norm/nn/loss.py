@@ -6,7 +6,7 @@ from typing import Any
 
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.nn import functional as F
-from tinygrad_norm.nn.functional.loss import check_reduction
+from tinygrad_norm.nn.functional.loss import check_reduction, reduction_of
 from tinygrad_norm.nn.module import Module
 
 
@@ -15,10 +15,10 @@ class _Loss(Module):
 
     function: Any
 
-    def __init__(self, reduction: str = "mean", **arguments: Any) -> None:
+    def __init__(self, reduction: str, size_average: bool | None, reduce: bool | None, **arguments: Any) -> None:
         super().__init__()
-        check_reduction(reduction)
-        self.reduction = reduction
+        self.reduction = reduction_of(reduction, size_average, reduce)
+        check_reduction(self.reduction)
         for name, value in arguments.items():
             if isinstance(value, Tensor):
                 self.register_buffer(name, value)
@@ -32,22 +32,23 @@ class _Loss(Module):
         return type(self).function(input, target, reduction=self.reduction, **arguments)
 
 
-class MSELoss(_Loss):
+class _Plain(_Loss):
+    """A loss that has a reduction only."""
+
+    def __init__(self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean") -> None:
+        super().__init__(reduction, size_average, reduce)
+
+
+class MSELoss(_Plain):
     """mean((input - target)**2)."""
 
     function = staticmethod(F.mse_loss)
 
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__(reduction)
 
-
-class L1Loss(_Loss):
+class L1Loss(_Plain):
     """mean(|input - target|)."""
 
     function = staticmethod(F.l1_loss)
-
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__(reduction)
 
 
 class SmoothL1Loss(_Loss):
@@ -55,8 +56,19 @@ class SmoothL1Loss(_Loss):
 
     function = staticmethod(F.smooth_l1_loss)
 
-    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
-        super().__init__(reduction, beta=beta)
+    def __init__(
+        self, size_average: bool | None = None, reduce: bool | None = None, reduction: str = "mean", beta: float = 1.0
+    ) -> None:
+        super().__init__(reduction, size_average, reduce, beta=beta)
+
+
+class HuberLoss(_Loss):
+    """Quadratic below delta, linear above: delta times SmoothL1Loss."""
+
+    function = staticmethod(F.huber_loss)
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction, None, None, delta=delta)
 
 
 class CrossEntropyLoss(_Loss):
@@ -65,9 +77,16 @@ class CrossEntropyLoss(_Loss):
     function = staticmethod(F.cross_entropy)
 
     def __init__(
-        self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(reduction, weight=weight, ignore_index=ignore_index, label_smoothing=label_smoothing)
+        arguments = {"weight": weight, "ignore_index": ignore_index, "label_smoothing": label_smoothing}
+        super().__init__(reduction, size_average, reduce, **arguments)
 
 
 class NLLLoss(_Loss):
@@ -75,8 +94,30 @@ class NLLLoss(_Loss):
 
     function = staticmethod(F.nll_loss)
 
-    def __init__(self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean") -> None:
-        super().__init__(reduction, weight=weight, ignore_index=ignore_index)
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction, size_average, reduce, weight=weight, ignore_index=ignore_index)
+
+
+class BCELoss(_Loss):
+    """Binary cross-entropy of probabilities in [0, 1]."""
+
+    function = staticmethod(F.binary_cross_entropy)
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction, size_average, reduce, weight=weight)
 
 
 class BCEWithLogitsLoss(_Loss):
@@ -84,5 +125,12 @@ class BCEWithLogitsLoss(_Loss):
 
     function = staticmethod(F.binary_cross_entropy_with_logits)
 
-    def __init__(self, weight: Tensor | None = None, reduction: str = "mean", pos_weight: Tensor | None = None) -> None:
-        super().__init__(reduction, weight=weight, pos_weight=pos_weight)
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(reduction, size_average, reduce, weight=weight, pos_weight=pos_weight)

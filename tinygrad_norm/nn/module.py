@@ -7,22 +7,59 @@ buffer, which is saved and moved with the module but not trained. Order is the o
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import RemovableHandle, Tensor, no_grad
-from tinygrad_norm.ops.creation import zeros_like
+from tinygrad_norm.ops.convert import to
+from tinygrad_norm.ops.creation import empty, tensor
 
 
 class Parameter(Tensor):
-    """A leaf Tensor that a Module trains: it requires grad, and assigning it registers it."""
+    """A leaf Tensor that a Module trains: it requires grad, and assigning it registers it.
 
-    def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        super().__init__(data.detach() if isinstance(data, Tensor) else data, requires_grad)
+    data: a Tensor, whose memory it shares, or what `tensor` takes; an empty Tensor by default.
+    """
+
+    def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
+        data = empty(0) if data is None else data
+        super().__init__(data.detach() if isinstance(data, Tensor) else tensor(data), requires_grad=requires_grad)
+
+    def __deepcopy__(self, memo: dict) -> Parameter:
+        if id(self) not in memo:
+            memo[id(self)] = type(self)(self.detach().clone(), self.needs_grad)
+        return memo[id(self)]
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+class UninitializedParameter(Parameter):
+    """A Parameter whose shape the first input will tell."""
+
+    def __init__(self, requires_grad: bool = True, device: str | None = None, dtype: Any = None) -> None:
+        super().__init__(empty(0, device=device, dtype=dtype), requires_grad)
+
+    def materialize(self, shape: tuple[int, ...]) -> None:
+        """Become a Parameter of this shape, not initialised yet."""
+        self.array = empty(shape, device=self.device, dtype=self.dtype).array
+        self.__class__ = Parameter  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return "<UninitializedParameter>"
+
+
+def reset_gradient(p: Tensor, set_to_none: bool) -> None:
+    """Forget the gradient, or set it to zero, in its own memory."""
+    if p.grad is None:
+        return
+    if set_to_none:
+        p.grad = None
+    else:
+        p.grad.detach_() if p.grad.grad_fn is not None else p.grad.requires_grad_(False)
+        p.grad.zero_()
 
 
 class IncompatibleKeys(NamedTuple):
@@ -56,16 +93,12 @@ class Module:
 
     def __call__(self, *inputs: Any, **arguments: Any) -> Any:
         """Run forward, with the hooks before and after it."""
-        if self._pre_hooks:
-            for pre_hook in list(self._pre_hooks.values()):
-                changed = pre_hook(self, inputs)
-                if changed is not None:
-                    inputs = changed if isinstance(changed, tuple) else (changed,)
+        for pre_hook in list(self._pre_hooks.values()) if self._pre_hooks else ():
+            inputs, arguments = pre_hook(self, inputs, arguments)
         output = self.forward(*inputs, **arguments)
-        if self._hooks:
-            for hook in list(self._hooks.values()):
-                changed = hook(self, inputs, output)
-                output = output if changed is None else changed
+        for hook in list(self._hooks.values()) if self._hooks else ():
+            changed = hook(self, inputs, arguments, output)
+            output = output if changed is None else changed
         return output
 
     # ---- registration ---------------------------------------------------------------------
@@ -135,41 +168,70 @@ class Module:
 
     register_module = add_module
 
-    def register_forward_hook(self, hook: Callable) -> RemovableHandle:
-        """Call hook(module, inputs, output) after forward; what it returns, if not None, is the output."""
-        return RemovableHandle(self._hooks, hook)
+    def register_forward_hook(
+        self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
+    ) -> RemovableHandle:
+        """Call hook(module, inputs, output) after forward; what it returns, if not None, is the output.
 
-    def register_forward_pre_hook(self, hook: Callable) -> RemovableHandle:
-        """Call hook(module, inputs) before forward; what it returns, if not None, are the inputs."""
-        return RemovableHandle(self._pre_hooks, hook)
+        with_kwargs: hook(module, inputs, keywords, output); prepend: before the hooks that are there.
+        """
+        seen = hook if with_kwargs else lambda module, inputs, keywords, output: hook(module, inputs, output)
+        return RemovableHandle(self._hooks, seen, prepend)
+
+    def register_forward_pre_hook(
+        self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Call hook(module, inputs) before forward; what it returns, if not None, are the inputs.
+
+        with_kwargs: hook(module, inputs, keywords), which returns None or both; prepend: before the hooks that are there.
+        """
+
+        def seen(module: Module, inputs: tuple, keywords: dict) -> tuple[tuple, dict]:
+            changed = hook(module, inputs, keywords) if with_kwargs else hook(module, inputs)
+            if changed is None:
+                return inputs, keywords
+            if with_kwargs:
+                return changed
+            return (changed if isinstance(changed, tuple) else (changed,)), keywords
+
+        return RemovableHandle(self._pre_hooks, seen, prepend)
 
     # ---- walking the tree -----------------------------------------------------------------
 
-    def named_modules(self, memo: set | None = None, prefix: str = "") -> Iterator[tuple[str, Module]]:
+    def named_modules(
+        self, memo: set | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
         """This module and all below it, each once, with dotted names."""
         memo = set() if memo is None else memo
         if self in memo:
             return
-        memo.add(self)
+        if remove_duplicate:
+            memo.add(self)
         yield prefix, self
         for name, module in self._parts("module"):
-            yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name)
+            yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
 
-    def _named(self, kind: str, prefix: str, recurse: bool) -> Iterator[tuple[str, Any]]:
+    def _named(self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool = True) -> Iterator[tuple[str, Any]]:
         seen = set()
-        for path, module in self.named_modules(prefix=prefix) if recurse else [(prefix, self)]:
+        modules = self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]
+        for path, module in modules:
             for name, part in module._parts(kind):
                 if part not in seen:
-                    seen.add(part)
+                    if remove_duplicate:
+                        seen.add(part)
                     yield f"{path}.{name}" if path else name, part
 
-    def named_parameters(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Parameter]]:
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
         """All parameters, each once, with dotted names, in the order of assignment."""
-        yield from self._named("parameter", prefix, recurse)
+        yield from self._named("parameter", prefix, recurse, remove_duplicate)
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
         """All buffers, each once, with dotted names."""
-        yield from self._named("buffer", prefix, recurse)
+        yield from self._named("buffer", prefix, recurse, remove_duplicate)
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The direct submodules, each once, with their names."""
@@ -191,6 +253,15 @@ class Module:
         """The direct submodules, each once."""
         return (m for _, m in self.named_children())
 
+    def get_submodule(self, target: str) -> Module:
+        """The module of that dotted name; "" is this one."""
+        found: Any = self
+        for name in target.split(".") if target else ():
+            found = getattr(found, name)
+        if not isinstance(found, Module):
+            raise AttributeError(f"`{target}` is not an nn.Module")
+        return found
+
     def apply(self, fn: Callable[[Module], None]) -> Module:
         """Call fn on every submodule, the lowest first, then on this one."""
         for module in self.children():
@@ -204,8 +275,9 @@ class Module:
         """Training mode (or not) for this module and all below it: dropout and batch norm differ."""
         if not isinstance(mode, bool):
             raise ValueError("training mode is expected to be boolean")
-        for module in self.modules():
-            module.training = mode
+        self.training = mode
+        for module in self.children():  # by their own train(), which a subclass may have changed
+            module.train(mode)
         return self
 
     def eval(self) -> Module:
@@ -219,17 +291,29 @@ class Module:
         return self
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients, or set them to zero."""
+        """Forget the gradients, or set them to zero, in their own memory."""
         for p in self.parameters():
-            if p.grad is not None:
-                p.grad = None if set_to_none else zeros_like(p.grad)
+            reset_gradient(p, set_to_none)
 
-    def to(self, *args: Any, dtype: Any = None, device: Any = None) -> Module:
-        """Move parameters and buffers to a device, or the floating point ones to a dtype, in place."""
+    def to(self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False) -> Module:
+        """Move parameters and buffers to a device, or the floating point ones to a dtype, in place.
+
+        Raises TypeError for a dtype that is not floating point.
+        """
+        for arg in args:
+            if isinstance(arg, Tensor):
+                dtype, device = arg.dtype, arg.device
+            elif isinstance(arg, str) and arg not in dtypes.NAMES:
+                device = arg
+            elif arg is not None and not isinstance(arg, bool):
+                dtype = arg
+        if dtype is not None and (dtype := dtypes.of(dtype)).kind != "f":
+            raise TypeError(f"nn.Module.to only accepts floating point dtypes, but got desired dtype={dtype}")
         for tensor in (*self.parameters(), *self.buffers()):
             for t in (tensor, tensor.grad):
                 if t is not None:
-                    t.array = _converted(t.detach(), args, dtype, device).array
+                    wanted = dtype if t.dtype.kind == "f" else None
+                    t.array = to(t.detach(), dtype=wanted, device=device).array
         return self
 
     def float(self) -> Module:
@@ -248,46 +332,79 @@ class Module:
         """In host memory."""
         return self.to(device="cpu")
 
-    def cuda(self) -> Module:
+    def cuda(self, device: Any = None) -> Module:
         """On the GPU."""
-        return self.to(device="cuda")
+        return self.to(device="cuda" if device is None or isinstance(device, int) else device)
 
     # ---- state ----------------------------------------------------------------------------
 
-    def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
-        """Parameters and persistent buffers by dotted name; they share the module's memory."""
-        state = {f"{prefix}{name}": p.detach() for name, p in self._parts("parameter")}
-        for name, buffer in self._parts("buffer"):
-            if name not in self._non_persistent:
-                state[f"{prefix}{name}"] = buffer.detach()
+    _version = 1  # of what state_dict holds
+
+    def state_dict(self, destination: dict | None = None, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
+        """Parameters and persistent buffers by dotted name; they share the module's memory.
+
+        keep_vars: the Parameters themselves, not detached.
+        """
+        state: Any = OrderedDict() if destination is None else destination
+        if not hasattr(state, "_metadata") and isinstance(state, OrderedDict):
+            state._metadata = OrderedDict()  # type: ignore[attr-defined]
+        if hasattr(state, "_metadata"):
+            state._metadata[prefix[:-1]] = {"version": self._version}
+        for kind in ("parameter", "buffer"):
+            for name, part in self._parts(kind):
+                if name not in self._non_persistent:
+                    state[prefix + name] = part if keep_vars else part.detach()
         for name, module in self._parts("module"):
-            state |= module.state_dict(f"{prefix}{name}.")
+            module.state_dict(state, f"{prefix}{name}.", keep_vars)
         return state
 
-    def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True) -> IncompatibleKeys:
+    def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True, assign: bool = False) -> IncompatibleKeys:
         """Copy the values in. If a size does not fit or (strict) a key is missing or unexpected,
         raises RuntimeError that lists all of them, and nothing has changed.
+
+        assign: take the Tensors themselves, with their dtype and device, in the place of copying.
         """
-        own = self.state_dict()
-        missing = [key for key in own if key not in state_dict]
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
+        own = self.state_dict(keep_vars=True)
+        versions = getattr(state_dict, "_metadata", {})
+        optional = {
+            f"{path}.{name}" if path else name
+            for path, module in self.named_modules(remove_duplicate=False)
+            for name in module._newer_keys(versions.get(path, {}).get("version"))
+        }
+        missing = [key for key in own if key not in state_dict and key not in optional]
         unexpected = [key for key in state_dict if key not in own]
         problems = []
         if strict and unexpected:
             problems.append("Unexpected key(s) in state_dict: " + ", ".join(f'"{k}"' for k in unexpected) + ". ")
         if strict and missing:
             problems.append("Missing key(s) in state_dict: " + ", ".join(f'"{k}"' for k in missing) + ". ")
-        for key in own.keys() & state_dict.keys():
-            if tuple(state_dict[key].shape) != tuple(own[key].shape):
+        common = [key for key in own if key in state_dict]
+        for key in common:
+            value, current = state_dict[key], own[key]
+            if not hasattr(value, "shape"):
+                problems.append(f'While copying the parameter named "{key}", expected a Tensor, but got {type(value).__name__}.')
+            elif tuple(value.shape) != tuple(current.shape) and not isinstance(current, UninitializedParameter):
                 problems.append(
-                    f"size mismatch for {key}: copying a param with shape {tuple(state_dict[key].shape)} from checkpoint, "
-                    f"the shape in current model is {tuple(own[key].shape)}."
+                    f"size mismatch for {key}: copying a param with shape {tuple(value.shape)} from checkpoint, "
+                    f"the shape in current model is {tuple(current.shape)}."
                 )
         if problems:
             raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems))
         with no_grad():
-            for key in own.keys() & state_dict.keys():
-                own[key].copy_(state_dict[key])
+            for key in common:
+                if assign:
+                    own[key].data = state_dict[key].detach()
+                    continue
+                if isinstance(own[key], UninitializedParameter):
+                    own[key].materialize(tuple(state_dict[key].shape))
+                own[key].detach().copy_(state_dict[key])
         return IncompatibleKeys(missing, unexpected)
+
+    def _newer_keys(self, version: int | None) -> tuple[str, ...]:
+        """Keys that a state_dict of this version (None: unknown) need not have."""
+        return ()
 
     # ---- in print -------------------------------------------------------------------------
 
@@ -302,82 +419,3 @@ class Module:
             return f"{type(self).__name__}({extra})"
         lines = ([extra] if extra else []) + children
         return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
-
-
-def _converted(tensor: Tensor, args: tuple, dtype: Any, device: Any) -> Tensor:
-    """The Tensor on the device and, if it is floating point, in the dtype that Module.to was given."""
-    moved = tensor.to(*args, dtype=dtype, device=device)
-    return moved if moved.dtype == tensor.dtype or tensor.dtype.kind == "f" else moved.to(tensor.dtype)
-
-
-class _Container(Module):
-    """Submodules in a row."""
-
-    def __len__(self) -> int:
-        return len(self._kinds)
-
-    def __iter__(self) -> Iterator[Module]:
-        return (module for _, module in self._parts("module"))
-
-    def _at(self, index: int) -> str:
-        """The name of the module at an index, which may count from the end."""
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"index {index} is out of range: there are {len(self)} modules")
-        return list(self._kinds)[index]
-
-    def append(self, module: Module) -> Any:
-        """Add a module at the end."""
-        self.add_module(str(len(self)), module)
-        return self
-
-    def extend(self, modules: Any) -> Any:
-        """Add several modules at the end."""
-        for module in modules:
-            self.append(module)
-        return self
-
-
-class Sequential(_Container):
-    """Modules one after the other: Sequential(a, b)(x) is b(a(x)). Also from a dict of names."""
-
-    def __init__(self, *modules: Any) -> None:
-        super().__init__()
-        if len(modules) == 1 and isinstance(modules[0], dict):
-            for name, module in modules[0].items():
-                self.add_module(name, module)
-        else:
-            self.extend(modules)
-
-    def forward(self, input: Any) -> Any:
-        """Each module on the output of the one before it."""
-        for module in self:
-            input = module(input)
-        return input
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return type(self)(dict(list(self._parts("module"))[index]))
-        return getattr(self, self._at(index))
-
-
-class ModuleList(_Container):
-    """A list of modules that are registered."""
-
-    def __init__(self, modules: Any = None) -> None:
-        super().__init__()
-        self.extend(modules or [])
-
-    def insert(self, index: int, module: Module) -> None:
-        """Add a module before the one at the index."""
-        modules = list(self)
-        modules.insert(index, module)
-        self._kinds.clear()
-        for i, m in enumerate(modules):
-            self._kinds[str(i)] = "module"
-            self.__dict__[str(i)] = m
-
-    def __getitem__(self, index: Any) -> Any:
-        return ModuleList(list(self)[index]) if isinstance(index, slice) else getattr(self, self._at(index))
-
-    def __setitem__(self, index: int, module: Module) -> None:
-        setattr(self, self._at(index), module)

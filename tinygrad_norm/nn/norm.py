@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_norm.autograd import Tensor, edited
+from tinygrad_norm.autograd import Tensor, mark_edited
 from tinygrad_norm.nn import functional as F
 from tinygrad_norm.nn.module import Module, Parameter
 from tinygrad_norm.ops.creation import ones, tensor, zeros
+from tinygrad_norm.ops.shape import sizes_of
 
 
 class _Norm(Module):
@@ -53,12 +54,23 @@ class _RunningNorm(_Norm):
         self.register_buffer("running_var", ones(num_features, device=device, dtype=dtype) if tracks else None)
         self.register_buffer("num_batches_tracked", tensor(0, device=device) if tracks else None)
 
+    def reset_parameters(self) -> None:
+        """Weight to ones, bias to zeros, running moments to those of no batch."""
+        self.reset_running_stats()
+        super().reset_parameters()
+
     def reset_running_stats(self) -> None:
         """Mean 0, variance 1, no batch seen."""
         if self.track_running_stats:
             self.running_mean.fill_(0.0)
             self.running_var.fill_(1.0)
-            self.num_batches_tracked.fill_(0)
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked.fill_(0)
+
+    _version = 2  # 1 had no num_batches_tracked
+
+    def _newer_keys(self, version: int | None) -> tuple[str, ...]:
+        return ("num_batches_tracked",) if version is None or version < 2 else ()
 
     def _check_input(self, input: Tensor) -> None:
         if input.ndim not in self.dimensions:
@@ -100,16 +112,16 @@ class _BatchNorm(_RunningNorm):
         self._check_input(input)
         own = self.training or self.running_mean is None
         updates = self.training and self.track_running_stats
-        momentum = self._count_batch() if updates else 0.0
-        running = (self.running_mean, self.running_var) if updates or not own else (None, None)
-        mean, var = running
-        return F.batch_norm(input, mean, var, self.weight, self.bias, own, momentum, self.eps)
-
-    def _count_batch(self) -> float:
-        """Count a batch; the weight of its moments, which for momentum=None is that of a cumulative mean."""
-        self.num_batches_tracked.array += 1
-        edited(self.num_batches_tracked, "batch_norm's count")
-        return 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        counts = updates and self.num_batches_tracked is not None
+        momentum = self.momentum
+        if momentum is None:  # a cumulative mean
+            momentum = 1.0 / (float(self.num_batches_tracked) + 1) if counts else 0.0
+        mean, var = (self.running_mean, self.running_var) if updates or not own else (None, None)
+        y = F.batch_norm(input, mean, var, self.weight, self.bias, own, momentum, self.eps)
+        if counts:  # a call that failed does not count
+            self.num_batches_tracked.array += 1
+            mark_edited(self.num_batches_tracked, "batch_norm's count")
+        return y
 
 
 class BatchNorm1d(_BatchNorm):  # noqa: D101
@@ -194,7 +206,7 @@ class LayerNorm(_Norm):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.normalized_shape = sizes_of((normalized_shape,), None, "normalized_shape")
         self.eps, self.elementwise_affine = eps, elementwise_affine
         self._make_affine(self.normalized_shape, elementwise_affine, bias, device, dtype)
 
@@ -226,6 +238,9 @@ class GroupNorm(_Norm):
         bias: bool = True,
     ) -> None:
         super().__init__()
+        (num_groups, num_channels) = sizes_of((num_groups, num_channels), None, "num_groups and num_channels")
+        if num_groups <= 0:
+            raise ValueError(f"num_groups must be positive, but got {num_groups}")
         if num_channels % num_groups:
             raise ValueError(f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups})")
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine

@@ -1,26 +1,66 @@
-"""Gradient clipping."""
+"""Gradient clipping, and parameters as one vector."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
-from tinygrad_norm.autograd import Tensor, wrap
+from tinygrad_norm.autograd import Tensor, mark_edited, no_grad, wrap
 from tinygrad_norm.backend import xp
+from tinygrad_norm.ops.joining import cat, stack
+from tinygrad_norm.ops.reduce import norm
 
 
-def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0) -> Tensor:
+def _listed(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    return [parameters] if isinstance(parameters, Tensor) else list(parameters)
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+    foreach: bool | None = None,
+) -> Tensor:
     """Scale all gradients by one factor so that their common norm is at most max_norm; returns the norm before.
 
-    The factor is min(1, max_norm / (norm + 1e-6)). Pascanu et al. 2012, arXiv:1211.5063.
+    The factor is min(1, max_norm / (norm + 1e-6)). foreach is accepted, and does nothing.
+    Raises RuntimeError for a norm that is nan or inf if error_if_nonfinite. Pascanu et al. 2012, arXiv:1211.5063.
     """
-    parameters = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-    gradients = [p.grad for p in parameters if p.grad is not None]
+    max_norm, norm_type = float(max_norm), float(norm_type)
+    gradients = [p.grad.detach() for p in _listed(parameters) if p.grad is not None]
     if not gradients:
         return wrap(xp().zeros((), "float32"))
-    norms = xp(gradients[0].array).stack([abs(g.detach()).norm(norm_type).array for g in gradients])
-    total = wrap(norms).norm(norm_type) if norm_type != math.inf else wrap(norms).amax()
+    total = norm(stack([norm(g, norm_type).float() for g in gradients]), norm_type)
+    if error_if_nonfinite and not bool(total.isfinite()):
+        raise RuntimeError(
+            f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be clipped. "
+            "To disable this error and scale the gradients by the non-finite norm anyway, set `error_if_nonfinite=False`"
+        )
     factor = (max_norm / (total + 1e-6)).clamp(max=1.0)
     for g in gradients:
         g.array *= factor.array.astype(g.dtype)
-    return total
+        mark_edited(g, "clip_grad_norm_")
+    return total.to(gradients[0].dtype)
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
+    """Clamp each element of each gradient to [-clip_value, clip_value]."""
+    clip_value = float(clip_value)
+    with no_grad():
+        for p in _listed(parameters):
+            if p.grad is not None:
+                p.grad.clamp_(-clip_value, clip_value)
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """All parameters in one vector."""
+    return cat([p.reshape(-1) for p in parameters])
+
+
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
+    """The parts of a vector written into the parameters."""
+    start = 0
+    for p in parameters:
+        size = p.array.size
+        p.data = vec[start : start + size].reshape(p.array.shape).detach().clone()
+        start += size

@@ -1,8 +1,8 @@
 """The ops, each forward beside its vjps, as functions and as methods of Tensor.
 
 Primitives are functions on arrays decorated with `@op` or `@elementwise`; all other functions are
-compositions of them. elementwise.py, then shape.py, indexing.py, reduce.py, linalg.py; creation.py, convert.py,
-inplace.py and printing.py are what they say.
+compositions of them. This file says which there are, and binds them: FUNCTIONS to the package, most of them to
+Tensor as well, where the first argument is the Tensor itself.
 """
 
 from __future__ import annotations
@@ -10,55 +10,104 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor
-from tinygrad_norm.ops import convert, creation, elementwise, indexing, inplace, linalg, printing, reduce, shape
+from tinygrad_norm.autograd.errors import guarded
+from tinygrad_norm.ops import (
+    convert,
+    creation,
+    elementwise,
+    extremes,
+    indexing,
+    inplace,
+    joining,
+    linalg,
+    printing,
+    random,
+    reduce,
+    select,
+    shape,
+)
 
 FUNCTIONS = {
     elementwise: (
-        "add sub mul div pow neg abs sign exp log log1p expm1 sqrt rsqrt reciprocal square sin cos tanh sigmoid erf "
-        "relu maximum minimum clamp where floor ceil round masked_fill "
-        "eq ne lt le gt ge logical_and logical_or logical_not bitwise_and bitwise_or bitwise_xor bitwise_not "
-        "isnan isinf isfinite"
+        "add sub mul div floor_divide remainder fmod pow neg abs sign exp expm1 log log2 log10 log1p sqrt rsqrt reciprocal "
+        "square sin cos tan sinh cosh tanh erf sigmoid relu floor ceil trunc round"
     ),
-    reduce: ("sum mean var std norm prod cumsum amax amin max min argmax argmin any all logsumexp softmax log_softmax"),
-    shape: ("reshape permute transpose swapaxes flatten squeeze unsqueeze broadcast_to cat stack split chunk flip roll tile"),
-    indexing: "gather scatter_add take_along_dim index_select",
-    linalg: "matmul mm bmm outer einsum",
+    select: (
+        "where masked_fill maximum minimum clamp clamp_min clamp_max eq ne lt le gt ge equal isclose allclose "
+        "logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor bitwise_not isnan isinf isfinite"
+    ),
+    reduce: "sum mean var std norm prod cumsum any all logsumexp softmax log_softmax",
+    extremes: "amax amin max min argmax argmin sort argsort topk",
+    shape: (
+        "reshape permute transpose swapaxes t movedim flatten unflatten squeeze unsqueeze broadcast_to tile"
+    ),
+    joining: "cat stack split chunk unbind narrow flip roll repeat_interleave",
+    indexing: "gather scatter_add take_along_dim index_select nonzero",
+    linalg: "matmul mm bmm mv dot addmm outer einsum tril triu diag diagonal trace",
+    convert: "clone numel is_floating_point",
+    random: "bernoulli multinomial",
 }
-CREATION = (
-    "tensor as_tensor from_numpy from_dlpack zeros ones full empty eye arange linspace zeros_like ones_like "
-    "empty_like full_like rand randn rand_like randn_like randint randperm normal bernoulli"
-)
-ALIASES = {"true_divide": "div", "subtract": "sub", "multiply": "mul", "clip": "clamp", "concat": "cat"}
+CREATION = {
+    creation: (
+        "tensor as_tensor from_numpy from_dlpack zeros ones full empty eye arange linspace zeros_like ones_like "
+        "empty_like full_like"
+    ),
+    random: "rand randn rand_like randn_like randint randperm normal",
+    convert: "is_tensor",
+}
+ALIASES = {
+    "true_divide": "div",
+    "divide": "div",
+    "subtract": "sub",
+    "multiply": "mul",
+    "negative": "neg",
+    "absolute": "abs",
+    "fix": "trunc",
+    "clip": "clamp",
+    "concat": "cat",
+    "concatenate": "cat",
+    "ger": "outer",
+    "greater": "gt",
+    "greater_equal": "ge",
+    "less": "lt",
+    "less_equal": "le",
+    "not_equal": "ne",
+    "swapdims": "transpose",
+    "moveaxis": "movedim",
+}
 
-_NOT_METHODS = {"cat", "stack", "einsum"}
+_NOT_METHODS = {"cat", "stack", "einsum", "concat", "concatenate"}
 _ONLY_METHODS: dict[Any, str] = {
-    shape: "expand repeat",
-    convert: "to astype cpu cuda clone numpy item tolist size numel dim",
-    inplace: "add_ sub_ mul_ div_ clamp_ relu_ fill_ zero_ normal_ uniform_ copy_ unsqueeze_ squeeze_",
+    shape: "view expand repeat",
+    joining: "unfold select",
+    convert: (
+        "to astype type type_as cpu cuda contiguous is_contiguous numpy item tolist size dim element_size "
+        "new_tensor new_full new_zeros new_ones new_empty"
+    ),
+    inplace: (
+        "relu_ masked_fill_ fill_ zero_ normal_ uniform_ bernoulli_ copy_ unsqueeze_ squeeze_ transpose_ t_"
+    ),
 }
 
-functions = {name: getattr(module, name) for module, names in FUNCTIONS.items() for name in names.split()}
+functions = {name: guarded(getattr(module, name)) for module, names in FUNCTIONS.items() for name in names.split()}
 functions |= {alias: functions[name] for alias, name in ALIASES.items()}
-functions["clone"] = convert.clone
-created = {name: getattr(creation, name) for name in CREATION.split()}
+created = {name: guarded(getattr(creation, name)) for creation, names in CREATION.items() for name in names.split()}
 
 _methods: dict[str, Any] = {name: function for name, function in functions.items() if name not in _NOT_METHODS}
-_methods |= {name: getattr(module, name) for module, names in _ONLY_METHODS.items() for name in names.split()}
-_methods |= convert.CASTS | inplace.ADDED
+_methods |= {name: guarded(getattr(module, name)) for module, names in _ONLY_METHODS.items() for name in names.split()}
+_methods |= {name: guarded(method) for name, method in inplace.METHODS.items()}
+_methods |= convert.CASTS
 _methods |= {
-    "view": shape.reshape,
     "where": lambda self, condition, other: elementwise.where(condition, self, other),
     "view_as": lambda self, other: shape.reshape(self, other.array.shape),
+    "reshape_as": lambda self, other: shape.reshape(self, other.array.shape),
     "expand_as": lambda self, other: shape.expand(self, other.array.shape),
-    "type_as": lambda self, other: convert.to(self, dtype=other.dtype),
-    "contiguous": lambda self: self,
-    "is_contiguous": lambda self: self.array.flags.c_contiguous,
-    "device": property(convert.device),
+    "nelement": convert.numel,
+    "ndimension": convert.dim,
+    "is_cuda": property(convert.is_cuda),
     "T": property(lambda self: shape.permute(self, *range(self.ndim)[::-1])),
     "mT": property(lambda self: shape.transpose(self, -2, -1)),
 }
-
-
 _methods |= {
     "__add__": elementwise._add,
     "__radd__": elementwise._add,
@@ -66,32 +115,39 @@ _methods |= {
     "__rsub__": lambda self, other: elementwise._sub(other, self),
     "__mul__": elementwise.mul,
     "__rmul__": elementwise.mul,
-    "__truediv__": elementwise.div,
-    "__rtruediv__": lambda self, other: elementwise.div(other, self),
+    "__truediv__": elementwise._div,
+    "__rtruediv__": lambda self, other: elementwise._div(other, self),
+    "__floordiv__": elementwise.floor_divide,
+    "__rfloordiv__": lambda self, other: elementwise.floor_divide(other, self),
+    "__mod__": elementwise.remainder,
+    "__rmod__": lambda self, other: elementwise.remainder(other, self),
     "__pow__": elementwise.pow,
     "__rpow__": lambda self, other: elementwise.pow(other, self),
     "__matmul__": linalg.matmul,
+    "__rmatmul__": lambda self, other: linalg.matmul(other, self),
     "__neg__": elementwise.neg,
     "__pos__": lambda self: self,
     "__abs__": elementwise.abs,
-    "__eq__": elementwise.eq,
-    "__ne__": elementwise.ne,
-    "__lt__": elementwise.lt,
-    "__le__": elementwise.le,
-    "__gt__": elementwise.gt,
-    "__ge__": elementwise.ge,
-    "__and__": elementwise.bitwise_and,
-    "__rand__": elementwise.bitwise_and,
-    "__or__": elementwise.bitwise_or,
-    "__ror__": elementwise.bitwise_or,
-    "__xor__": elementwise.bitwise_xor,
-    "__rxor__": elementwise.bitwise_xor,
-    "__invert__": elementwise.bitwise_not,
-    "__iadd__": inplace.add_,
-    "__isub__": inplace.sub_,
-    "__imul__": inplace.mul_,
-    "__itruediv__": inplace.div_,
-    "__ipow__": inplace.ADDED["pow_"],
+    "__eq__": select.__eq__,
+    "__ne__": select.__ne__,
+    "__lt__": select.lt,
+    "__le__": select.le,
+    "__gt__": select.gt,
+    "__ge__": select.ge,
+    "__and__": select.bitwise_and,
+    "__rand__": select.bitwise_and,
+    "__or__": select.bitwise_or,
+    "__ror__": select.bitwise_or,
+    "__xor__": select.bitwise_xor,
+    "__rxor__": select.bitwise_xor,
+    "__invert__": select.bitwise_not,
+    "__iadd__": inplace.METHODS["add_"],
+    "__isub__": inplace.METHODS["sub_"],
+    "__imul__": inplace.METHODS["mul_"],
+    "__itruediv__": inplace.METHODS["div_"],
+    "__ifloordiv__": inplace.METHODS["floor_divide_"],
+    "__imod__": inplace.METHODS["remainder_"],
+    "__ipow__": inplace.METHODS["pow_"],
     "__getitem__": indexing.getitem,
     "__setitem__": inplace.setitem,
     "__repr__": printing.to_string,

@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import Size, Tensor, op
+from tinygrad_norm.autograd import Tensor, is_grad_enabled, op
+from tinygrad_norm.autograd.tensor import NUMBERS
 from tinygrad_norm.backend import backend_of, load, transfer
+from tinygrad_norm.ops.creation import full, tensor
+from tinygrad_norm.ops.joining import unbind
+from tinygrad_norm.ops.shape import normalize_dim, sizes_of
 
 
 @op
@@ -29,25 +33,40 @@ _to_device.vjp(x=lambda g, device, home: _to_device(g, device=home, home=device)
 
 
 @op
-def clone(x):
+def _clone(x, *, order):
+    return x.copy(order=order)
+
+
+_clone.vjp(x=lambda g: g)
+
+
+def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
     """A copy in memory of its own; gradients pass through."""
-    return x.copy(order="K")
+    return _clone(input, order="K")
 
 
-clone.vjp(x=lambda g: g)
+def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
+    """The tensor itself if its memory is in row-major order and its own, else a copy that is so."""
+    return input if input.array.flags.c_contiguous else _clone(input, order="C")
 
 
-def to(input: Tensor, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False) -> Tensor:
+def to(
+    input: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False, **more: Any
+) -> Tensor:
     """In another dtype, on another device, or both: x.to("cuda"), x.to(float64), x.to(other_tensor).
 
-    Returns x itself where nothing changes, unless copy.
+    Returns x itself where nothing changes, unless copy. non_blocking is accepted, and does nothing.
     """
+    args += (more.pop("other", None),)
+    more.pop("memory_format", None)
+    if more:
+        raise TypeError(f"to() got an unexpected keyword argument {next(iter(more))!r}")
     for arg in args:
         if isinstance(arg, Tensor):
             dtype, device = arg.dtype, backend_of(arg.array).name
-        elif isinstance(arg, str):
+        elif isinstance(arg, str) and arg not in dtypes.NAMES:
             device = arg
-        elif arg is not None:
+        elif arg is not None and not isinstance(arg, (bool, int)):  # non_blocking and copy by place
             dtype = arg
     result = input
     if dtype is not None and (wanted := dtypes.of(dtype)) != input.dtype:
@@ -63,8 +82,33 @@ def astype(input: Tensor, dtype: Any) -> Tensor:
     return to(input, dtype=dtype)
 
 
+def type_as(input: Tensor, other: Tensor) -> Tensor:
+    """In the dtype of other."""
+    return to(input, dtype=other.dtype)
+
+
+_TYPES = {
+    "float32": "FloatTensor",
+    "float64": "DoubleTensor",
+    "float16": "HalfTensor",
+    "int64": "LongTensor",
+    "int32": "IntTensor",
+    "uint8": "ByteTensor",
+    "bool": "BoolTensor",
+}
+
+
+def type(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """In another dtype; without one, the name that PyTorch has for the type: "torch.FloatTensor"."""
+    if dtype is None:
+        return f"torch.{'cuda.' if is_cuda(input) else ''}{_TYPES[input.dtype.name]}"
+    named = {v: k for k, v in _TYPES.items()}
+    name = getattr(dtype, "__name__", dtype) if not isinstance(dtype, np.dtype) else dtype
+    return to(input, dtype=named.get(str(name).rpartition(".")[2], dtype))
+
+
 def _caster(name: str) -> Any:
-    def cast(input: Tensor) -> Tensor:
+    def cast(input: Tensor, memory_format: Any = None) -> Tensor:
         return to(input, dtype=getattr(dtypes, name))
 
     cast.__name__, cast.__doc__ = name, f"As {getattr(dtypes, name).name}."
@@ -72,32 +116,35 @@ def _caster(name: str) -> Any:
 
 
 CASTS = {name: _caster(name) for name in ("float", "double", "half", "long", "int", "bool")}
+CASTS["byte"] = lambda input, memory_format=None: to(input, dtype=dtypes.uint8)
 
 
-def cpu(input: Tensor) -> Tensor:
+def cpu(input: Tensor, memory_format: Any = None) -> Tensor:
     """In host memory, as a NumPy array."""
     return to(input, device="cpu")
 
 
-def cuda(input: Tensor) -> Tensor:
+def cuda(input: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
     """On the GPU, as a CuPy array."""
-    return to(input, device="cuda")
+    return to(input, device="cuda" if device is None or isinstance(device, int) else device)
 
 
-def device(input: Tensor) -> str:
-    """Where the values are: "cpu" or "cuda"."""
-    return backend_of(input.array).device
+def is_cuda(input: Tensor) -> bool:
+    """Whether the values are on the GPU."""
+    return backend_of(input.array).device == "cuda"
 
 
 # ---- to Python and NumPy ------------------------------------------------------------------
 
 
-def numpy(input: Tensor) -> np.ndarray:
-    """The values as a NumPy array on the same memory.
+def numpy(input: Tensor, *, force: bool = False) -> np.ndarray:
+    """The values as a NumPy array on the same memory; force: detached and from the GPU, if need be.
 
     Raises RuntimeError for a Tensor that requires grad, TypeError for one on the GPU.
     """
-    if input.requires_grad:
+    if force:
+        return transfer(input.array, "cpu")
+    if is_grad_enabled() and input.requires_grad:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     if not isinstance(input.array, np.ndarray):
         raise TypeError("can't convert a cuda tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
@@ -108,7 +155,7 @@ def __array__(input: Tensor, dtype: Any = None, copy: Any = None) -> np.ndarray:
     array = numpy(input)
     if copy is False and dtype is not None and array.dtype != dtype:
         raise ValueError(f"cannot give a {array.dtype} Tensor as {dtype} without a copy")
-    return array.astype(dtype or array.dtype, copy=bool(copy))
+    return array.astype(dtype or array.dtype, copy=copy is True)
 
 
 def item(input: Tensor) -> Any:
@@ -132,22 +179,28 @@ def __bool__(input: Tensor) -> bool:
     return bool(input.array.item())
 
 
+def _scalar(input: Tensor) -> Any:
+    if input.array.size != 1:
+        raise ValueError(f"only one element tensors can be converted to Python scalars, but got {input.array.size} elements")
+    return input.array.item()
+
+
 def __format__(input: Tensor, spec: str) -> str:
     return format(item(input), spec) if spec and not input.ndim else object.__format__(input, spec)
 
 
 def __float__(input: Tensor) -> float:
-    return float(item(input))
+    return float(_scalar(input))
 
 
 def __int__(input: Tensor) -> int:
-    return int(item(input))
+    return int(_scalar(input))
 
 
 def __index__(input: Tensor) -> int:
-    if input.dtype.kind == "f":
+    if input.dtype.kind == "f" or input.array.size != 1:
         raise TypeError("only integer tensors of a single element can be converted to an index")
-    return int(item(input))
+    return int(input.array.item())
 
 
 def __len__(input: Tensor) -> int:
@@ -159,10 +212,12 @@ def __len__(input: Tensor) -> int:
 def __iter__(input: Tensor) -> Iterator[Tensor]:
     if not input.ndim:
         raise TypeError("iteration over a 0-d tensor")
-    return (input[i] for i in range(input.array.shape[0]))
+    return iter(unbind(input))
 
 
 def __contains__(input: Tensor, value: Any) -> bool:
+    if not isinstance(value, (Tensor, *NUMBERS)):
+        raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {value.__class__}.")
     return bool((input.array == (value.array if isinstance(value, Tensor) else value)).any())
 
 
@@ -176,12 +231,16 @@ def __dlpack_device__(input: Tensor) -> Any:
     return input.array.__dlpack_device__()
 
 
-# ---- sizes --------------------------------------------------------------------------------
+# ---- what it is ---------------------------------------------------------------------------
 
 
-def size(input: Tensor, dim: Any = None) -> Any:
+def size(input: Tensor, dim: int | None = None) -> Any:
     """The shape, or its entry `dim`."""
-    return Size(input.array.shape) if dim is None else input.array.shape[dim]
+    if dim is None:
+        return input.shape
+    if not input.ndim:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+    return input.array.shape[normalize_dim(input.ndim, dim)]
 
 
 def numel(input: Tensor) -> int:
@@ -192,3 +251,55 @@ def numel(input: Tensor) -> int:
 def dim(input: Tensor) -> int:
     """The number of dimensions."""
     return input.array.ndim
+
+
+def element_size(input: Tensor) -> int:
+    """The size of an element in bytes."""
+    return input.array.itemsize
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the dtype is float16, float32 or float64."""
+    return input.array.dtype.kind == "f"
+
+
+def is_contiguous(input: Tensor, memory_format: Any = None) -> bool:
+    """Whether the memory is in row-major order."""
+    return input.array.flags.c_contiguous
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether the object is a Tensor."""
+    return isinstance(obj, Tensor)
+
+
+# ---- new tensors like one that is there ---------------------------------------------------
+
+
+def new_tensor(input: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """tensor(data) with the dtype and device of input."""
+    dtype, device = input.dtype if dtype is None else dtype, device or backend_of(input.array).name
+    return tensor(data, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def new_full(
+    input: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """full(size, fill_value) with the dtype and device of input."""
+    dtype, device = input.dtype if dtype is None else dtype, device or backend_of(input.array).name
+    return full(size, fill_value, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def new_zeros(input: Tensor, *sizes: Any, size: Any = None, **more: Any) -> Tensor:
+    """zeros(size) with the dtype and device of input."""
+    return new_full(input, sizes_of(sizes, size), 0, **more)
+
+
+def new_ones(input: Tensor, *sizes: Any, size: Any = None, **more: Any) -> Tensor:
+    """ones(size) with the dtype and device of input."""
+    return new_full(input, sizes_of(sizes, size), 1, **more)
+
+
+def new_empty(input: Tensor, *sizes: Any, size: Any = None, **more: Any) -> Tensor:
+    """empty(size) with the dtype and device of input."""
+    return new_full(input, sizes_of(sizes, size), 0, **more)

@@ -1,4 +1,4 @@
-"""Elementwise ops: shapes broadcast, dtypes promote by PyTorch's rules.
+"""Arithmetic and functions of each element: shapes broadcast, dtypes promote by PyTorch's rules.
 
 Primitives are `@elementwise` functions with their vjps; below them come the compositions.
 At a kink the derivative is the one that PyTorch takes, and the docstring says which.
@@ -7,136 +7,206 @@ At a kink the derivative is the one that PyTorch takes, and the docstring says w
 from __future__ import annotations
 
 import math
-import operator
 from typing import Any
 
 import numpy as np
 
-from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import Tensor, elementwise, wrap
-from tinygrad_norm.backend import is_array, xp
+from tinygrad_norm.autograd import Tensor, elementwise
+from tinygrad_norm.backend import xp
 from tinygrad_norm.kernels import special
+from tinygrad_norm.ops.select import where
 
 # ---- arithmetic ---------------------------------------------------------------------------
 
 
 @elementwise
-def _add(a, b):
-    return a + b
+def _add(input, other):
+    return input + other
 
 
-_add.vjp(a=lambda g: g, b=lambda g: g)
+_add.vjp(input=lambda g: g, other=lambda g: g)
 
 
 @elementwise
-def _sub(a, b):
-    return a - b
+def _sub(input, other):
+    if getattr(input, "dtype", None) == bool and getattr(other, "dtype", bool) == bool:
+        raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported: use `^` or logical_xor()")
+    return input - other
 
 
-_sub.vjp(a=lambda g: g, b=lambda g: -g)
+_sub.vjp(input=lambda g: g, other=lambda g: -g)
 
 
 def add(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
-    """Input + alpha * other."""
+    """input + alpha * other."""
     return _add(input, other if alpha == 1 else mul(other, alpha))
 
 
 def sub(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
-    """Input - alpha * other."""
+    """input - alpha * other."""
     return _sub(input, other if alpha == 1 else mul(other, alpha))
 
 
 @elementwise
-def mul(a, b):
-    """A * b."""
-    return a * b
+def mul(input, other):
+    """input * other."""
+    return input * other
 
 
-mul.vjp(a=lambda g, b: g * b, b=lambda g, a: g * a)
-
-
-@elementwise
-def div(a, b):
-    """A / b; integers are divided as float32."""
-    return a / b
-
-
-div.vjp(a=lambda g, b: g / b, b=lambda g, out, b: -(g * out / b))
+mul.vjp(input=lambda g, other: g * other, other=lambda g, input: g * input)
 
 
 @elementwise
-def pow(a, b):
-    """A ** b. d/da is 0 where b is 0; d/db is 0 where a is 0 and b >= 0."""
-    return a**b
+def _div(input, other):
+    return input / other
 
 
-def _pow_base(g, a, b):
-    if isinstance(b, (int, float)):
-        return zeros_of(g) if b == 0 else g * (b * a ** (b - 1))
-    return g * where(b == 0, 0.0, b * pow(a, where(b == 0, 1.0, b - 1)))
+_div.vjp(input=lambda g, other: g / other, other=lambda g, input, other: -(g * (input / other / other)))
 
 
-def _pow_exponent(g, out, a, b):
-    zero = (a == 0) & (b >= 0)
-    return g * where(zero, 0.0, out * log(where(zero, 1.0, a)))
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """input / other; integers are divided as float32.
 
-
-pow.vjp(a=_pow_base, b=_pow_exponent)
-
-
-@elementwise
-def neg(x):
-    """-x."""
-    return -x
-
-
-neg.vjp(x=lambda g: -g)
+    rounding_mode: "trunc" rounds the quotient towards 0, "floor" down, as Python's // does; both keep the dtype, and
+    have derivative 0.
+    """
+    if rounding_mode is None:
+        return _div(input, other)
+    if rounding_mode not in ("trunc", "floor"):
+        raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'")
+    return _rounded_div(input, other, mode=rounding_mode)
 
 
 @elementwise
-def abs(x):
-    """|x|; the derivative at 0 is 0."""
-    return xp(x).abs(x)
+def _rounded_div(input, other, *, mode):
+    module = xp(input, other)
+    if module.result_type(input, other).kind == "f":
+        return module.trunc(input / other) if mode == "trunc" else module.floor_divide(input, other)
+    if module.any(module.equal(other, 0)):
+        raise RuntimeError("ZeroDivisionError: integer division by zero")
+    down = module.floor_divide(input, other)
+    return down if mode == "floor" else down + ((down < 0) & (down * other != input))
 
 
-abs.vjp(x=lambda g, x: g * sign(x))
+_rounded_div.vjp(input=lambda g: zeros_of(g), other=lambda g: zeros_of(g))
 
 
-@elementwise
-def sign(x):
-    """-1, 0 or 1; the derivative is 0."""
-    return xp(x).sign(x)
-
-
-@elementwise
-def floor(x):
-    """The largest integer not above x; the derivative is 0."""
-    return xp(x).floor(x)
-
-
-@elementwise
-def ceil(x):
-    """The smallest integer not below x; the derivative is 0."""
-    return xp(x).ceil(x)
+def floor_divide(input: Any, other: Any) -> Tensor:
+    """The quotient, rounded down: input // other."""
+    return _rounded_div(input, other, mode="floor")
 
 
 @elementwise
-def _round(x, *, decimals):
-    return xp(x).round(x, decimals)
+def remainder(input, other):
+    """What input // other leaves, with the sign of other: input % other."""
+    module = xp(input, other)
+    if module.result_type(input, other).kind != "f" and module.any(module.equal(other, 0)):
+        raise RuntimeError("ZeroDivisionError: integer remainder by zero")
+    return module.remainder(input, other)
+
+
+remainder.vjp(input=lambda g: g, other=lambda g, input, other: -(g * floor_divide(input, other)))
 
 
 @elementwise
-def zeros_of(x):
-    """Zeros of x's shape, whatever x holds; a constant, so its derivative is zero too."""
-    return xp(x).zeros_like(x)
+def fmod(input, other):
+    """What the quotient rounded towards 0 leaves, with the sign of input."""
+    return xp(input, other).fmod(input, other)
 
 
-for _step in (sign, floor, ceil, _round, zeros_of):
-    _step.vjp(x=lambda g: zeros_of(g))
+fmod.vjp(input=lambda g: g, other=lambda g, input, other: -(g * div(input, other, rounding_mode="trunc")))
+
+
+@elementwise
+def pow(input, exponent):
+    """input ** exponent. d/dinput is 0 where the exponent is 0; d/dexponent is 0 where input is 0 and exponent >= 0."""
+    return input**exponent
+
+
+def _pow_base(g, input, exponent):
+    if isinstance(exponent, (int, float)):
+        return zeros_of(g) if exponent == 0 else g * (exponent * input ** (exponent - 1))
+    zero = exponent == 0
+    return where(zero, 0.0, g * (exponent * pow(input, where(zero, 1.0, exponent - 1))))
+
+
+def _pow_exponent(g, out, input, exponent):
+    zero = (input == 0) & (exponent >= 0)
+    return where(zero, 0.0, g * (out * log(where(zero, 1.0, input))))
+
+
+pow.vjp(input=_pow_base, exponent=_pow_exponent)
+
+
+@elementwise
+def neg(input):
+    """-input."""
+    if input.dtype == bool:
+        raise RuntimeError("Negation, the `-` operator, on a bool tensor is not supported: use `~` or logical_not()")
+    return -input
+
+
+neg.vjp(input=lambda g: -g)
+
+
+@elementwise
+def abs(input):
+    """|input|; the derivative at 0 is 0."""
+    return xp(input).abs(input)
+
+
+abs.vjp(input=lambda g, input: g * sign(input))
+
+
+# ---- steps: their derivative is 0 ---------------------------------------------------------
+
+
+@elementwise
+def sign(input):
+    """-1, 0 or 1; 0 for nan."""
+    return (input > 0).astype(input.dtype) - (input < 0) if input.dtype.kind != "b" else input.copy()
+
+
+def _whole(name: str, x: Any) -> Any:
+    """Floats rounded by the function of that name; integers are whole already."""
+    return getattr(xp(x), name)(x) if x.dtype.kind == "f" else x.copy()
+
+
+@elementwise
+def floor(input):
+    """The largest integer not above input."""
+    return _whole("floor", input)
+
+
+@elementwise
+def ceil(input):
+    """The smallest integer not below input."""
+    return _whole("ceil", input)
+
+
+@elementwise
+def trunc(input):
+    """The integer next to input on the way to 0."""
+    return _whole("trunc", input)
+
+
+@elementwise
+def _round(input, *, decimals):
+    return xp(input).round(input, decimals)
+
+
+@elementwise
+def zeros_of(input):
+    """Zeros of input's shape, whatever it holds; a constant, so its derivative is zero too."""
+    return xp(input).zeros_like(input)
+
+
+for _step in (sign, floor, ceil, trunc, _round, zeros_of):
+    _step.vjp(input=lambda g: zeros_of(g))
 
 
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
-    """The nearest number with so many decimals, ties to even; the derivative is 0."""
+    """The nearest number with so many decimals, ties to even."""
     return _round(input, decimals=decimals)
 
 
@@ -144,317 +214,187 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
 
 
 @elementwise
-def exp(x):
-    """e**x."""
-    return xp(x).exp(x)
+def exp(input):
+    """e**input."""
+    return xp(input).exp(input)
 
 
-exp.vjp(x=lambda g, out: g * out)
+exp.vjp(input=lambda g, out: g * out)
 
 
 @elementwise
-def log(x):
+def expm1(input):
+    """e**input - 1, exact for small input."""
+    return xp(input).expm1(input)
+
+
+expm1.vjp(input=lambda g, out: g * (out + 1))
+
+
+@elementwise
+def log(input):
     """The natural logarithm."""
-    return xp(x).log(x)
+    return xp(input).log(input)
 
 
-log.vjp(x=lambda g, x: g / x)
-
-
-@elementwise
-def log1p(x):
-    """log(1 + x), exact for small x."""
-    return xp(x).log1p(x)
-
-
-log1p.vjp(x=lambda g, x: g / (x + 1))
+log.vjp(input=lambda g, input: g / input)
 
 
 @elementwise
-def sqrt(x):
+def log2(input):
+    """The logarithm to the base 2."""
+    return xp(input).log2(input)
+
+
+log2.vjp(input=lambda g, input: g / (input * math.log(2)))
+
+
+@elementwise
+def log10(input):
+    """The logarithm to the base 10."""
+    return xp(input).log10(input)
+
+
+log10.vjp(input=lambda g, input: g / (input * math.log(10)))
+
+
+@elementwise
+def log1p(input):
+    """log(1 + input), exact for small input."""
+    return xp(input).log1p(input)
+
+
+log1p.vjp(input=lambda g, input: g / (input + 1))
+
+
+@elementwise
+def sqrt(input):
     """The square root. The derivative at 0 is infinite, as in PyTorch; `norm` and `std` have their own."""
-    return xp(x).sqrt(x)
+    return xp(input).sqrt(input)
 
 
-sqrt.vjp(x=lambda g, out: g / (out * 2))
-
-
-@elementwise
-def rsqrt(x):
-    """1 / sqrt(x)."""
-    return 1 / xp(x).sqrt(x)
-
-
-rsqrt.vjp(x=lambda g, out: g * -0.5 * (out * out * out))
+sqrt.vjp(input=lambda g, out: g / (out * 2))
 
 
 @elementwise
-def reciprocal(x):
-    """1 / x; of integers in float32."""
-    return 1 / x
+def rsqrt(input):
+    """1 / sqrt(input)."""
+    return 1 / xp(input).sqrt(input)
 
 
-reciprocal.vjp(x=lambda g, out: -(g * out * out))
-
-
-@elementwise
-def square(x):
-    """X * x."""
-    return x * x
-
-
-square.vjp(x=lambda g, x: g * 2 * x)
+rsqrt.vjp(input=lambda g, out: g * -0.5 * (out * out * out))
 
 
 @elementwise
-def sin(x):
-    """The sine of x in radians."""
-    return xp(x).sin(x)
+def reciprocal(input):
+    """1 / input; of integers in float32."""
+    return 1 / input
 
 
-sin.vjp(x=lambda g, x: g * cos(x))
-
-
-@elementwise
-def cos(x):
-    """The cosine of x in radians."""
-    return xp(x).cos(x)
-
-
-cos.vjp(x=lambda g, x: -(g * sin(x)))
-
-
-# ---- activations --------------------------------------------------------------------------
+reciprocal.vjp(input=lambda g, out: -(g * (out * out)))
 
 
 @elementwise
-def tanh(x):
-    """(e**x - e**-x) / (e**x + e**-x)."""
-    return xp(x).tanh(x)
+def square(input):
+    """input * input."""
+    return input * input
 
 
-tanh.vjp(x=lambda g, out: g * (1 - out * out))
+square.vjp(input=lambda g, input: g * 2 * input)
+
+
+# ---- trigonometric and hyperbolic functions -----------------------------------------------
 
 
 @elementwise
-def sigmoid(x):
-    """1 / (1 + e**-x), in one new array."""
-    out = xp(x).asarray(-x) if x.dtype.kind == "f" else x * -1.0
+def sin(input):
+    """The sine of input in radians."""
+    return xp(input).sin(input)
+
+
+sin.vjp(input=lambda g, input: g * cos(input))
+
+
+@elementwise
+def cos(input):
+    """The cosine of input in radians."""
+    return xp(input).cos(input)
+
+
+cos.vjp(input=lambda g, input: -(g * sin(input)))
+
+
+@elementwise
+def tan(input):
+    """The tangent of input in radians."""
+    return xp(input).tan(input)
+
+
+tan.vjp(input=lambda g, out: g * (1 + out * out))
+
+
+@elementwise
+def sinh(input):
+    """(e**input - e**-input) / 2."""
+    return xp(input).sinh(input)
+
+
+sinh.vjp(input=lambda g, input: g * cosh(input))
+
+
+@elementwise
+def cosh(input):
+    """(e**input + e**-input) / 2."""
+    return xp(input).cosh(input)
+
+
+cosh.vjp(input=lambda g, input: g * sinh(input))
+
+
+@elementwise
+def tanh(input):
+    """(e**input - e**-input) / (e**input + e**-input)."""
+    return xp(input).tanh(input)
+
+
+tanh.vjp(input=lambda g, out: g * (1 - out * out))
+
+
+@elementwise
+def erf(input):
+    """The error function, 2/sqrt(pi) times the integral of e**(-t*t) from 0 to input."""
+    return special.erf(input)
+
+
+erf.vjp(input=lambda g, input: g * (2 / math.sqrt(math.pi)) * exp(-(input * input)))
+
+
+# ---- sigmoid and relu ---------------------------------------------------------------------
+
+
+@elementwise
+def sigmoid(input):
+    """1 / (1 + e**-input), in one new array."""
+    out = xp(input).asarray(-input if input.dtype.kind == "f" else input * -1.0)
     with np.errstate(over="ignore"):  # e**-x = inf gives 0, as it should
-        xp(x).exp(out, out=out)
+        xp(input).exp(out, out=out)
     out += 1
-    return xp(x).reciprocal(out, out=out)
+    return xp(input).reciprocal(out, out=out)
 
 
-sigmoid.vjp(x=lambda g, out: g * (out * (1 - out)))
-
-
-@elementwise
-def relu(x):
-    """max(x, 0); the derivative at 0 is 0."""
-    return special.rectified(x)
-
-
-relu.vjp(x=lambda g, out: g * (out > 0))
+sigmoid.vjp(input=lambda g, out: g * (out * (1 - out)))
 
 
 @elementwise
-def _leaky_relu(x, *, negative_slope):
-    return xp(x).where(x > 0, x, x * negative_slope)
-
-
-_leaky_relu.vjp(x=lambda g, x, negative_slope: where(x > 0, g, g * negative_slope))
-
-
-def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
-    """X where x > 0, else negative_slope * x; the derivative at 0 is negative_slope."""
-    return _leaky_relu(input, negative_slope=negative_slope)
-
-
-def elu(input: Tensor, alpha: float = 1.0) -> Tensor:
-    """X where x > 0, else alpha * (e**x - 1). Clevert et al. 2015, arXiv:1511.07289."""
-    return where(input > 0, input, alpha * expm1(minimum(input, 0.0)))
+def relu(input):
+    """max(input, 0); the derivative at 0 is 0."""
+    return special.rectified(input)
 
 
 @elementwise
-def expm1(x):
-    """e**x - 1, exact for small x."""
-    return xp(x).expm1(x)
+def _relu_gradient(g, y):
+    return special.masked(g, y != 0)  # y = relu(x) is not negative; a nan lets the gradient through
 
 
-expm1.vjp(x=lambda g, out: g * (out + 1))
-
-
-def silu(input: Tensor) -> Tensor:
-    """X * sigmoid(x). Hendrycks and Gimpel 2016, arXiv:1606.08415."""
-    return input * sigmoid(input)
-
-
-def gelu(input: Tensor, approximate: str = "none") -> Tensor:
-    """X * Phi(x), Phi the normal distribution function; with approximate="tanh" the usual approximation.
-
-    Hendrycks and Gimpel 2016, arXiv:1606.08415.
-    """
-    if approximate == "tanh":
-        inner = math.sqrt(2 / math.pi) * (input + 0.044715 * input * input * input)
-        return 0.5 * input * (1 + tanh(inner))
-    if approximate != "none":
-        raise RuntimeError(f"approximate argument must be either none or tanh, but got {approximate!r}")
-    return 0.5 * input * (1 + erf(input * math.sqrt(0.5)))
-
-
-@elementwise
-def erf(x):
-    """The error function, 2/sqrt(pi) times the integral of e**(-t*t) from 0 to x."""
-    return special.erf(x)
-
-
-erf.vjp(x=lambda g, x: g * (2 / math.sqrt(math.pi)) * exp(-(x * x)))
-
-
-def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """log(1 + e**(beta x)) / beta; x itself where beta * x > threshold."""
-    scaled = input * beta
-    smooth = maximum(scaled, 0.0) + log1p(exp(-abs(scaled)))
-    return where(scaled > threshold, input, smooth / beta)
-
-
-# ---- choosing -----------------------------------------------------------------------------
-
-
-@elementwise
-def maximum(a, b):
-    """The larger of a and b; where they are equal each gets half the gradient."""
-    return xp(a, b).maximum(a, b)
-
-
-@elementwise
-def minimum(a, b):
-    """The smaller of a and b; where they are equal each gets half the gradient."""
-    return xp(a, b).minimum(a, b)
-
-
-maximum.vjp(
-    a=lambda g, a, b: g * ((a > b) + (a == b) * 0.5),
-    b=lambda g, a, b: g * ((b > a) + (a == b) * 0.5),
-)
-minimum.vjp(
-    a=lambda g, a, b: g * ((a < b) + (a == b) * 0.5),
-    b=lambda g, a, b: g * ((b < a) + (a == b) * 0.5),
-)
-
-
-@elementwise
-def _clamp(x, *, min, max):
-    return xp(x).clip(x, min, max)
-
-
-_clamp.vjp(x=lambda g, x, min, max: g * _inside(x, min, max))
-
-
-def _inside(x, low, high):
-    if low is None:
-        return x <= high
-    return x >= low if high is None else (x >= low) & (x <= high)
-
-
-def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """input, but at least min and at most max; at the bounds the derivative is 1."""
-    if min is None and max is None:
-        raise RuntimeError("clamp: at least one of 'min' or 'max' must not be None")
-    if isinstance(min, Tensor) or isinstance(max, Tensor):
-        input = input if min is None else maximum(input, min)
-        return input if max is None else minimum(input, max)
-    return _clamp(input, min=min, max=max)
-
-
-@elementwise
-def _where(a, b, *, condition):
-    return xp(condition, a, b).where(condition, a, b)
-
-
-_where.vjp(
-    a=lambda g, condition: where(condition, g, 0.0),
-    b=lambda g, condition: where(condition, 0.0, g),
-)
-
-
-def where(condition: Any, input: Any, other: Any) -> Any:
-    """Input where condition holds, else other; no gradient flows to what was not chosen, not even nan * 0."""
-    if isinstance(condition, Tensor):
-        condition = condition.array.copy()  # a later edit of the mask must not reach the gradient
-        if not isinstance(input, Tensor) and not isinstance(other, Tensor):
-            dtype = input.dtype if is_array(input) else dtypes.of_scalar(input)
-            input = wrap(xp(condition).asarray(input, dtype=dtype))
-    return _where(input, other, condition=condition)
-
-
-def masked_fill(input: Tensor, mask: Any, value: Any) -> Tensor:
-    """Value where mask holds, else input."""
-    return where(mask, value, input)
-
-
-# ---- comparisons: no gradient -------------------------------------------------------------
-
-
-def _raw(x: Any) -> Any:
-    return x.array if isinstance(x, Tensor) else x
-
-
-def _compare(name: str, sentence: str) -> Any:
-    def compare(input: Any, other: Any) -> Tensor:
-        a, b = _raw(input), _raw(other)
-        return wrap(getattr(xp(a, b), name)(a, b))
-
-    compare.__name__ = compare.__qualname__ = name
-    compare.__doc__ = f"{sentence}, elementwise; a bool Tensor."
-    return compare
-
-
-def _bitwise(name: str, sentence: str, function: Any) -> Any:
-    def bitwise(input: Any, other: Any) -> Tensor:
-        return wrap(function(_raw(input), _raw(other)))
-
-    bitwise.__name__ = bitwise.__qualname__ = name
-    bitwise.__doc__ = f"{sentence}, bit by bit; for bools, {sentence.lower()}."
-    return bitwise
-
-
-bitwise_and = _bitwise("bitwise_and", "And", operator.and_)
-bitwise_or = _bitwise("bitwise_or", "Or", operator.or_)
-bitwise_xor = _bitwise("bitwise_xor", "Exclusive or", operator.xor)
-
-
-def bitwise_not(input: Tensor) -> Tensor:
-    """Not, bit by bit; for bools, not."""
-    return wrap(~input.array)
-
-
-eq = _compare("equal", "input == other")
-ne = _compare("not_equal", "input != other")
-lt = _compare("less", "input < other")
-le = _compare("less_equal", "input <= other")
-gt = _compare("greater", "input > other")
-ge = _compare("greater_equal", "input >= other")
-logical_and = _compare("logical_and", "Both are true")
-logical_or = _compare("logical_or", "One or both are true")
-
-
-def logical_not(input: Any) -> Tensor:
-    """Not input, elementwise; a bool Tensor."""
-    return wrap(xp(_raw(input)).logical_not(_raw(input)))
-
-
-def isnan(input: Any) -> Tensor:
-    """Whether each element is nan."""
-    return wrap(xp(_raw(input)).isnan(_raw(input)))
-
-
-def isinf(input: Any) -> Tensor:
-    """Whether each element is plus or minus infinity."""
-    return wrap(xp(_raw(input)).isinf(_raw(input)))
-
-
-def isfinite(input: Any) -> Tensor:
-    """Whether each element is neither nan nor infinite."""
-    return wrap(xp(_raw(input)).isfinite(_raw(input)))
+relu.vjp(input=lambda g, out: _relu_gradient(g, out))
+_relu_gradient.vjp(g=lambda h, y: _relu_gradient(h, y), y=lambda h: zeros_of(h))

@@ -9,7 +9,8 @@ import numpy as np
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op, wrap
 from tinygrad_norm.backend import backend_of, is_array, xp
-from tinygrad_norm.ops.shape import flatten, normalize_dims
+from tinygrad_norm.ops.creation import tensor
+from tinygrad_norm.ops.shape import flatten, normalize_dim, unsqueeze
 
 
 @op(view=True)
@@ -38,16 +39,41 @@ def _place(g, *, index, shape):
 _place.vjp(g=lambda g, index: _getitem(g, index=index))
 
 
+_NOT_A_NUMBER = (Tensor, np.ndarray, list, tuple, range, slice)
+
+
 def raw_index(index: Any, array: Any) -> Any:
-    """An index as `array` takes it: Tensors, lists and NumPy arrays as arrays of its own library."""
+    """An index as `array` takes it: Tensors, lists and NumPy arrays as arrays of its own library.
+
+    A list that holds sequences, Tensors, slices, None or ... is a tuple, as in PyTorch; True and False are masks.
+    """
+    if isinstance(index, list) and any(isinstance(i, _NOT_A_NUMBER) or i is None or i is Ellipsis for i in index):
+        index = tuple(index)
     if isinstance(index, tuple):
-        return tuple(raw_index(i, array) for i in index)
-    if isinstance(index, Tensor):
-        index = index.array.copy() if index.ndim else index.__index__() if index.dtype.kind in "iu" else index.array
-    elif isinstance(index, list):
-        index = xp(array).asarray(index) if index else xp(array).zeros(0, dtypes.int64)
-    if not is_array(index):
+        return tuple(_raw_part(i, array) for i in index)
+    return _raw_part(index, array)
+
+
+def _raw_part(index: Any, array: Any) -> Any:
+    if index is None or index is Ellipsis:
         return index
+    if isinstance(index, slice):
+        if index.step is not None and not int(index.step) > 0:
+            raise ValueError("step must be greater than zero: use flip()")
+        return index
+    if isinstance(index, (bool, np.bool_)):
+        return xp(array).asarray(bool(index))
+    if isinstance(index, Tensor):
+        index = index.array.copy() if index.ndim or index.dtype.kind not in "iu" or index.dtype == dtypes.uint8 else int(index)
+    elif isinstance(index, (list, tuple, range)):
+        index = tensor(list(index)).array if len(index) else xp(array).zeros(0, dtypes.int64)
+    if not is_array(index):
+        if isinstance(index, (str, bytes)) or not hasattr(index, "__index__"):
+            raise IndexError(
+                "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
+                f"(got {type(index).__name__})"
+            )
+        return index.__index__()
     if index.dtype.kind == "f":
         raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, but got {index.dtype}: use .long()")
     if index.dtype == dtypes.uint8:
@@ -61,16 +87,24 @@ def split_index(index: Any, ndim: int) -> tuple[Any, Any]:
     So PyTorch has it; for NumPy an integer is an array too, which can move the dimensions that arrays make. And so can
     an Ellipsis that stands for no dimension: it is left out.
     """
-    parts = index if isinstance(index, tuple) else ()
+    parts = index if isinstance(index, tuple) else (index,)
     named = sum(i.ndim if is_array(i) and i.dtype.kind == "b" else i is not None and i is not Ellipsis for i in parts)
-    if named == ndim and any(map(is_array, parts)):
+    if named > ndim:
+        raise IndexError(f"too many indices for tensor of dimension {ndim}")
+    if sum(i is Ellipsis for i in parts) > 1:  # all but the first stand for one whole dimension each, or for none
+        parts = _one_ellipsis(parts)
+        index = parts
+    arrays = [i for i in parts if is_array(i)]
+    if not arrays:
+        return None, index
+    if named == ndim:
         index = parts = tuple(i for i in parts if i is not Ellipsis)
-    if not any(map(is_array, parts)) or not any(isinstance(i, (int, np.integer)) for i in parts):
+    if not any(isinstance(i, int) for i in parts):
         return None, index
     first: list[Any] = []
     then: list[Any] = []
     for i in parts:
-        if isinstance(i, (int, np.integer)) and not isinstance(i, bool):
+        if isinstance(i, int):
             first.append(i)
         elif is_array(i):
             first += [slice(None)] * (i.ndim if i.dtype.kind == "b" else 1)
@@ -81,10 +115,53 @@ def split_index(index: Any, ndim: int) -> tuple[Any, Any]:
     return tuple(first), tuple(then)
 
 
+def _one_ellipsis(parts: tuple) -> tuple:
+    kept: list[Any] = []
+    for i in parts:
+        if i is not Ellipsis or not any(k is Ellipsis for k in kept):
+            kept.append(i)
+    return tuple(kept)
+
+
+def _checked(index: Any, shape: tuple[int, ...]) -> Any:
+    """The index. Raises IndexError where a number or a mask does not fit the shape."""
+    parts = index if isinstance(index, tuple) else (index,)
+    skipped = len(shape) - sum(
+        i.ndim if is_array(i) and i.dtype.kind == "b" else i is not None and i is not Ellipsis for i in parts
+    )
+    at = 0
+    for place, i in enumerate(parts):
+        if i is Ellipsis:
+            at += skipped
+        elif isinstance(i, int):
+            if not shape:
+                raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim tensor to a number")
+            if not -shape[at] <= i < shape[at]:
+                raise IndexError(f"index {i} is out of bounds for dimension {at} with size {shape[at]}")
+            at += 1
+        elif is_array(i) and i.dtype.kind == "b":
+            if i.shape != shape[at : at + i.ndim]:
+                raise IndexError(
+                    f"The shape of the mask {list(i.shape)} at index {place} does not match the shape of the indexed "
+                    f"tensor {list(shape)} at index {at}"
+                )
+            at += i.ndim
+        elif i is not None:
+            at += 1
+    return index
+
+
 def getitem(input: Tensor, index: Any) -> Tensor:
     """input[index]: a view for integers, slices, None and ...; a copy for tensors, lists and masks."""
-    first, then = split_index(raw_index(index, input.array), input.ndim)
+    if index.__class__ is int and input.array.ndim and -len(input.array) <= index < len(input.array):
+        return _getitem(input, index=index)
+    first, then = places_of(input, index)
     return _getitem(input if first is None else _getitem(input, index=first), index=then)
+
+
+def places_of(input: Tensor, index: Any) -> tuple[Any, Any]:
+    """The index as two that NumPy takes, to be used one after the other; the first may be None."""
+    return split_index(_checked(raw_index(index, input.array), input.array.shape), input.ndim)
 
 
 def _grid(shape: tuple[int, ...], sizes: tuple[int, ...], dim: int, index: Any) -> tuple:
@@ -96,72 +173,113 @@ def _grid(shape: tuple[int, ...], sizes: tuple[int, ...], dim: int, index: Any) 
     return tuple(grid)
 
 
-def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
+def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
     """out[i, j, ...] = input[index[i, j, ...], j, ...] for dim 0, and so on for the others."""
-    if input.ndim != index.ndim:
+    axis = normalize_dim(input.ndim, dim)
+    _check_index("gather", index)
+    if max(input.ndim, 1) != max(index.ndim, 1):
         raise RuntimeError(
             f"Index tensor must have the same number of dimensions as input tensor, but got {index.ndim} and {input.ndim}"
         )
-    (axis,) = normalize_dims(input.ndim, dim)
-    _check_index(index, input.array.shape[axis], axis)
+    if not input.ndim or not index.ndim:
+        return gather(at_least_1d(input), 0, at_least_1d(index)).reshape(index.array.shape)
     for d, (n, size) in enumerate(zip(index.array.shape, input.array.shape)):
         if d != axis and n > size:
             raise RuntimeError(
                 f"Size does not match at dimension {d} expected index {list(index.shape)} "
                 f"to be no larger than self {list(input.shape)} apart from dimension {axis}"
             )
+    _check_bounds(index, input.array.shape[axis], axis)
     shape = index.array.shape
     return _getitem(input, index=_grid(shape, (2,) * len(shape), axis, index.array.copy()))
 
 
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """Input with src[i, j, ...] added at [index[i, j, ...], j, ...] for dim 0, and so on: the adjoint of gather."""
-    if not input.ndim == index.ndim == src.ndim:
+    """input with src[i, j, ...] added at [index[i, j, ...], j, ...] for dim 0, and so on: the adjoint of gather."""
+    axis = normalize_dim(input.ndim, dim)
+    _check_index("scatter_add", index)
+    if input.dtype != src.dtype:
+        raise RuntimeError(f"scatter_add(): Expected self.dtype to be equal to src.dtype, but got {input.dtype} and {src.dtype}")
+    if not max(input.ndim, 1) == max(index.ndim, 1) == max(src.ndim, 1):
         raise RuntimeError(
             "Index tensor must have the same number of dimensions as input and src, "
             f"but got {index.ndim}, {input.ndim} and {src.ndim}"
         )
-    (axis,) = normalize_dims(input.ndim, dim)
-    _check_index(index, input.array.shape[axis], axis)
+    if not input.ndim or not index.ndim or not src.ndim:
+        return scatter_add(at_least_1d(input), 0, at_least_1d(index), at_least_1d(src)).reshape(input.array.shape)
     shape = index.array.shape
     if any(n > m for n, m in zip(shape, src.array.shape)):
         raise RuntimeError(f"Expected index {list(shape)} to be no larger than src {list(src.shape)}")
+    if any(n > m for d, (n, m) in enumerate(zip(shape, input.array.shape)) if d != axis):
+        raise RuntimeError(
+            f"Expected index {list(shape)} to be no larger than self {list(input.shape)} apart from dimension {axis}"
+        )
+    _check_bounds(index, input.array.shape[axis], axis)
     grid = _grid(shape, (2,) * len(shape), axis, index.array.copy())
     return input + _place(src[tuple(slice(n) for n in shape)], index=grid, shape=input.array.shape)
 
 
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """As gather, but the other dimensions broadcast; without dim, from the flattened tensor."""
+    _check_index("take_along_dim", indices)
     if dim is None:
-        return flatten(input)[flatten(indices)]
+        return take_along_dim(flatten(input), flatten(indices), 0)
     if input.ndim != indices.ndim:
         raise RuntimeError(
             "take_along_dim(): input and indices should have the same number of dimensions, "
             f"but got {input.ndim} dimensions for input, and {indices.ndim} dimensions for indices"
         )
-    (axis,) = normalize_dims(input.ndim, dim)
-    _check_index(indices, input.array.shape[axis], axis)
-    sizes = input.array.shape
-    shape = tuple(n if d == axis else max(n, size) for d, (n, size) in enumerate(zip(indices.array.shape, sizes)))
+    if not input.ndim:
+        return take_along_dim(at_least_1d(input), at_least_1d(indices), 0).reshape(())
+    axis, sizes = normalize_dim(input.ndim, dim), input.array.shape
+    for d, (n, size) in enumerate(zip(indices.array.shape, sizes)):
+        if d != axis and n != size and 1 not in (n, size):
+            raise RuntimeError(
+                f"The size of tensor a ({size}) must match the size of tensor b ({n}) at non-singleton dimension {d}"
+            )
+    _check_bounds(indices, sizes[axis], axis)
+    shape = tuple(n if d == axis else size if n == 1 else n for d, (n, size) in enumerate(zip(indices.array.shape, sizes)))
     return _getitem(input, index=_grid(shape, sizes, axis, xp(indices.array).broadcast_to(indices.array.copy(), shape)))
 
 
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The slices along dim at the positions listed in index (one dimension)."""
+    axis = normalize_dim(input.ndim, dim)
+    _check_index("index_select", index)
     if index.ndim > 1:
         raise IndexError(f"index_select(): Index is supposed to be a vector, but got {index.ndim} dimensions")
-    (axis,) = normalize_dims(input.ndim, dim)
-    _check_index(index, input.array.shape[axis], axis, IndexError)
+    if not input.ndim:
+        if index.array.size != 1:
+            raise RuntimeError(f"index_select(): Index to scalar can have only 1 value, got {index.array.size} value(s)")
+        return index_select(at_least_1d(input), 0, index).reshape(())
+    _check_bounds(index, input.array.shape[axis], axis, IndexError)
     return _getitem(input, index=(slice(None),) * axis + (index.array.reshape(-1).copy(),))
 
 
-def _check_index(index: Tensor, size: int, dim: int, error: type[Exception] = RuntimeError) -> None:
+def at_least_1d(x: Tensor) -> Tensor:
+    """A number as a vector of one element; anything else as it is."""
+    return x if x.ndim else unsqueeze(x, 0)
+
+
+def _check_index(name: str, index: Tensor) -> None:
     if index.dtype not in (dtypes.int64, dtypes.int32):
-        raise RuntimeError(f"expected an index of dtype int64 or int32, but got {index.dtype}: use .long()")
+        raise RuntimeError(f"{name}(): Expected dtype int64 or int32 for index, but got {index.dtype}: use .long()")
+
+
+def _check_bounds(index: Tensor, size: int, dim: int, error: type[Exception] = RuntimeError) -> None:
     if backend_of(index.array).name == "numpy" and index.array.size:  # a GPU would have to wait for it
         for bad in (index.array.min(), index.array.max()):
             if not 0 <= bad < size:
                 raise error(f"index {int(bad)} is out of bounds for dimension {dim} with size {size}")
+
+
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
+    """The indices of the elements that are not 0, (count, ndim) int64; as_tuple: one vector for each dimension."""
+    module = xp(input.array)
+    found = module.nonzero(at_least_1d(input).array)
+    if as_tuple:
+        return tuple(wrap(places) for places in found)
+    return wrap(module.stack(found, axis=1) if input.ndim else module.zeros((found[0].size, 0), dtypes.int64))
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:

@@ -1,8 +1,7 @@
 """In-place methods: the new value is written into the Tensor's memory, its history is the op's.
 
-Each is an ordinary op whose result is copied over its first input; `edited` then counts the edit,
-so that `backward` notices if an op had saved the old value, and carries it to Tensors that are
-viewed. Forbidden as in PyTorch: leaves that require grad, other shapes, lower kinds of dtype.
+Each is an ordinary op whose result is copied over its first input; autograd/edits.py says what that does to views
+and histories. All is checked before the first element is written.
 """
 
 from __future__ import annotations
@@ -10,83 +9,107 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tinygrad_norm.autograd import Tensor, adopt, check_editable, edited, is_grad_enabled, op, wrap
-from tinygrad_norm.autograd.tensor import refresh
-from tinygrad_norm.backend import Generator, default_generator, xp
+from tinygrad_norm import dtypes
+from tinygrad_norm.autograd import Tensor, check_editable, mark_edited, op, rebase, reshape_in_place, wrap
+from tinygrad_norm.autograd.errors import mixed_devices
+from tinygrad_norm.autograd.tensor import NUMBERS
+from tinygrad_norm.backend import Generator, default_generator, is_array, xp
 from tinygrad_norm.kernels import special
-from tinygrad_norm.ops import elementwise, indexing, shape
-from tinygrad_norm.ops.indexing import raw_index, split_index
-
-_RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
+from tinygrad_norm.ops import elementwise, indexing, linalg, select, shape
+from tinygrad_norm.ops.convert import to
+from tinygrad_norm.ops.select import number_for
 
 
 def overwrite(target: Tensor, result: Tensor, name: str) -> Tensor:
-    """Give target the values and the history of result."""
-    check_editable(target, name)
+    """Give target the values and the history of result, which has its shape and dtype, or one that can be cast to it."""
     if result.array.shape != target.array.shape:
         raise RuntimeError(
             f"output with shape {list(target.shape)} doesn't match the broadcast shape {list(result.shape)} ({name})"
         )
-    if _RANK[result.dtype.kind] > _RANK[target.dtype.kind]:
+    if dtypes.RANK[result.dtype.kind] > dtypes.RANK[target.dtype.kind]:
         raise RuntimeError(f"result type {result.dtype} can't be cast to the desired output type {target.dtype} ({name})")
-    result = result.to(target.dtype)
+    result = to(result, dtype=target.dtype)
     target.array[...] = result.array
-    edited(target, name)
-    adopt(target, result.node)
+    mark_edited(target, name)
+    if result.node is not None:
+        rebase(target, result.node)
     return target
 
 
 def _inplace(function: Callable, name: str) -> Callable:
     def method(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        check_editable(input, name)
         old = input
-        if is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in (input, *args)):
-            refresh(input)
+        if check_editable(input, name, *args, *kwargs.values()):
             old = wrap(input.array.copy())  # what the op saves has to outlive the edit
-            old.node, old.requires_grad = input.node, input.requires_grad
+            old.node, old.needs_grad = input.node, input.needs_grad
         return overwrite(input, function(old, *args, **kwargs), name)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"{name[:-1]}, in place."
+    method.__wrapped__ = function  # type: ignore[attr-defined]  # the arguments are the function's
     return method
 
 
-add_, sub_, mul_, div_, clamp_ = (
-    _inplace(getattr(elementwise, name[:-1]), name) for name in ("add_", "sub_", "mul_", "div_", "clamp_")
-)
-ADDED = {  # in-place forms that the table above does not spell out
-    f"{name}_": _inplace(getattr(elementwise, name), f"{name}_")
-    for name in ("pow", "neg", "abs", "exp", "log", "sqrt", "reciprocal", "sigmoid", "tanh", "masked_fill")
+METHODS: dict[str, Callable] = {
+    f"{name}_": _inplace(getattr(module, name), f"{name}_")
+    for module, names in {
+        elementwise: (
+            "add sub mul div floor_divide remainder fmod pow neg abs sign floor ceil trunc round exp expm1 log log2 log10 "
+            "log1p sqrt rsqrt reciprocal square sin cos tan sinh cosh tanh erf sigmoid"
+        ),
+        select: "clamp clamp_min clamp_max",
+        linalg: "tril triu",
+        indexing: "scatter_add",
+    }.items()
+    for name in names.split()
 }
+add_, mul_, div_, clamp_ = (METHODS[f"{name}_"] for name in ("add", "mul", "div", "clamp"))
 
 
 def relu_(input: Tensor) -> Tensor:
     """relu, in place, without a copy: its derivative needs the result only."""
-    check_editable(input, "relu_")
-    refresh(input)
+    recorded = check_editable(input, "relu_")
     array, history = input.array, input.node
     special.rectified(array, out=array)
-    edited(input, "relu_")
-    if history is not None and is_grad_enabled():
-        elementwise.relu.op.record(1, [history], (input,), [array], {}, input)
-    adopt(input, input.node)
+    mark_edited(input, "relu_")
+    if recorded:
+        result = wrap(array)
+        result.version = input.version
+        elementwise.relu.op.record(1, [history], (input,), [array], {}, result)
+        rebase(input, result.node)  # type: ignore[arg-type]
     return input
 
 
+def masked_fill_(input: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """masked_fill, in place."""
+    old = input
+    if check_editable(input, "masked_fill_", value):
+        old = wrap(input.array.copy())
+        old.node, old.needs_grad = input.node, input.needs_grad
+    return overwrite(input, select.masked_fill(old, mask, value), "masked_fill_")
+
+
+# ---- constants ----------------------------------------------------------------------------
+
+
 @op
-def _replaced(x, *, value):
+def _filled(x, *, value):
     """Constants in place of x."""
     return value
 
 
-_replaced.vjp(x=elementwise.zeros_of)
+_filled.vjp(x=elementwise.zeros_of)
 
 
-def _constant(input: Tensor, value: Any, name: str) -> Tensor:
-    check_editable(input, name)
+def fill_in_place(input: Tensor, value: Any, name: str) -> Tensor:
+    """Write constants, an array of input's shape or a number, over all elements; gradients stop there."""
+    recorded = check_editable(input, name, constant=True)
+    old = wrap(input.array)
+    old.node, old.needs_grad = input.node, input.needs_grad
     input.array[...] = value
-    edited(input, name)
-    adopt(input, _replaced(input, value=input.array).node if input.requires_grad else None)
+    mark_edited(input, name)
+    if recorded:
+        rebase(input, _filled(old, value=input.array).node)
     return input
 
 
@@ -95,54 +118,88 @@ def fill_(input: Tensor, value: Any) -> Tensor:
     if isinstance(value, Tensor):
         if value.ndim:
             raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
-        return overwrite(input, value.expand(input.array.shape), "fill_")
-    return _constant(input, value, "fill_")
+        check_editable(input, "fill_", value)
+        return overwrite(input, to(value, dtype=input.dtype).expand(input.array.shape), "fill_") if value.needs_grad else (
+            fill_in_place(input, number_for(value.item(), input.dtype), "fill_")
+        )
+    return fill_in_place(input, number_for(value, input.dtype), "fill_")
 
 
 def zero_(input: Tensor) -> Tensor:
     """Every element set to 0."""
-    return _constant(input, 0, "zero_")
+    return fill_in_place(input, 0, "zero_")
 
 
 def normal_(input: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Filled with random numbers of that mean and standard deviation."""
-    if std < 0:
+    if not std >= 0:
         raise RuntimeError(f"normal_ expects std >= 0.0, but found std {std}")
+    _check_drawable(input, "normal_")
+    check_editable(input, "normal_", constant=True)
     drawn = (generator or default_generator()).normal(input.array.shape, input.dtype, xp(input.array))
-    return _constant(input, drawn * std + mean, "normal_")
+    return fill_in_place(input, drawn * float(std) + float(mean), "normal_")
 
 
-def uniform_(input: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None) -> Tensor:
-    """Filled with random numbers from [a, b)."""
-    if a > b:
+def uniform_(input: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None, **bounds: float) -> Tensor:
+    """Filled with random numbers from [a, b); the bounds may be named `from` and `to` as well."""
+    a, b = bounds.pop("from", a), bounds.pop("to", b)
+    if bounds:
+        raise TypeError(f"uniform_() got an unexpected keyword argument {next(iter(bounds))!r}")
+    if not a <= b:
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={a} > to={b}")
+    _check_drawable(input, "uniform_")
+    check_editable(input, "uniform_", constant=True)
     drawn = (generator or default_generator()).uniform(input.array.shape, input.dtype, xp(input.array))
-    return _constant(input, drawn * (b - a) + a, "uniform_")
+    return fill_in_place(input, drawn * (float(b) - float(a)) + float(a), "uniform_")
 
 
-def copy_(input: Tensor, other: Any) -> Tensor:
-    """The elements of other, broadcast and converted."""
-    source = other if isinstance(other, Tensor) else wrap(xp(input.array).asarray(other))
-    return overwrite(input, source.to(input).expand(input.array.shape), "copy_")
+def bernoulli_(input: Tensor, p: Any = 0.5, *, generator: Generator | None = None) -> Tensor:
+    """Each element 1 with the probability p, a number or a Tensor, else 0."""
+    chances = p.array if isinstance(p, Tensor) else p
+    if not isinstance(p, (Tensor, *NUMBERS)) or xp(input.array).any((chances < 0) | (chances > 1) | (chances != chances)):
+        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+    check_editable(input, "bernoulli_", constant=True)
+    drawn = (generator or default_generator()).uniform(input.array.shape, "float32", xp(input.array))
+    return fill_in_place(input, drawn < chances, "bernoulli_")
 
 
-def unsqueeze_(input: Tensor, dim: int) -> Tensor:
-    """unsqueeze, in place: the Tensor itself changes its shape."""
-    return _reshaped(input, shape.unsqueeze(input, dim), "unsqueeze_")
+def _check_drawable(input: Tensor, name: str) -> None:
+    if input.dtype.kind != "f":
+        raise RuntimeError(f"{name}: not implemented for {input.dtype}: convert with .float(), or use randint()")
 
 
-def squeeze_(input: Tensor, dim: Any = None) -> Tensor:
-    """squeeze, in place: the Tensor itself changes its shape."""
-    return _reshaped(input, shape.squeeze(input, dim), "squeeze_")
+def copy_(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
+    """The elements of src, broadcast and converted."""
+    if not isinstance(src, Tensor):
+        if not is_array(src):
+            raise TypeError(f"copy_(): argument 'src' must be Tensor, not {type(src).__name__}")
+        src = wrap(xp(input.array).asarray(src))
+    recorded = check_editable(input, "copy_", src)
+    value = shape.expand(to(src, dtype=input.dtype, device=input.device), input.array.shape)
+    if value.needs_grad or not recorded:
+        return overwrite(input, value, "copy_")
+    return fill_in_place(input, value.array, "copy_")
 
 
-def _reshaped(target: Tensor, view: Tensor, name: str) -> Tensor:
-    if target.requires_grad and target.node is None:
-        check_editable(target, name)
-    target.array, target.node, target.view_of, target.seen = view.array, view.node, None, view.seen
-    if target.node is not None:
-        target.requires_grad = True
-    return target
+# ---- shapes -------------------------------------------------------------------------------
+
+
+def _reshaping(function: Callable, name: str) -> Callable:
+    def method(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        check_editable(input, name, constant=True)
+        mark_edited(input, name)
+        reshape_in_place(input, function(input, *args, **kwargs))
+        return input
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"{name[:-1]}, in place: the Tensor itself changes its shape."
+    method.__wrapped__ = function  # type: ignore[attr-defined]
+    return method
+
+
+unsqueeze_, squeeze_, transpose_, t_ = (
+    _reshaping(getattr(shape, name[:-1]), name) for name in ("unsqueeze_", "squeeze_", "transpose_", "t_")
+)
 
 
 # ---- item assignment ----------------------------------------------------------------------
@@ -150,8 +207,8 @@ def _reshaped(target: Tensor, view: Tensor, name: str) -> Tensor:
 
 @op
 def _with_item(x, value, *, index):
-    """X with value at the index."""
-    out = x.copy()
+    """x with value at the index."""
+    out = xp(x).array(x)  # a copy, also of a NumPy scalar
     out[index] = value
     return out
 
@@ -168,30 +225,64 @@ _with_item.vjp(x=lambda g, index: _with_item(g, 0.0, index=index), value=_value_
 
 def setitem(input: Tensor, index: Any, value: Any) -> None:
     """input[index] = value; value is broadcast, and sizes of 1 in front of it are dropped."""
-    check_editable(input, "item assignment")
-    first, index = split_index(raw_index(index, input.array), input.ndim)
-    if first is not None:
-        setitem(input[first], index, value)
+    first, index = indexing.places_of(input, index)
+    if not isinstance(value, (Tensor, *NUMBERS)):
+        raise TypeError(f"can't assign a {type(value).__name__} to a Tensor: convert it with tensor()")
+    part = input if first is None else indexing._getitem(input, index=first)
+    if not any(is_array(i) for i in (index if isinstance(index, tuple) else (index,))):
+        _assign_to_view(indexing._getitem(part, index=index), value)
+    else:
+        _assign_at(part, index, value)
+
+
+def _assign_to_view(part: Tensor, value: Any) -> None:
+    """Integers, slices, None and ... show a view: it is filled, or copied to."""
+    name = "item assignment"
+    if not isinstance(value, Tensor):
+        fill_in_place(part, number_for(value, part.dtype), name)
         return
+    recorded = check_editable(part, name, value)
+    value = to(_fitting(value, part.array.shape), dtype=part.dtype)
+    if (mixture := mixed_devices(name, [part.array, value.array])) is not None:
+        raise mixture
+    value = shape.expand(value, part.array.shape)
+    if value.needs_grad or not recorded:
+        overwrite(part, value, name)
+    else:
+        fill_in_place(part, value.array, name)
+
+
+def _assign_at(input: Tensor, index: Any, value: Any) -> None:
+    """Arrays of places, and masks: the elements there are replaced one by one."""
+    recorded = check_editable(input, "item assignment", value)
     if isinstance(value, Tensor):
-        value = _fitting(value, input.array[index].shape)
-        refresh(value)
-    refresh(input)
-    source = value.array if isinstance(value, Tensor) else value
-    pair, after = (input, value), wrap(input.array)
-    _with_item.op.record_edit(pair, [input.array, source], {"index": index}, after)
-    input.array[index] = source
-    edited(input, "item assignment")
-    adopt(input, after.node)
+        masks = [i for i in (index if isinstance(index, tuple) else (index,)) if is_array(i) and i.dtype.kind == "b"]
+        if value.dtype != input.dtype and not (masks and not value.ndim):
+            raise RuntimeError(
+                f"Index put requires the source and destination dtypes match, got {input.dtype} for the destination "
+                f"and {value.dtype} for the source."
+            )
+        value = to(_fitting(value, input.array[index].shape), dtype=input.dtype)
+    else:
+        value = number_for(value, input.dtype)
+        _ = input.array[index]  # raises where the index does not fit
+    after, old = wrap(input.array), wrap(input.array)
+    old.node, old.needs_grad = input.node, input.needs_grad
+    if recorded:
+        _with_item.op.record_edit((old, value), {"index": index}, after)
+    input.array[index] = value.array if isinstance(value, Tensor) else value
+    mark_edited(input, "item assignment")
+    if recorded:
+        rebase(input, after.node)  # type: ignore[arg-type]
 
 
-def _fitting(value: Tensor, shape: tuple[int, ...]) -> Tensor:
+def _fitting(value: Tensor, sizes: tuple[int, ...]) -> Tensor:
     """The value without superfluous dimensions of size 1, if it can be broadcast to the shape."""
-    extra = max(value.ndim - len(shape), 0)
+    extra = max(value.ndim - len(sizes), 0)
     old = value.array.shape
-    sizes = zip(reversed(old[extra:]), reversed(shape))
-    if any(n != 1 for n in old[:extra]) or any(n not in (1, m) for n, m in sizes):
+    pairs = zip(reversed(old[extra:]), reversed(sizes))
+    if any(n != 1 for n in old[:extra]) or any(n not in (1, m) for n, m in pairs):
         raise RuntimeError(
-            f"shape mismatch: value tensor of shape {list(old)} cannot be broadcast to indexing result of shape {list(shape)}"
+            f"shape mismatch: value tensor of shape {list(old)} cannot be broadcast to indexing result of shape {list(sizes)}"
         )
     return value.reshape(old[extra:]) if extra else value

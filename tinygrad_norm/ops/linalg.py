@@ -1,4 +1,4 @@
-"""Products: matmul, einsum, outer, linear."""
+"""Products: matmul, einsum, outer, linear; and parts of matrices."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from tinygrad_norm.autograd import Tensor, elementwise, op
+from tinygrad_norm.autograd.edits import write_view
 from tinygrad_norm.backend import xp
-from tinygrad_norm.ops.shape import broadcast_to, reshape, squeeze, unsqueeze
+from tinygrad_norm.kernels.sums import total
+from tinygrad_norm.ops.indexing import _place
+from tinygrad_norm.ops.shape import _broadcast_to, expand, normalize_dim, reshape, sizes_of, squeeze, unsqueeze
 
 
 @elementwise  # the leading dimensions broadcast
 def _matmul(a, b):
+    if a.dtype == np.float16:  # added up in float32
+        return (a.astype(np.float32) @ b.astype(np.float32)).astype(np.float16)
     return a @ b
 
 
@@ -25,11 +32,11 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     A vector on the left is a row, on the right a column, and is one again in the result.
     """
     if not isinstance(input, Tensor) or not isinstance(other, Tensor):
-        raise TypeError(f"matmul: expected two Tensors, but got {type(input).__name__} and {type(other).__name__}")
+        wrong = other if isinstance(input, Tensor) else input
+        raise TypeError(f"matmul(): expected two Tensors, but got {type(wrong).__name__}: convert it with tensor()")
     if input.ndim == 0 or other.ndim == 0:
         raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {input.ndim}D and {other.ndim}D")
-    if input.dtype != other.dtype:
-        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {input.dtype} != {other.dtype}")
+    _require_dtype("matmul", input, other)
     a = unsqueeze(input, 0) if input.ndim == 1 else input
     b = unsqueeze(other, 1) if other.ndim == 1 else other
     (m, k), (k2, n) = a.array.shape[-2:], b.array.shape[-2:]
@@ -46,35 +53,138 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices."""
-    _need_ndim("mm", 2, input, mat2)
+    _require_ndim("mm", input=(input, 2), mat2=(mat2, 2))
     return matmul(input, mat2)
 
 
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """The products of two batches of matrices, (B, M, K) and (B, K, N)."""
-    _need_ndim("bmm", 3, input, mat2)
+    _require_ndim("bmm", input=(input, 3), mat2=(mat2, 3))
     if input.array.shape[0] != mat2.array.shape[0]:
         raise RuntimeError(f"bmm: expected batches of one size, but got {list(input.shape)} and {list(mat2.shape)}")
     return matmul(input, mat2)
 
 
-def _need_ndim(name: str, ndim: int, *tensors: Tensor) -> None:
-    for t in tensors:
+def mv(input: Tensor, vec: Tensor) -> Tensor:
+    """The product of a matrix and a vector."""
+    _require_ndim("mv", input=(input, 2), vec=(vec, 1))
+    return matmul(input, vec)
+
+
+def dot(input: Tensor, tensor: Tensor) -> Tensor:
+    """The sum of the products of two vectors' elements."""
+    _require_ndim("dot", input=(input, 1), tensor=(tensor, 1))
+    if input.array.shape != tensor.array.shape:
+        raise RuntimeError(
+            f"inconsistent tensor size, expected tensor [{input.array.size}] and src [{tensor.array.size}] to have the same "
+            "number of elements"
+        )
+    return matmul(input, tensor)
+
+
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta * input + alpha * (mat1 @ mat2)."""
+    _require_ndim("addmm", mat1=(mat1, 2), mat2=(mat2, 2))
+    _require_dtype("addmm", input, mat1)
+    product = mm(mat1, mat2)
+    product = product if alpha == 1 else product * alpha
+    start = expand(input, product.array.shape)
+    return product if beta == 0 else product + (start if beta == 1 else start * beta)
+
+
+def _require_ndim(name: str, **tensors: tuple[Tensor, int]) -> None:
+    for argument, (t, ndim) in tensors.items():
         if t.ndim != ndim:
-            raise RuntimeError(f"{name}: expected tensors of {ndim} dimensions, but got the shape {list(t.shape)}")
+            raise RuntimeError(f"{name}: expected {argument} to have {ndim} dimension(s), but got the shape {list(t.shape)}")
+
+
+def _require_dtype(name: str, *tensors: Tensor) -> None:
+    for t in tensors[1:]:
+        if t.dtype != tensors[0].dtype:
+            raise RuntimeError(
+                f"{name}: expected m1 and m2 to have the same dtype, but got: {tensors[0].dtype} != {t.dtype}: convert with .to()"
+            )
 
 
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """out[i, j] = input[i] * vec2[j]."""
-    _need_ndim("outer", 1, input, vec2)
+    _require_ndim("outer", input=(input, 1), vec2=(vec2, 1))
     return unsqueeze(input, 1) * vec2
+
+
+# ---- parts of matrices --------------------------------------------------------------------
+
+
+@op
+def _triangle(x, *, diagonal, name):
+    return getattr(xp(x), name)(x, diagonal)
+
+
+_triangle.vjp(x=lambda g, diagonal, name: _triangle(g, diagonal=diagonal, name=name))
+
+
+def tril(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The lower triangles of the matrices in the last two dimensions, 0 above the diagonal."""
+    return _part("tril", input, diagonal)
+
+
+def triu(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The upper triangles of the matrices in the last two dimensions, 0 below the diagonal."""
+    return _part("triu", input, diagonal)
+
+
+def _part(name: str, input: Tensor, diagonal: Any) -> Tensor:
+    if input.ndim < 2:
+        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, but got the shape {list(input.shape)}")
+    return _triangle(input, diagonal=sizes_of((diagonal,), None, "diagonal")[0], name=name)
+
+
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """The diagonal of the matrices in two dimensions, as the last dimension of a view; offset: above (or below) it."""
+    a, b = normalize_dim(input.ndim, dim1), normalize_dim(input.ndim, dim2)
+    if a == b:
+        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
+    return _diagonal(input, offset=sizes_of((offset,), None, "offset")[0], axes=(a, b))
+
+
+@op(view=True)
+def _diagonal(x, *, offset, axes):
+    out = x.diagonal(offset, *axes)
+    if isinstance(out, np.ndarray) and x.flags.writeable:
+        out.flags.writeable = True
+    return out
+
+
+def _diagonal_vjp(g, x_shape, offset, axes):
+    start = xp(g.array if isinstance(g, Tensor) else g).zeros(x_shape, g.dtype)
+    return write_view(start, g, steps=((_diagonal, {"offset": offset, "axes": axes}),))
+
+
+_diagonal.vjp(x=_diagonal_vjp)
+
+
+def diag(input: Tensor, diagonal: int = 0) -> Tensor:
+    """A matrix with the vector on its diagonal; or the diagonal of a matrix."""
+    if input.ndim == 2:
+        return _diagonal(input, offset=sizes_of((diagonal,), None, "diagonal")[0], axes=(0, 1)).clone()
+    if input.ndim != 1:
+        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
+    (k,) = sizes_of((diagonal,), None, "diagonal")
+    at, size = xp(input.array).arange(input.array.size), input.array.size + abs(k)
+    return _place(input, index=(at + max(-k, 0), at + max(k, 0)), shape=(size, size))
+
+
+def trace(input: Tensor) -> Tensor:
+    """The sum of a matrix's diagonal."""
+    _require_ndim("trace", input=(input, 2))
+    return _diagonal(input, offset=0, axes=(0, 1)).sum()
 
 
 # ---- linear -------------------------------------------------------------------------------
 
 
 def linear_definition(x: Any, weight: Any, bias: Any) -> Any:
-    """Y = x W^T + b over the last dimension of x."""
+    """y = x W^T + b over the last dimension of x."""
     y = matmul(x, weight.swapaxes(0, 1))
     return y if bias is None else y + bias
 
@@ -87,7 +197,9 @@ def _linear(x, weight, bias):
     A matrix is multiplied as y^T = W x^T, so that the rows of a batch end up innermost in memory:
     the next layer finds x^T contiguous, and BLAS is spared the slowest of its cases, x W^T.
     """
-    y = (weight @ x.T).T if x.ndim == 2 else (x.reshape(-1, x.shape[-1]) @ weight.T).reshape(*x.shape[:-1], -1)
+    if x.dtype == np.float16:  # added up in float32
+        return _linear.op.forward(*(v if v is None else v.astype(np.float32) for v in (x, weight, bias))).astype(x.dtype)
+    y = (weight @ x.T).T if x.ndim == 2 else (_rows(x) @ weight.T).reshape(*x.shape[:-1], len(weight))
     if bias is not None:
         y += bias
     return y
@@ -95,7 +207,7 @@ def _linear(x, weight, bias):
 
 def _rows(x):
     """All leading dimensions as one."""
-    return x if x.ndim == 2 else x.reshape(-1, x.shape[-1])
+    return x if x.ndim == 2 else x.reshape((math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 def _linear_input_vjp(g, weight, x_shape):
@@ -111,18 +223,23 @@ _linear.vjp(
 
 @op
 def _sum_of_rows(x):
-    """x.sum(0), as a product: faster where the rows are innermost in memory."""
+    """x.sum(0), for not too many rows as a product: faster where the rows are innermost in memory."""
+    if len(x) > 2048 or x.dtype == np.float16:
+        return total(x, (0,))
     return xp(x).ones(x.shape[0], x.dtype) @ x
 
 
-_sum_of_rows.vjp(x=lambda g, x_shape: broadcast_to(g, x_shape))
+_sum_of_rows.vjp(x=lambda g, x_shape: _broadcast_to(g, shape=x_shape))
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Y = x W^T + b: x (*, in), W (out, in), b (out,), y (*, out)."""
+    """y = x W^T + b: x (*, in), W (out, in) or (in,), b (out,), y (*, out)."""
     x, w = input.array, weight.array
     fits = w.ndim == 2 and x.ndim and x.shape[-1] == w.shape[1] and x.dtype == w.dtype
-    if not fits or (bias is not None and bias.array.shape != w.shape[:1]):
+    if not fits or (bias is not None and (bias.array.shape != w.shape[:1] or bias.array.dtype != w.dtype)):
+        if w.ndim == 1 and (bias is None or not bias.ndim):
+            out = matmul(input, weight)
+            return out if bias is None else out + bias
         raise _misfit(input, weight, bias)
     return _linear(input, weight, bias)
 
@@ -143,6 +260,8 @@ def _misfit(input: Tensor, weight: Tensor, bias: Tensor | None) -> RuntimeError:
             f"mat1 and mat2 must have the same dtype, but got {input.dtype} and {weight.dtype}: "
             "convert the input with .to(dtype), or the module with .float() or .double()"
         )
+    if bias is not None and bias.dtype != weight.dtype:
+        return RuntimeError(f"linear: expected a bias of dtype {weight.dtype}, but got {bias.dtype}: convert it with .to()")
     return RuntimeError(
         f"linear: expected a bias of shape [{size[0]}], but got {list(bias.shape) if bias is not None else None}"
     )
@@ -153,7 +272,12 @@ def _misfit(input: Tensor, weight: Tensor, bias: Tensor | None) -> RuntimeError:
 
 @elementwise  # operands share labels; a label may have size 1 in one of them and broadcast
 def _einsum(*operands, subscripts, result):
-    return xp(*operands).einsum(f"{','.join(subscripts)}->{result}", *operands, optimize=len(operands) > 2)
+    formula = f"{','.join(subscripts)}->{result}"
+    if any(x.dtype == np.float16 for x in operands):  # added up in float32
+        operands = [x.astype(np.float32) for x in operands]
+        return xp(*operands).einsum(formula, *operands, optimize=len(operands) > 2).astype(np.float16)
+    out = xp(*operands).einsum(formula, *operands, optimize=len(operands) > 2)
+    return out.copy() if len(operands) == 1 else out  # NumPy gives a view of one operand
 
 
 @_einsum.joint_vjp
@@ -177,6 +301,10 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     "..." stands for dimensions that broadcast.
     """
     tensors: Sequence[Tensor] = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
+    if not isinstance(equation, str) or not all(isinstance(t, Tensor) for t in tensors):
+        raise TypeError("einsum(): expected an equation as a string, then Tensors")
+    if tensors:
+        _require_dtype("einsum", *tensors)
     terms, arrow, out = equation.replace(" ", "").partition("->")
     labels = terms.split(",")
     if len(labels) != len(tensors):

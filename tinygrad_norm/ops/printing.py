@@ -40,7 +40,8 @@ def _elements(array: np.ndarray, indent: int) -> str:
     text = np.array2string(
         array, separator=", ", formatter=formatter, threshold=_LIMIT, edgeitems=_EDGE, max_line_width=_WIDTH - indent
     )
-    return text.replace(", ...,", ",  ...,").replace("\n", "\n" + " " * indent)
+    lines = text.replace(", ...,", ",  ...,").split("\n")
+    return "\n".join(lines[:1] + [" " * indent + line if line else "" for line in lines[1:]])
 
 
 def _visible(array: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Reductions: over all elements, or over the dimensions `dim`, kept with size 1 if `keepdim`.
 
-NumPy's `axis` and `keepdims` are accepted for `dim` and `keepdim`.
+NumPy's `axis` and `keepdims` are accepted for `dim` and `keepdim`. Sums are as exact as sums in pairs, and float16 is
+added up in float32. Extremes and sorting are in extremes.py.
 """
 
 from __future__ import annotations
@@ -9,49 +10,73 @@ import functools
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
+
+import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op, wrap
 from tinygrad_norm.backend import xp
-from tinygrad_norm.ops.convert import to
-from tinygrad_norm.ops.elementwise import abs, exp, maximum, minimum, ne, square, where
-from tinygrad_norm.ops.indexing import take_along_dim
-from tinygrad_norm.ops.shape import broadcast_to, cat, flip, move_to_front, normalize_dims
+from tinygrad_norm.kernels.sums import total
+from tinygrad_norm.ops.convert import clone, to
+from tinygrad_norm.ops.elementwise import abs, exp, pow, sign, square, zeros_of
+from tinygrad_norm.ops.joining import cat, flip
+from tinygrad_norm.ops.select import select, where
+from tinygrad_norm.ops.shape import _broadcast_to, in_shape, move_to_front, normalize_dim, normalize_dims, summed
 
 Dim = int | tuple[int, ...] | list[int] | None
 
 
-def _numpy_names(function: Callable) -> Callable:
+def numpy_names(function: Callable) -> Callable:
     """Accept axis for dim and keepdims for keepdim."""
 
     @functools.wraps(function)
     def inner(*args: Any, **kwargs: Any) -> Any:
-        if "axis" in kwargs:
-            kwargs["dim"] = kwargs.pop("axis")
-        if "keepdims" in kwargs:
-            kwargs["keepdim"] = kwargs.pop("keepdims")
+        if kwargs:
+            if "axis" in kwargs:
+                kwargs["dim"] = kwargs.pop("axis")
+            if "keepdims" in kwargs:
+                kwargs["keepdim"] = kwargs.pop("keepdims")
         return function(*args, **kwargs)
 
     return inner
 
 
-def _axes(x: Any, dim: Dim) -> tuple[int, ...]:
+def axes_of(x: Any, dim: Any) -> tuple[int, ...]:
     """The dimensions to reduce, counted from 0; all of them for None and for ()."""
-    if dim is None or dim == () or dim == []:
+    if dim is None or (isinstance(dim, (tuple, list)) and not dim):
         return tuple(range(x.ndim))
     return normalize_dims(x.ndim, dim)
 
 
-def _spread(g, shape, axes, keepdims):
+def spread(g: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> Any:
     """The adjoint of summing: g repeated along the axes that were summed over."""
     if not keepdims:
         g = g.reshape(tuple(1 if i in axes else n for i, n in enumerate(shape)))
-    return broadcast_to(g, shape)
+    return _broadcast_to(g, shape=shape)
 
 
-def _count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
+def count_of(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
+    """How many elements are reduced to one."""
     return math.prod(shape[i] for i in axes)
+
+
+def wide(x: Any) -> Any:
+    """float16 as float32, to compute in; other dtypes as they are."""
+    return x.astype(np.float32) if x.dtype == np.float16 else x
+
+
+def divided(g: Any, count: int) -> Any:
+    """g / count, where float16 may not hold the count."""
+    return (g.astype(np.float32) / count).astype(g.dtype) if g.dtype == np.float16 else g / count
+
+
+def floating(name: str, input: Tensor, dtype: Any = None) -> Tensor:
+    """The input in the dtype asked for. Raises RuntimeError unless that is floating point."""
+    input = input if dtype is None else to(input, dtype=dtype)
+    if input.dtype.kind != "f":
+        raise RuntimeError(f"{name}: expected a floating point dtype, but got {input.dtype}: convert with .float()")
+    return input
 
 
 # ---- sums ---------------------------------------------------------------------------------
@@ -59,63 +84,71 @@ def _count(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
 
 @op
 def _sum(x, *, axes, keepdims):
-    return x.sum(axis=axes, keepdims=keepdims, dtype=None if x.dtype.kind == "f" else dtypes.int64)
+    return total(x, axes, keepdims)
 
 
-_sum.vjp(x=lambda g, x_shape, axes, keepdims: _spread(g, x_shape, axes, keepdims))
+_sum.vjp(x=lambda g, x_shape, axes, keepdims: spread(g, x_shape, axes, keepdims))
 
 
 @op
 def _mean(x, *, axes, keepdims):
-    return x.mean(axis=axes, keepdims=keepdims)
+    return (total(wide(x), axes, keepdims) / count_of(x.shape, axes)).astype(x.dtype)
 
 
-_mean.vjp(x=lambda g, x_shape, axes, keepdims: _spread(g / _count(x_shape, axes), x_shape, axes, keepdims))
+_mean.vjp(x=lambda g, x_shape, axes, keepdims: spread(divided(g, count_of(x_shape, axes)), x_shape, axes, keepdims))
 
 
-@_numpy_names
+@numpy_names
 def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum. Integers and bools are summed as int64."""
-    input = input if dtype is None else input.to(dtype)
-    return _sum(input, axes=_axes(input, dim), keepdims=keepdim)
+    if dtype is not None:
+        wanted = dtypes.of(dtype)
+        if wanted.kind != "f":
+            return to(sum(to(input, dtype=dtypes.int64), dim, keepdim), dtype=wanted)
+        input = to(input, dtype=wanted)
+    return _sum(input, axes=axes_of(input, dim), keepdims=bool(keepdim))
 
 
-@_numpy_names
+@numpy_names
 def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The mean; nan for no elements. Raises RuntimeError for integers: convert them first."""
-    input = input if dtype is None else input.to(dtype)
+    input = input if dtype is None else to(input, dtype=dtype)
     if input.dtype.kind != "f":
         raise RuntimeError(
-            "mean(): could not infer output dtype. Input dtype must be a floating point dtype, "
-            f"but got {input.dtype}: convert with .float()"
+            "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
+            f"Got: {input.dtype}: convert with .float()"
         )
-    axes = _axes(input, dim)
-    if _count(input.array.shape, axes) == 0:
+    axes = axes_of(input, dim)
+    if count_of(input.array.shape, axes) == 0:
         return sum(input, dim, keepdim) * math.nan
-    return _mean(input, axes=axes, keepdims=keepdim)
+    return _mean(input, axes=axes, keepdims=bool(keepdim))
 
 
-@_numpy_names
+# ---- variance -----------------------------------------------------------------------------
+
+
+@numpy_names
 def var(
-    input: Tensor, dim: Dim | bool = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+    input: Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
 ) -> Tensor:
     """sum((x - mean(x))**2) / (n - correction), computed in float64; correction is 1 if unbiased, else 0."""
-    return to(_variance(input, dim, unbiased, keepdim, correction), dtype=input.dtype)
+    return to(_variance("var", input, dim, unbiased, keepdim, correction), dtype=input.dtype)
 
 
-def _variance(input: Tensor, dim: Dim | bool, unbiased: bool, keepdim: bool, correction: float | None) -> Tensor:
+def _variance(name: str, input: Tensor, dim: Any, unbiased: bool, keepdim: bool, correction: float | None) -> Tensor:
     """The variance in float64: neither overflow nor underflow of a float32's square."""
-    if input.dtype.kind == "f":
-        input = to(input, dtype=dtypes.float64)
+    if input.dtype.kind != "f":
+        raise RuntimeError(f"{name} only support floating point and complex dtypes, but got {input.dtype}: convert with .float()")
+    input = to(input, dtype=dtypes.float64)
     if isinstance(dim, bool):
         unbiased, dim = dim, None
     correction = int(unbiased) if correction is None else correction
-    axes = _axes(input, dim)
-    freedom = _count(input.array.shape, axes) - correction
+    axes = axes_of(input, dim)
+    freedom = count_of(input.array.shape, axes) - correction
     squares = sum(square(input - mean(input, axes, True)), axes, keepdim) if axes else square(input - input)
     if freedom <= 0:
         warnings.warn(
-            "var(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor "
+            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor "
             "(input numel divided by output numel)",
             stacklevel=4,
         )
@@ -123,12 +156,12 @@ def _variance(input: Tensor, dim: Dim | bool, unbiased: bool, keepdim: bool, cor
     return squares / freedom
 
 
-@_numpy_names
+@numpy_names
 def std(
-    input: Tensor, dim: Dim | bool = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+    input: Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
 ) -> Tensor:
     """The square root of `var`; its derivative is 0 where it is 0."""
-    return to(_root(_variance(input, dim, unbiased, keepdim, correction)), dtype=input.dtype)
+    return to(_root(_variance("std", input, dim, unbiased, keepdim, correction)), dtype=input.dtype)
 
 
 @op
@@ -139,169 +172,107 @@ def _root(x):
 
 _root.vjp(x=lambda g, out: where(out == 0, 0.0, g / (2 * where(out == 0, 1.0, out))))
 
+# ---- norm ---------------------------------------------------------------------------------
 
-@_numpy_names
-def norm(input: Tensor, p: float | str = "fro", dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """(sum |x|**p)**(1/p); the largest |x| for inf, the smallest for -inf; its derivative is 0 at 0."""
-    axes = _axes(input, dim)
-    if p in ("fro", 2):
-        return _root(sum(square(input), axes, keepdim))
-    if p == math.inf:
-        return amax(abs(input), axes, keepdim)
-    if p == -math.inf:
-        return amin(abs(input), axes, keepdim)
-    if isinstance(p, str):
-        raise RuntimeError(f"norm: expected a number, 'fro', inf or -inf for p, but got {p!r}")
+
+@op
+def _norm(x, *, p, axes):
+    """(sum |x|**p)**(1/p) in float64, dimensions kept."""
+    size = abs(x).astype(np.float64)
+    if math.isinf(p):
+        return (size.max if p > 0 else size.min)(axis=axes, keepdims=True).astype(x.dtype)
     if p == 0:
-        return sum(ne(input, 0).to(input.dtype), axes, keepdim)
+        return (x != 0).sum(axis=axes, keepdims=True).astype(x.dtype)
+    with np.errstate(divide="ignore"):
+        found = (size**p).sum(axis=axes, keepdims=True) ** (1 / p)
+    return found.astype(x.dtype)
+
+
+def _norm_vjp(g, x, out, p, axes):
+    """g * sign(x) * (|x| / out)**(p - 1), and 0 where |x| or the norm is 0; for inf, shared by the largest."""
+    if p == 0:
+        return zeros_of(x)
+    if math.isinf(p):
+        size = abs(x)
+        at = (size == out) | ((x != x) & (out != out))
+        share = g / at.sum(axis=axes, keepdims=True)
+        return sign(x) * select(share.astype(g.dtype), at)
     if p == 1:
-        return sum(abs(input), axes, keepdim)
-    total = sum(abs(input) ** p, axes, keepdim)
-    zero = total == 0
-    return where(zero, 0.0, where(zero, 1.0, total) ** (1 / p))
+        return g * sign(x)
+    if p == 2:
+        return g * where(out == 0, 0.0, x / where(out == 0, 1.0, out))
+    whole = where(out == 0, 1.0, out)
+    if p < 1:
+        size = abs(where(x == 0, 1.0, x))
+        return where((x == 0) | (out == 0), 0.0, sign(x) * pow(size, p - 1) * g * pow(whole, 1 - p))
+    if p < 2:
+        size = abs(where(x == 0, 1.0, x))
+        return where(x == 0, 0.0, sign(x) * pow(size, p - 1)) * where(out == 0, 0.0, g / pow(whole, p - 1))
+    return x * pow(abs(x), p - 2) * where(out == 0, 0.0, g / pow(whole, p - 1))
+
+
+_norm.vjp(x=_norm_vjp)
+
+
+@numpy_names
+def norm(
+    input: Tensor, p: float | str | None = "fro", dim: Dim = None, keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
+    """(sum |x|**p)**(1/p); the largest |x| for inf, the smallest for -inf; its derivative is 0 at 0."""
+    input = input if dtype is None else to(input, dtype=dtype)
+    if input.dtype.kind != "f":
+        raise RuntimeError(
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. "
+            f"Got {input.dtype}: convert with .float(), or give a dtype"
+        )
+    if isinstance(p, str) and p not in ("fro", "inf", "-inf"):
+        raise RuntimeError(f"norm: expected a number, 'fro', inf or -inf for p, but got {p!r}")
+    power = 2.0 if p in ("fro", None) else float(p)  # type: ignore[arg-type]
+    axes = axes_of(input, dim)
+    if math.isinf(power) and not count_of(input.array.shape, axes):
+        raise RuntimeError("linalg.vector_norm cannot compute the infinity norm on an empty tensor: it has no identity")
+    found = _norm(input, p=power, axes=axes)
+    return found if keepdim else in_shape(found, tuple(n for i, n in enumerate(input.array.shape) if i not in axes))
+
+
+# ---- cumsum and prod ----------------------------------------------------------------------
 
 
 @op
 def _cumsum(x, *, axis):
-    return x.cumsum(axis=axis, dtype=None if x.dtype.kind == "f" else dtypes.int64)
+    if x.dtype.kind != "f":
+        return x.cumsum(axis=axis, dtype=dtypes.int64)
+    return x.cumsum(axis=axis, dtype=dtypes.float64).astype(x.dtype)
 
 
 _cumsum.vjp(x=lambda g, axis: flip(_cumsum(flip(g, (axis,)), axis=axis), (axis,)))
 
 
-@_numpy_names
-def cumsum(input: Tensor, dim: int) -> Tensor:
-    """The sums of the first 1, 2, ... elements along dim."""
-    (axis,) = normalize_dims(input.ndim, dim)
-    return _cumsum(input, axis=axis) if input.ndim else sum(input)
+@numpy_names
+def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """The sums of the first 1, 2, ... elements along dim, added up in float64."""
+    input = input if dtype is None else to(input, dtype=dtype)
+    axis = normalize_dim(input.ndim, dim)
+    return _cumsum(input, axis=axis) if input.ndim else _sum(input, axes=(), keepdims=False)
 
 
-@_numpy_names
-def prod(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """The product, by halves: so the gradient is right where factors are 0, to any order."""
-    if input.dtype.kind != "f":
-        input = input.to(dtypes.int64)
-    axes = _axes(input, dim)
-    kept = tuple(1 if i in axes else n for i, n in enumerate(input.array.shape))
-    factors = move_to_front(input, axes)
-    factors = factors.reshape((_count(input.array.shape, axes), *factors.array.shape[len(axes) :]))
+@numpy_names
+def prod(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The product, by halves: so the gradient is right where factors are 0, to any order. float16 in float32."""
+    if dtype is not None:
+        input = to(input, dtype=dtype)
+    elif input.dtype.kind != "f":
+        input = to(input, dtype=dtypes.int64)
+    axes, shape = axes_of(input, dim), input.array.shape
+    kept = tuple(1 if i in axes else n for i, n in enumerate(shape))
+    factors = move_to_front(to(input, dtype=dtypes.float32) if input.dtype == dtypes.float16 else input, axes)
+    factors = in_shape(factors, (count_of(shape, axes), *factors.array.shape[len(axes) :]))
     while (n := factors.array.shape[0]) > 1:
         half = n // 2
         product = factors[:half] * factors[half : 2 * half]
         factors = product if n % 2 == 0 else cat([product, factors[2 * half :]])
-    result = factors[0] if n else sum(factors, 0) + 1
-    return result.reshape(kept) if keepdim else result
-
-
-# ---- extremes -----------------------------------------------------------------------------
-
-
-def _extreme(name: str) -> Callable:
-    @op
-    def extreme(x, *, axes, keepdims):
-        return getattr(x, name)(axis=axes, keepdims=keepdims)
-
-    def vjp(g, x, out, x_shape, axes, keepdims):
-        """Equal extremes share the gradient equally."""
-        at = x == _spread(out, x_shape, axes, keepdims)
-        share = g / at.sum(axis=axes, keepdims=keepdims).astype(g.dtype)
-        return _spread(share, x_shape, axes, keepdims) * at
-
-    extreme.vjp(x=vjp)
-    extreme.op.name = f"a{name}"
-    return extreme
-
-
-_amax, _amin = _extreme("max"), _extreme("min")
-
-
-def _nonempty(x: Any, axes: tuple[int, ...], name: str) -> None:
-    if _count(x.array.shape, axes) == 0:
-        raise IndexError(f"{name}(): expected at least one element to reduce, but got the shape {list(x.shape)}")
-
-
-@_numpy_names
-def amax(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """The largest element; equal ones share the gradient equally."""
-    axes = _axes(input, dim)
-    _nonempty(input, axes, "amax")
-    return _amax(input, axes=axes, keepdims=keepdim)
-
-
-@_numpy_names
-def amin(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """The smallest element; equal ones share the gradient equally."""
-    axes = _axes(input, dim)
-    _nonempty(input, axes, "amin")
-    return _amin(input, axes=axes, keepdims=keepdim)
-
-
-class Extreme(NamedTuple):
-    """What max and min return for a dim: the values and where they stand."""
-
-    values: Tensor
-    indices: Tensor
-
-
-def _max_or_min(input: Tensor, dim: Any, keepdim: bool, other: Any, over_all: Any, pairwise: Any, where_: Any) -> Any:
-    if isinstance(dim, Tensor):
-        dim, other = None, dim
-    if other is not None:
-        return pairwise(input, other)
-    if dim is None:
-        return over_all(input)
-    indices = where_(input, dim, True)
-    values = take_along_dim(input, indices, dim) if input.ndim else input
-    if not keepdim and input.ndim:
-        values, indices = values.squeeze(dim), indices.squeeze(dim)
-    return Extreme(values, indices)
-
-
-@_numpy_names
-def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
-    """max(x): the largest element; max(x, dim): (values, indices), the first of equal ones; max(x, y): maximum."""
-    return _max_or_min(input, dim, keepdim, other, amax, maximum, argmax)
-
-
-@_numpy_names
-def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
-    """min(x): the smallest element; min(x, dim): (values, indices), the first of equal ones; min(x, y): minimum."""
-    return _max_or_min(input, dim, keepdim, other, amin, minimum, argmin)
-
-
-def _arg(name: str, input: Tensor, dim: int | None, keepdim: bool) -> Tensor:
-    _nonempty(input, _axes(input, dim), name)
-    if dim is not None:
-        (dim,) = normalize_dims(input.ndim, dim)
-    found = getattr(xp(input.array), name)(input.array, axis=dim if input.ndim else None)
-    found = xp(input.array).asarray(found).astype(dtypes.int64, copy=False)
-    if keepdim and input.ndim:
-        found = found.reshape((1,) * input.ndim) if dim is None else xp(found).expand_dims(found, dim)
-    return wrap(found)
-
-
-@_numpy_names
-def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """Where the largest element stands, the first of equal ones; in the flattened tensor without dim."""
-    return _arg("argmax", input, dim, keepdim)
-
-
-@_numpy_names
-def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    """Where the smallest element stands, the first of equal ones; in the flattened tensor without dim."""
-    return _arg("argmin", input, dim, keepdim)
-
-
-@_numpy_names
-def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """Whether any element is true (not zero)."""
-    return wrap(xp(input.array).any(input.array, axis=_axes(input, dim), keepdims=keepdim))
-
-
-@_numpy_names
-def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """Whether all elements are true (not zero)."""
-    return wrap(xp(input.array).all(input.array, axis=_axes(input, dim), keepdims=keepdim))
+    result = to(clone(factors[0]) if n else _sum(factors, axes=(0,), keepdims=False) + 1, dtype=input.dtype)
+    return in_shape(result, kept) if keepdim else result
 
 
 # ---- sums of exponentials -----------------------------------------------------------------
@@ -309,63 +280,81 @@ def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 
 @op
 def _logsumexp(x, *, axes, keepdims):
-    largest = x.max(axis=axes, keepdims=True)
+    given = wide(x)
+    largest = given.max(axis=axes, keepdims=True) if given.size else given.sum(axis=axes, keepdims=True)
     largest = xp(x).where(xp(x).isfinite(largest), largest, 0)
-    total = xp(x).log(xp(x).exp(x - largest).sum(axis=axes, keepdims=True)) + largest
-    return total if keepdims else total.reshape(tuple(n for i, n in enumerate(x.shape) if i not in axes))
+    with np.errstate(divide="ignore"):
+        found = xp(x).log(total(xp(x).exp(given - largest), axes, True)) + largest
+    found = found if keepdims else found.reshape(tuple(n for i, n in enumerate(x.shape) if i not in axes))
+    return found.astype(x.dtype)
 
 
 _logsumexp.vjp(
     x=lambda g, x, out, x_shape, axes, keepdims: (
-        _spread(g, x_shape, axes, keepdims) * exp(x - _spread(out, x_shape, axes, keepdims))
+        spread(g, x_shape, axes, keepdims) * exp(x - spread(where(abs(out) == math.inf, 0.0, out), x_shape, axes, keepdims))
     )
 )
 
 
-@_numpy_names
+@numpy_names
 def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
-    """log(sum(e**x)), without overflow."""
-    input = input if input.dtype.kind == "f" else input.float()
-    axes = _axes(input, dim)
-    return _logsumexp(input, axes=axes, keepdims=keepdim) if axes else input
+    """log(sum(e**x)), without overflow; -inf for no elements."""
+    input = input if input.dtype.kind == "f" else to(input, dtype=dtypes.DEFAULT)
+    return _logsumexp(input, axes=axes_of(input, dim), keepdims=bool(keepdim))
+
+
+def _largest(x: Any, axis: int) -> Any:
+    """The maximum along the axis, kept; of nothing, anything."""
+    return x.max(axis=axis, keepdims=True) if x.shape[axis] else x.sum(axis=axis, keepdims=True)
 
 
 @op
 def _softmax(x, *, axis):
-    out = xp(x).exp(x - x.max(axis=axis, keepdims=True))
-    out /= out.sum(axis=axis, keepdims=True)
-    return out
+    given = wide(x)
+    out = xp(x).exp(given - _largest(given, axis))
+    out /= total(out, (axis,), True)
+    return out.astype(x.dtype, copy=False)
 
 
-_softmax.vjp(x=lambda g, out, axis: out * (g - (g * out).sum(axis=axis, keepdims=True)))
+_softmax.vjp(x=lambda g, out, axis: out * (g - summed(g * out, (axis,))))
 
 
 @op
 def _log_softmax(x, *, axis):
-    shifted = x - x.max(axis=axis, keepdims=True)
-    return shifted - xp(x).log(xp(x).exp(shifted).sum(axis=axis, keepdims=True))
+    given = wide(x)
+    shifted = given - _largest(given, axis)
+    return (shifted - xp(x).log(total(xp(x).exp(shifted), (axis,), True))).astype(x.dtype, copy=False)
 
 
-_log_softmax.vjp(x=lambda g, out, axis: g - exp(out) * g.sum(axis=axis, keepdims=True))
+_log_softmax.vjp(x=lambda g, out, axis: g - exp(out) * summed(g, (axis,)))
 
 
-def _floating(name: str, input: Tensor) -> Tensor:
-    if input.dtype.kind != "f":
-        raise RuntimeError(f"{name}: expected a floating point dtype, but got {input.dtype}: convert with .float()")
-    return input
-
-
-@_numpy_names
-def softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+@numpy_names
+def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """e**x / sum(e**x) along dim."""
-    input = _floating("softmax", input if dtype is None else input.to(dtype))
-    (axis,) = normalize_dims(input.ndim, dim)
-    return _softmax(input, axis=axis) if input.ndim else input * 0 + 1
+    input = floating("softmax", input, dtype)
+    axis = normalize_dim(input.ndim, dim)
+    return _softmax(input, axis=axis) if input.ndim else in_shape(_softmax(in_shape(input, (1,)), axis=0), ())
 
 
-@_numpy_names
-def log_softmax(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
-    """X - log(sum(e**x)) along dim: the logarithm of softmax, without overflow."""
-    input = _floating("log_softmax", input if dtype is None else input.to(dtype))
-    (axis,) = normalize_dims(input.ndim, dim)
-    return _log_softmax(input, axis=axis) if input.ndim else input * 0
+@numpy_names
+def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    """x - log(sum(e**x)) along dim: the logarithm of softmax, without overflow."""
+    input = floating("log_softmax", input, dtype)
+    axis = normalize_dim(input.ndim, dim)
+    return _log_softmax(input, axis=axis) if input.ndim else in_shape(_log_softmax(in_shape(input, (1,)), axis=0), ())
+
+
+# ---- any and all --------------------------------------------------------------------------
+
+
+@numpy_names
+def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """Whether any element is true (not zero)."""
+    return wrap(xp(input.array).any(input.array, axis=axes_of(input, dim), keepdims=bool(keepdim)))
+
+
+@numpy_names
+def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """Whether all elements are true (not zero)."""
+    return wrap(xp(input.array).all(input.array, axis=axes_of(input, dim), keepdims=bool(keepdim)))

@@ -1,44 +1,67 @@
-"""Shapes, joining, padding: nothing is computed, elements only move.
+"""Shapes: nothing is computed, elements only move.
 
 Each op's vjp moves the gradient back the way the elements came; where an element was used twice,
-its gradients add up. Results are views of the input's memory wherever NumPy can give one.
+its gradients add up. Results are views of the input's memory wherever NumPy can give one. joining.py puts
+tensors together and takes them apart, padding.py moves their elements.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from operator import index as as_index
 from typing import Any
 
-from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import Tensor, op, wrap
+import numpy as np
+
+from tinygrad_norm.autograd import Tensor, keep_equal, op
+from tinygrad_norm.autograd.edits import shown
 from tinygrad_norm.backend import xp
+from tinygrad_norm.kernels.sums import total
 
 Ints = int | Sequence[int]
 
 
-def normalize_dims(ndim: int, dim: Ints) -> tuple[int, ...]:
-    """The dimensions counted from 0. Raises IndexError out of range, RuntimeError for doubles."""
-    dims = (dim,) if not isinstance(dim, (tuple, list)) else tuple(dim)
+def normalize_dims(ndim: int, dim: Any) -> tuple[int, ...]:
+    """The dimensions counted from 0. Raises IndexError out of range, RuntimeError for doubles, TypeError for no integers."""
+    dims = tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
     bound = max(ndim, 1)
+    result = []
     for d in dims:
-        if not -bound <= d < bound:
-            raise IndexError(f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], but got {d})")
-    result = tuple(d % bound for d in dims)
-    for d in result:
-        if result.count(d) > 1:
-            raise RuntimeError(f"dim {d} appears multiple times in the list of dims")
-    return result if ndim else ()
+        if isinstance(d, (bool, np.bool_)):
+            raise TypeError(f"dim must be an integer or a tuple of integers, but got {dim!r}")
+        try:
+            at = as_index(d)
+        except TypeError:
+            raise TypeError(f"dim must be an integer or a tuple of integers, but got {dim!r}") from None
+        if not -bound <= at < bound:
+            raise IndexError(f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], but got {at})")
+        if at % bound in result:
+            raise RuntimeError(f"dim {at % bound} appears multiple times in the list of dims")
+        result.append(at % bound)
+    return tuple(result) if ndim else ()
 
 
-def _sizes(sizes: tuple) -> tuple[int, ...]:
-    """Sizes given as separate arguments or as one sequence."""
+def normalize_dim(ndim: int, dim: Any) -> int:
+    """One dimension, counted from 0; 0 for a tensor without dimensions."""
+    if isinstance(dim, (tuple, list)):
+        raise TypeError(f"dim must be an integer, but got {dim!r}")
+    return (normalize_dims(ndim, dim) or (0,))[0]
+
+
+def sizes_of(sizes: tuple, given: Any = None, name: str = "size") -> tuple[int, ...]:
+    """Sizes given as separate arguments, as one sequence, or by name."""
+    if given is not None:
+        sizes = (given,)
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         sizes = tuple(sizes[0])
-    return tuple(int(s) for s in sizes)
+    try:
+        return tuple(as_index(s) for s in sizes)
+    except TypeError:
+        raise TypeError(f"{name} must be integers, but got {sizes!r}") from None
 
 
-# ---- reshape and transpose ----------------------------------------------------------------
+# ---- reshape ------------------------------------------------------------------------------
 
 
 @op(view=True)
@@ -53,13 +76,90 @@ def _reshape(x, *, shape):
 _reshape.vjp(x=lambda g, x_shape: g.reshape(x_shape))
 
 
-def reshape(input: Tensor, *shape: Any) -> Tensor:
+def in_shape(input: Any, shape: tuple[int, ...]) -> Any:
+    """The elements in row-major order in another shape: a view, as in PyTorch, even where memory had to be copied.
+
+    Memory is in another order than PyTorch's after a linear layer or a convolution, say. There the view is a copy
+    that is kept equal.
+    """
+    result = _reshape(input, shape=shape)
+    if isinstance(result, Tensor) and result.view_of is None and _is_view_in_pytorch(input, shape):
+        keep_equal(result, input, _reshape, {"shape": shape})
+    return result
+
+
+def _is_view_in_pytorch(x: Tensor, shape: tuple[int, ...]) -> bool:
+    """Whether memory in row-major order could be seen in that shape."""
+    if x.view_of is None:
+        return True
+    memory = np.empty(x.view_of.root().array.shape, np.int8)
+    with_view = shown(memory, (*x.view_of.steps, (_reshape, {"shape": shape})))
+    return np.may_share_memory(with_view, memory)
+
+
+def reshape(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
     """The elements in row-major order, in another shape; one size may be -1. A view where possible."""
-    sizes = _sizes(shape)
-    try:
-        return _reshape(input, shape=sizes)
-    except ValueError:
-        raise RuntimeError(f"shape '{list(sizes)}' is invalid for input of size {input.array.size}") from None
+    wanted = sizes_of(sizes, shape, "shape")
+    size = input.array.size
+    if -1 in wanted:
+        rest = math.prod(n for n in wanted if n != -1)
+        if wanted.count(-1) > 1:
+            raise RuntimeError("only one dimension can be inferred")
+        if rest == 0 and size == 0:
+            raise RuntimeError(
+                f"cannot reshape tensor of 0 elements into shape {list(wanted)} because the unspecified dimension size -1 "
+                "can be any value and is ambiguous"
+            )
+        if rest > 0 and size % rest == 0:
+            wanted = tuple(size // rest if n == -1 else n for n in wanted)
+    if math.prod(wanted) != size or any(n < 0 for n in wanted):
+        raise RuntimeError(f"shape '{list(wanted)}' is invalid for input of size {size}")
+    return in_shape(input, wanted)
+
+
+def view(input: Tensor, *sizes: Any, size: Any = None, dtype: Any = None) -> Tensor:
+    """As reshape: it never complains about the order in memory. view(dtype) sees the same bytes as another dtype."""
+    if dtype is None and len(sizes) == 1 and not isinstance(sizes[0], (int, tuple, list, np.integer, Tensor)):
+        dtype = sizes[0]
+    if dtype is not None:
+        raise NotImplementedError("view(dtype): bytes cannot be seen as another dtype here; .to(dtype) converts values")
+    return reshape(input, *sizes, shape=size)
+
+
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """The dimensions from start_dim to end_dim as one."""
+    start, end = (normalize_dim(max(input.ndim, 1), d) for d in (start_dim, end_dim))
+    if start > end:
+        raise RuntimeError(f"flatten() has invalid args: start_dim ({start_dim}) cannot come after end_dim ({end_dim})")
+    shape = input.array.shape
+    if start == end and shape:
+        return input
+    return in_shape(input, (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
+
+
+def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
+    """The dimension dim as several, of these sizes; one of them may be -1."""
+    at, shape, wanted = normalize_dim(input.ndim, dim), input.array.shape, sizes_of((), tuple(sizes), "sizes")
+    rest = math.prod(n for n in wanted if n != -1)
+    found = tuple(shape[at] // max(rest, 1) if n == -1 else n for n in wanted)
+    if not wanted or wanted.count(-1) > 1 or math.prod(found) != shape[at]:
+        raise RuntimeError(f"unflatten: Provided sizes {list(wanted)} don't multiply up to the size of dim {at} ({shape[at]})")
+    return in_shape(input, (*shape[:at], *found, *shape[at + 1 :]))
+
+
+def squeeze(input: Tensor, dim: Ints | None = None) -> Tensor:
+    """Without its dimensions of size 1, or without those in `dim` that have size 1."""
+    dims = range(input.ndim) if dim is None else normalize_dims(input.ndim, dim)
+    return in_shape(input, tuple(n for i, n in enumerate(input.array.shape) if n != 1 or i not in dims))
+
+
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
+    """With a dimension of size 1 at `dim`."""
+    at, shape = normalize_dim(input.ndim + 1, dim), input.array.shape
+    return in_shape(input, (*shape[:at], 1, *shape[at:]))
+
+
+# ---- transpose ----------------------------------------------------------------------------
 
 
 @op(view=True)
@@ -70,26 +170,49 @@ def _permute(x, *, dims):
 _permute.vjp(x=lambda g, dims: _permute(g, dims=tuple(sorted(range(len(dims)), key=dims.__getitem__))))
 
 
-def permute(input: Tensor, *dims: Any) -> Tensor:
+def permute(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
     """The dimensions in another order."""
-    order = _sizes(dims)
-    if len(order) != input.ndim:
+    wanted = sizes_of(order, dims, "dims")
+    if len(wanted) != input.ndim:
         raise RuntimeError(
-            f"permute: expected {input.ndim} dimensions in the new order, as many as the tensor has, but got {order}"
+            "permute: number of dimensions in the tensor input does not match the length of the desired ordering of "
+            f"dimensions i.e. input.dim() = {input.ndim} is not equal to len(dims) = {len(wanted)}"
         )
-    return _permute(input, dims=normalize_dims(input.ndim, order))
+    return _permute(input, dims=normalize_dims(input.ndim, wanted))
 
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two dimensions exchanged."""
     order = list(range(input.ndim))
+    a, b = (normalize_dim(input.ndim, d) for d in (dim0, dim1))
     if order:
-        a, b = (normalize_dims(input.ndim, d)[0] for d in (dim0, dim1))
         order[a], order[b] = b, a
     return _permute(input, dims=tuple(order))
 
 
-swapaxes = transpose
+def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
+    """transpose, under NumPy's name."""
+    return transpose(input, axis0, axis1)
+
+
+def t(input: Tensor) -> Tensor:
+    """A matrix transposed; a vector or a single number as it is."""
+    if input.ndim > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
+    return transpose(input, 0, -1)
+
+
+def movedim(input: Tensor, source: Ints, destination: Ints) -> Tensor:
+    """The dimensions `source` moved to the places `destination`; the others keep their order."""
+    sources, places = normalize_dims(input.ndim, source), normalize_dims(input.ndim, destination)
+    if len(sources) != len(places):
+        raise RuntimeError(
+            f"movedim: Invalid source or destination dims: source ({list(sources)} dims) should contain the same number of "
+            f"dims as destination ({list(places)} dims)"
+        )
+    moved = dict(zip(places, sources))
+    rest = iter(d for d in range(input.ndim) if d not in sources)
+    return _permute(input, dims=tuple(moved[d] if d in moved else next(rest) for d in range(input.ndim)))
 
 
 def move_to_front(input: Tensor, dims: tuple[int, ...]) -> Tensor:
@@ -97,40 +220,26 @@ def move_to_front(input: Tensor, dims: tuple[int, ...]) -> Tensor:
     return _permute(input, dims=dims + tuple(i for i in range(input.ndim) if i not in dims))
 
 
-def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    """The dimensions from start_dim to end_dim as one."""
-    (start,), (end,) = (normalize_dims(max(input.ndim, 1), d) for d in (start_dim, end_dim))
-    if start > end:
-        raise RuntimeError(f"flatten() has invalid args: start_dim ({start_dim}) cannot come after end_dim ({end_dim})")
-    shape = input.array.shape
-    return _reshape(input, shape=(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
-
-
-def squeeze(input: Tensor, dim: Ints | None = None) -> Tensor:
-    """Without its dimensions of size 1, or without those in `dim` that have size 1."""
-    dims = range(input.ndim) if dim is None else normalize_dims(input.ndim, dim)
-    return _reshape(input, shape=tuple(n for i, n in enumerate(input.array.shape) if n != 1 or i not in dims))
-
-
-def unsqueeze(input: Tensor, dim: int) -> Tensor:
-    """With a dimension of size 1 at `dim`."""
-    (at,) = normalize_dims(input.ndim + 1, dim)
-    shape = input.array.shape
-    return _reshape(input, shape=(*shape[:at], 1, *shape[at:]))
-
-
 # ---- repetition ---------------------------------------------------------------------------
+
+
+def summed(g: Any, axes: tuple[int, ...]) -> Any:
+    """The sum over the axes, kept with size 1, of an array or of a Tensor."""
+    return g.sum(axis=axes, keepdims=True) if isinstance(g, Tensor) else total(g, axes, True)
 
 
 @op(view=True)
 def _broadcast_to(x, *, shape):
-    return xp(x).broadcast_to(x, shape)
+    out = xp(x).broadcast_to(x, shape)
+    if isinstance(out, np.ndarray) and isinstance(x, np.ndarray) and x.flags.writeable:
+        out.flags.writeable = True  # a part of it, in which no element comes twice, may be edited
+    return out
 
 
 def _broadcast_back(g, x_shape, shape):
     lead = len(shape) - len(x_shape)
     axes = tuple(i for i, n in enumerate(shape) if i < lead or (x_shape[i - lead] == 1 and n != 1))
-    return g.sum(axis=axes, keepdims=True).reshape(x_shape) if axes else g
+    return summed(g, axes).reshape(x_shape) if axes else g
 
 
 _broadcast_to.vjp(x=_broadcast_back)
@@ -138,18 +247,25 @@ _broadcast_to.vjp(x=_broadcast_back)
 
 def broadcast_to(input: Any, shape: Sequence[int]) -> Any:
     """Repeated along dimensions of size 1 and new leading ones, without copying."""
-    return _broadcast_to(input, shape=tuple(shape))
+    return expand(input, shape) if isinstance(input, Tensor) else _broadcast_to(input, shape=tuple(shape))
 
 
-def expand(input: Tensor, *sizes: Any) -> Tensor:
+def expand(input: Tensor, *sizes: Any, size: Any = None) -> Tensor:
     """As broadcast_to; a size of -1 keeps the dimension."""
-    shape, old = list(_sizes(sizes)), input.array.shape
+    shape, old = list(sizes_of(sizes, size)), input.array.shape
     lead = len(shape) - len(old)
     if lead < 0:
         raise RuntimeError(
             f"expand(the number of sizes provided ({len(shape)}) must be greater or equal "
             f"to the number of dimensions in the tensor ({len(old)}))"
         )
+    for i, n in enumerate(shape):
+        if n < 0 and (n != -1 or i < lead):
+            raise RuntimeError(
+                f"The expanded size of the tensor ({n}) isn't allowed in a leading, non-existing dimension {i}"
+                if n == -1
+                else f"expand: sizes have to be -1 or not negative, but got {shape}"
+            )
     for i, n in enumerate(old):
         if shape[lead + i] == -1:
             shape[lead + i] = n
@@ -161,197 +277,24 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
     return _broadcast_to(input, shape=tuple(shape))
 
 
-def repeat(input: Tensor, *repeats: Any) -> Tensor:
+def repeat(input: Tensor, *sizes: Any, repeats: Any = None) -> Tensor:
     """The tensor repeated so many times along each dimension, copied."""
-    times = _sizes(repeats)
+    times = sizes_of(sizes, repeats, "repeats")
     lead = len(times) - input.ndim
     if lead < 0:
         raise RuntimeError(
             "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor: "
             f"expected at least {input.ndim}, but got {len(times)}"
         )
+    if any(n < 0 for n in times):
+        raise RuntimeError(f"repeat: expected repeats that are not negative, but got {list(times)}")
     old = (1,) * lead + input.array.shape
     spaced = _reshape(input, shape=tuple(s for n in old for s in (1, n)))
     spaced = _broadcast_to(spaced, shape=tuple(s for n, t in zip(old, times) for s in (t, n)))
     return _reshape(spaced, shape=tuple(n * t for n, t in zip(old, times))).clone()
 
 
-def tile(input: Tensor, *dims: Any) -> Tensor:
+def tile(input: Tensor, *sizes: Any, dims: Any = None) -> Tensor:
     """As repeat; missing leading repeats are 1."""
-    times = _sizes(dims)
+    times = sizes_of(sizes, dims, "dims")
     return repeat(input, (1,) * (input.ndim - len(times)) + times)
-
-
-# ---- joining and splitting ----------------------------------------------------------------
-
-
-@op
-def _cat(*tensors, axis):
-    return xp(*tensors).concatenate(tensors, axis=axis)
-
-
-@_cat.joint_vjp
-def _cat_vjp(g, tensors_shape, axis):
-    parts, start = [], 0
-    for shape in tensors_shape:
-        stop = start + shape[axis]
-        parts.append(g[(slice(None),) * axis + (slice(start, stop),)])
-        start = stop
-    return parts
-
-
-def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """The tensors joined along an existing dimension; dtypes are promoted."""
-    tensors = list(tensors)
-    if not tensors:
-        raise ValueError("cat(): expected a non-empty list of Tensors")
-    (axis,) = normalize_dims(tensors[0].ndim, dim) or (None,)
-    if axis is None:
-        raise RuntimeError("zero-dimensional tensor (at position 0) cannot be concatenated: use stack()")
-    first = tensors[0].array.shape
-    for i, t in enumerate(tensors):
-        shape = t.array.shape
-        if len(shape) != len(first):
-            raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}")
-        for d, (m, n) in enumerate(zip(first, shape)):
-            if d != axis and m != n:
-                raise RuntimeError(
-                    f"Sizes of tensors must match except in dimension {axis}. "
-                    f"Expected size {m} but got size {n} for tensor number {i} in the list."
-                )
-    if any(t.dtype != tensors[0].dtype for t in tensors):
-        dtype = dtypes.promote([(t.dtype, t.array.shape) for t in tensors])
-        tensors = [t.to(dtype) for t in tensors]
-    return _cat(*tensors, axis=axis)
-
-
-def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """The tensors, all of one shape, joined along a new dimension."""
-    tensors = list(tensors)
-    if not tensors:
-        raise RuntimeError("stack expects a non-empty TensorList")
-    for i, t in enumerate(tensors):
-        if t.array.shape != tensors[0].array.shape:
-            raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(tensors[0].shape)} at entry 0 "
-                f"and {list(t.shape)} at entry {i}"
-            )
-    return cat([unsqueeze(t, dim) for t in tensors], dim)
-
-
-def split(input: Tensor, split_size_or_sections: Ints, dim: int = 0) -> tuple[Tensor, ...]:
-    """Views of consecutive parts along dim: of one size (the last may be smaller), or of the sizes listed."""
-    (axis,) = normalize_dims(input.ndim, dim)
-    length, sizes = input.array.shape[axis], split_size_or_sections
-    if isinstance(sizes, int):
-        if sizes <= 0:
-            raise RuntimeError(f"split expects split_size be positive, but got split_size={sizes}")
-        sizes = [min(sizes, length - start) for start in range(0, length, sizes)] or [0]
-    if sum(sizes) != length:
-        raise RuntimeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at dimension {axis}), "
-            f"but got split_sizes={list(sizes)}"
-        )
-    stops = [sum(sizes[: k + 1]) for k in range(len(sizes))]
-    lead = (slice(None),) * axis
-    return tuple(input[lead + (slice(stop - size, stop),)] for size, stop in zip(sizes, stops))
-
-
-def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
-    """At most so many parts of equal size along dim; the last may be smaller."""
-    if chunks <= 0:
-        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    length = input.array.shape[normalize_dims(input.ndim, dim)[0]]
-    return split(input, max(-(-length // chunks), 1), dim)
-
-
-# ---- padding, flipping, rolling -----------------------------------------------------------
-
-
-@op
-def _pad(x, *, pads, value):
-    """`pads`: (before, after) for each dimension; negative ones crop."""
-    crop = tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, pads))
-    out = xp(x).full([max(n + a + b, 0) for n, (a, b) in zip(x.shape, pads)], value, dtype=x.dtype)
-    inner = tuple(slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(out.shape, pads))
-    out[inner] = x[crop]
-    return out
-
-
-_pad.vjp(x=lambda g, pads: _pad(g, pads=tuple((-a, -b) for a, b in pads), value=0))
-
-
-def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
-    """More elements around the tensor: (before, after) of the last dimension, then of the one before it, ...
-
-    mode: "constant" (value; negative pads crop), "reflect" (mirrored without the edge),
-    "replicate" (the edge again), "circular" (from the other end).
-    """
-    if len(pad) % 2 or len(pad) > 2 * input.ndim:
-        raise RuntimeError(
-            f"Padding length must be divisible by 2 and at most twice the number of dimensions ({input.ndim}), "
-            f"but got {len(pad)} numbers"
-        )
-    pairs = [tuple(pad[i : i + 2]) for i in range(0, len(pad), 2)][::-1]
-    pads = ((0, 0),) * (input.ndim - len(pairs)) + tuple(pairs)
-    if mode == "constant":
-        for n, (a, b) in zip(input.array.shape, pads):
-            if n + a + b < 0:
-                raise RuntimeError(f"The input size {n}, plus negative padding {a} and {b}, resulted in a negative output size")
-        return _pad(input, pads=pads, value=0 if value is None else value)
-    if mode not in ("reflect", "replicate", "circular"):
-        raise NotImplementedError(f"Unrecognised padding mode {mode}")
-    if value not in (None, 0):
-        raise ValueError(f"Padding mode {mode!r} doesn't take in value argument")
-    for axis, (a, b) in enumerate(pads):
-        if a or b:
-            n = input.array.shape[axis]
-            limit = {"reflect": n - 1, "replicate": math.inf, "circular": n}[mode]
-            if max(a, b) > limit or n == 0:
-                raise RuntimeError(
-                    f"Padding size should be at most {limit} for mode {mode!r} and size {n}, but got ({a}, {b}) "
-                    f"at dimension {axis} of input {list(input.shape)}"
-                )
-            at = xp(input.array).arange(-a, n + b)
-            if mode == "reflect":
-                at = (n - 1) - abs((n - 1) - abs(at))
-            elif mode == "replicate":
-                at = at.clip(0, n - 1)
-            input = input[(slice(None),) * axis + (wrap(at % n),)]
-    return input
-
-
-@op
-def _flip(x, *, dims):
-    return xp(x).flip(x, dims).copy()
-
-
-_flip.vjp(x=lambda g, dims: _flip(g, dims=dims))
-
-
-def flip(input: Any, *dims: Any) -> Any:
-    """The order of elements reversed along the dims."""
-    return _flip(input, dims=normalize_dims(input.ndim, _sizes(dims)))
-
-
-@op
-def _roll(x, *, shifts, dims):
-    return xp(x).roll(x, shifts, dims)
-
-
-def _opposite(shifts):
-    return tuple(-s for s in shifts) if isinstance(shifts, tuple) else -shifts
-
-
-_roll.vjp(x=lambda g, shifts, dims: _roll(g, shifts=_opposite(shifts), dims=dims))
-
-
-def roll(input: Tensor, shifts: Ints, dims: Ints | None = None) -> Tensor:
-    """Elements moved on by `shifts`; what leaves at the end comes in at the start. Without dims, flattened."""
-    if dims is None:
-        return _roll(input, shifts=shifts, dims=None)
-    axes = normalize_dims(input.ndim, dims)
-    moves = (shifts,) if isinstance(shifts, int) else tuple(shifts)
-    if len(moves) != len(axes):
-        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(axes)}")
-    return _roll(input, shifts=moves, dims=axes)

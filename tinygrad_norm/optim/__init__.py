@@ -3,6 +3,7 @@
 from tinygrad_norm.optim import lr_scheduler
 from tinygrad_norm.optim.adam import Adam, AdamW
 from tinygrad_norm.optim.optimizer import Optimizer
+from tinygrad_norm.optim.rmsprop import RMSprop
 from tinygrad_norm.optim.sgd import SGD
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "lr_scheduler"]
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler"]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
+from tinygrad_norm.autograd import Tensor, wrap
 from tinygrad_norm.backend import Array, xp
 from tinygrad_norm.kernels import gpu
-from tinygrad_norm.optim.optimizer import Optimizer, scratch
+from tinygrad_norm.optim.optimizer import Optimizer, check_common, number, plain
 
 
 class Adam(Optimizer):
@@ -18,12 +21,10 @@ class Adam(Optimizer):
         v = beta2 * v + (1 - beta2) * g**2
         p = p - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
 
+    decoupled_weight_decay: p shrinks by 1 - lr * weight_decay instead, and g stays as it is, as in AdamW.
     amsgrad: the largest v so far takes the place of v. Kingma and Ba 2014, arXiv:1412.6980;
     Reddi et al. 2018, arXiv:1904.09237.
     """
-
-    state_names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
-    decoupled = False  # whether weight decay stays out of the moments
 
     def __init__(
         self,
@@ -34,44 +35,52 @@ class Adam(Optimizer):
         weight_decay: float = 0,
         amsgrad: bool = False,
         *,
+        foreach: bool | None = None,
         maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
     ) -> None:
-        defaults = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize)
+        defaults = dict(
+            lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad, maximize=maximize, foreach=foreach,
+            capturable=capturable, differentiable=differentiable, fused=fused, decoupled_weight_decay=decoupled_weight_decay,
+        )  # fmt: skip
         super().__init__(params, defaults)
 
     def check(self, group: dict[str, Any]) -> None:
         """Raise ValueError for settings that make no sense."""
-        super().check(group)
-        if not group["eps"] >= 0.0:
+        check_common(group)
+        if not number("eps", group["eps"]) >= 0.0:
             raise ValueError(f"Invalid epsilon value: {group['eps']}")
         for i, beta in enumerate(group["betas"]):
-            if not 0.0 <= beta < 1.0:
+            if not 0.0 <= number("betas", beta) < 1.0:
                 raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
 
-    def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def update(self, param: Tensor, p: Array, g: Array, group: dict[str, Any]) -> None:
         """The rule above, in place."""
-        module, (beta1, beta2), lr = xp(p), group["betas"], group["lr"]
+        module, (beta1, beta2), lr, state = xp(p), group["betas"], group["lr"], self.state[param]
+        decoupled, decay = group["decoupled_weight_decay"], group["weight_decay"]
         if not state:
-            state.update(step=0, exp_avg=module.zeros_like(p), exp_avg_sq=module.zeros_like(p))
+            state.update(step=wrap(np.zeros((), np.float32)), exp_avg=self.zeros(p), exp_avg_sq=self.zeros(p))
             if group["amsgrad"]:
-                state["max_exp_avg_sq"] = module.zeros_like(p)
+                state["max_exp_avg_sq"] = self.zeros(p)
         state["step"] += 1
-        m, v, work = state["exp_avg"], state["exp_avg_sq"], scratch(state, p)
+        m, v, work, t = state["exp_avg"].array, state["exp_avg_sq"].array, self.scratch(param), plain(state["step"])
+        root, rate = math.sqrt(1 - beta2**t), lr / (1 - beta1**t)
         if gpu.on_gpu(p) and not group["amsgrad"]:
-            decay = group["weight_decay"]
-            shrink, coupled = (1 - lr * decay, 0.0) if self.decoupled else (1.0, decay)
-            root, rate = math.sqrt(1 - beta2 ** state["step"]), lr / (1 - beta1 ** state["step"])
+            shrink, coupled = (1 - lr * decay, 0.0) if decoupled else (1.0, decay)
             sign = -1.0 if group["maximize"] else 1.0
             weights = (beta1, 1 - beta1, beta2, 1 - beta2)
             gpu.adam(p, g, m, v, sign, shrink, coupled, *weights, root, group["eps"], rate, p, m, v)
             return
         if group["maximize"]:
             g = -g
-        if group["weight_decay"] != 0:
-            if self.decoupled:
-                p *= 1 - lr * group["weight_decay"]
+        if decay != 0:
+            if decoupled:
+                p *= 1 - lr * decay
             else:
-                g = g + group["weight_decay"] * p
+                g = g + decay * p
         m *= beta1
         m += module.multiply(g, 1 - beta1, out=work)
         v *= beta2
@@ -79,12 +88,13 @@ class Adam(Optimizer):
         work *= 1 - beta2
         v += work
         if group["amsgrad"]:
-            v = module.maximum(state["max_exp_avg_sq"], v, out=state["max_exp_avg_sq"])
+            largest = state["max_exp_avg_sq"].array
+            v = module.maximum(largest, v, out=largest)
         module.sqrt(v, out=work)
-        work /= math.sqrt(1 - beta2 ** state["step"])
+        work /= root
         work += group["eps"]
         module.divide(m, work, out=work)
-        work *= lr / (1 - beta1 ** state["step"])
+        work *= rate
         p -= work
 
 
@@ -93,8 +103,6 @@ class AdamW(Adam):
 
     Loshchilov and Hutter 2017, arXiv:1711.05101.
     """
-
-    decoupled = True
 
     def __init__(
         self,
@@ -106,5 +114,10 @@ class AdamW(Adam):
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+        more = dict(maximize=maximize, foreach=foreach, capturable=capturable, differentiable=differentiable, fused=fused)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, **more, decoupled_weight_decay=True)  # type: ignore[arg-type]

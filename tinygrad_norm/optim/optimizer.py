@@ -2,66 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from tinygrad_norm.autograd import Tensor, enable_grad, wrap
-from tinygrad_norm.backend import Array, xp
-from tinygrad_norm.ops.creation import zeros_like
+from tinygrad_norm.autograd import Tensor, enable_grad, mark_edited, wrap
+from tinygrad_norm.backend import Array, is_array, xp
+from tinygrad_norm.nn.module import reset_gradient
+from tinygrad_norm.ops.convert import to
+
+IGNORED = ("foreach", "capturable", "differentiable", "fused")  # PyTorch's ways to run the same rule
 
 
 class Optimizer:
-    """Base class of the update rules; a subclass gives `update` and what it remembers.
+    """Base class of the update rules.
 
-    params: Tensors (or (name, Tensor) pairs), or dicts {"params": ..., setting: ...} for groups with
-    settings of their own. param_groups may be edited while training, as learning rate schedulers do.
+    params: Tensors (or (name, Tensor) pairs), or dicts {"params": ..., setting: ...} for groups with settings of their
+    own. param_groups may be edited while training, as learning rate schedulers do. state[p] is a dict for each
+    parameter p, empty before the first step.
+
+    A subclass gives `update`, the rule for one parameter, and perhaps `check` for its settings; or, as in PyTorch, a
+    `step` of its own. lr and other settings may be Tensors of one element.
     """
-
-    state_names: tuple[str, ...] = ()  # the arrays of state that state_dict saves
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor):
             raise TypeError(
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, but got a Tensor"
             )
+        if not isinstance(params, Iterable):
+            raise TypeError(
+                f"params argument given to the optimizer should be an iterable of Tensors or dicts, but got {type(params).__name__}"
+            )
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
-        self.state: dict[Tensor, dict[str, Any]] = {}
+        self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
+        self._scratch: dict[Tensor, Array] = {}
         groups = list(params)
         if not groups:
             raise ValueError("optimizer got an empty parameter list")
         for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
             self.add_param_group(group)
 
-    def add_param_group(self, group: dict[str, Any]) -> None:
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Train more parameters, with settings of their own."""
-        params = group["params"]
-        params = [params] if isinstance(params, Tensor) else [p[1] if isinstance(p, tuple) else p for p in params]
+        if not isinstance(param_group, dict):
+            raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
+        given = param_group["params"]
+        if isinstance(given, set):
+            raise TypeError(
+                "optimizer parameters need to be organized in ordered collections, but the ordering of tensors in sets "
+                "will change between runs. Please use a list instead."
+            )
+        items = [given] if isinstance(given, Tensor) else list(given)
+        params = [p[1] if isinstance(p, tuple) else p for p in items]
+        names = [p[0] for p in items if isinstance(p, tuple)]
+        if names and len(names) != len(params):
+            raise ValueError("all optimizer params should be with/without names. Some param names are missing")
         for p in params:
             if not isinstance(p, Tensor):
                 raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(p).__name__}")
-            if not p.is_leaf:
+            if not (p.is_leaf or p.retains_grad):
                 raise ValueError("can't optimize a non-leaf Tensor")
-        known = {p for g in self.param_groups for p in g["params"]}
-        if known & set(params) or len(set(params)) != len(params):
+        if len(set(params)) != len(params):
+            warnings.warn(
+                "optimizer contains a parameter group with duplicate parameters; in future, this will cause an error",
+                stacklevel=3,
+            )
+        group = {**self.defaults, **param_group, "params": params, **({"param_names": names} if names else {})}
+        for other in self.param_groups:
+            if ("param_names" in group) != ("param_names" in other):
+                raise ValueError("all optimizer param groups should be with/without names")
+        if {p for g in self.param_groups for p in g["params"]} & set(params):
             raise ValueError("some parameters appear in more than one parameter group")
-        group = {**self.defaults, **group, "params": params}
         self.check(group)
         self.param_groups.append(group)
 
     def check(self, group: dict[str, Any]) -> None:
         """Raise ValueError for settings that make no sense."""
-        if not group["lr"] >= 0.0:
-            raise ValueError(f"Invalid learning rate: {group['lr']}")
-        if not group["weight_decay"] >= 0.0:
-            raise ValueError(f"Invalid weight_decay value: {group['weight_decay']}")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients, or set them to zero."""
+        """Forget the gradients, or set them to zero, in their own memory."""
         for group in self.param_groups:
             for p in group["params"]:
-                if p.grad is not None:
-                    p.grad = None if set_to_none else zeros_like(p.grad)
+                reset_gradient(p, set_to_none)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update all parameters that have a gradient. closure: computes the loss (and gradients) anew."""
@@ -70,59 +95,60 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
+            settings = {name: plain(value) for name, value in group.items()}
             for p in group["params"]:
                 if p.grad is not None:
-                    if p.grad.array.shape != p.array.shape:
-                        raise RuntimeError(
-                            f"a gradient of shape {list(p.grad.shape)} does not fit its parameter of {list(p.shape)}"
-                        )
-                    state = self.state.get(p)
-                    if state is None:
-                        state = self.state[p] = {}
-                    self.update(p.array, p.grad.array, state, group)
-                    p.counter[0] += 1
-                    p.counter[1] = "optimizer.step"
+                    self.update(p, p.array, p.grad.array, settings)
+                    mark_edited(p, "optimizer.step")
         return loss
 
-    def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
-        """Change the array p in place, given its gradient g, which stays as it is."""
-        raise NotImplementedError
+    def update(self, param: Tensor, p: Array, g: Array, group: dict[str, Any]) -> None:
+        """Change the array p of a parameter in place, given its gradient g, which stays as it is."""
+        raise NotImplementedError(f"{type(self).__name__} defines neither update() nor step()")
+
+    def zeros(self, p: Array) -> Tensor:
+        """Zeros to start a state with."""
+        return wrap(xp(p).zeros_like(p))
+
+    def scratch(self, param: Tensor) -> Array:
+        """An array for intermediate results, kept so that no step has to allocate one."""
+        like, kept = param.array, self._scratch.get(param)
+        if kept is None or kept.shape != like.shape or kept.dtype != like.dtype or kept.__class__ is not like.__class__:
+            kept = self._scratch[param] = xp(like).empty_like(like)
+        return kept
 
     # ---- state ----------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_scratch"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._scratch = {}
 
     def state_dict(self) -> dict[str, Any]:
         """{"state": {index: {name: value}}, "param_groups": [...]}, with indices for parameters."""
         order = [p for group in self.param_groups for p in group["params"]]
-        index = {p: i for i, p in enumerate(order)}
-        state = {
-            index[p]: {name: wrap(s[name]) if name in self.state_names else s[name] for name in s if name[0] != "_"}
-            for p, s in self.state.items()
-        }
+        index = {p: i for i, p in reversed(list(enumerate(order)))}
+        state = {index[p]: dict(s) for p, s in self.state.items() if s and p in index}
         groups = [{**group, "params": [index[p] for p in group["params"]]} for group in self.param_groups]
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a state_dict of the same optimizer on the same parameters."""
+        """Go on from a state_dict of the same optimizer on the same parameters; nothing changes if it does not fit."""
         saved = state_dict["param_groups"]
         if len(saved) != len(self.param_groups):
             raise ValueError("loaded state dict has a different number of parameter groups")
         if any(len(s["params"]) != len(g["params"]) for s, g in zip(saved, self.param_groups)):
             raise ValueError("loaded state dict contains a parameter group that doesn't match the size of optimizer's group")
-        order = [p for group in self.param_groups for p in group["params"]]
-        loaded: dict[Tensor, dict[str, Any]] = {}
+        order = dict(zip((i for s in saved for i in s["params"]), (p for g in self.param_groups for p in g["params"])))
+        loaded: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         for key, values in state_dict["state"].items():
-            p = order[int(key)]
-            loaded[p] = {name: self._loaded(name, value, p) for name, value in values.items()}
+            p = order[key if key in order else int(key)]
+            loaded[p] = {name: _fitted(name, value, p) for name, value in values.items()}
         self.state = loaded
         for group, new in zip(self.param_groups, saved):
-            group.update({name: value for name, value in new.items() if name != "params"})
-
-    def _loaded(self, name: str, value: Any, p: Tensor) -> Any:
-        if name not in self.state_names:
-            return value
-        if tuple(value.shape) != tuple(p.shape):
-            raise ValueError(f"loaded state {name!r} has shape {list(value.shape)}, its parameter {list(p.shape)}")
-        return value.detach().to(p).array.copy() if isinstance(value, Tensor) else xp(p.array).asarray(value, dtype=p.dtype)
+            group.update({name: value for name, value in new.items() if name not in ("params", "param_names")})
 
     def __repr__(self) -> str:
         lines = []
@@ -132,9 +158,38 @@ class Optimizer:
         return f"{type(self).__name__} (\n" + "\n".join(lines) + "\n)"
 
 
-def scratch(state: dict[str, Any], like: Array) -> Array:
-    """An array for intermediate results, kept with the state so that no step has to allocate one."""
-    kept = state.get("_scratch")
-    if kept is None or kept.shape != like.shape or kept.dtype != like.dtype:
-        kept = state["_scratch"] = xp(like).empty_like(like)
-    return kept
+def _fitted(name: str, value: Any, p: Tensor) -> Any:
+    """A value of a loaded state in memory of its own, with the parameter's dtype and device."""
+    value = wrap(value) if is_array(value) else value
+    if not isinstance(value, Tensor):
+        return value
+    if name == "step" or not value.ndim:
+        return value.detach().clone()
+    if value.array.shape != p.array.shape:
+        raise ValueError(f"loaded state {name!r} has shape {list(value.shape)}, its parameter {list(p.shape)}")
+    return to(value.detach(), p, copy=True)
+
+
+def plain(value: Any) -> Any:
+    """A setting as a number: a Tensor's only element."""
+    if isinstance(value, Tensor):
+        return value.item()
+    return tuple(plain(v) for v in value) if isinstance(value, tuple) else value
+
+
+def number(name: str, value: Any) -> float:
+    """A setting as a number. Raises TypeError if it is none."""
+    found = plain(value)
+    if not isinstance(found, (int, float)):
+        raise TypeError(f"{name} has to be a number or a Tensor of one element, but got {type(value).__name__}")
+    return found
+
+
+def check_common(group: dict[str, Any]) -> None:
+    """Raise ValueError for a learning rate or weight decay that makes no sense."""
+    if isinstance(group["lr"], Tensor) and group["lr"].array.size != 1:
+        raise ValueError("Tensor lr must be 1-element")
+    if not number("lr", group["lr"]) >= 0.0:
+        raise ValueError(f"Invalid learning rate: {group['lr']}")
+    if not number("weight_decay", group["weight_decay"]) >= 0.0:
+        raise ValueError(f"Invalid weight_decay value: {group['weight_decay']}")

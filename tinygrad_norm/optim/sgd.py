@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_norm.backend import Array, xp
+from tinygrad_norm.autograd import Tensor, wrap
+from tinygrad_norm.backend import Array
 from tinygrad_norm.kernels import gpu
-from tinygrad_norm.optim.optimizer import Optimizer, scratch
+from tinygrad_norm.optim.optimizer import Optimizer, check_common, number
 
 
 class SGD(Optimizer):
@@ -24,8 +25,6 @@ class SGD(Optimizer):
     Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning".
     """
 
-    state_names = ("momentum_buffer",)
-
     def __init__(
         self,
         params: Any,
@@ -36,49 +35,56 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
         defaults = dict(
-            lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov, maximize=maximize
-        )
+            lr=lr, momentum=momentum, dampening=dampening, weight_decay=weight_decay, nesterov=nesterov, maximize=maximize,
+            foreach=foreach, differentiable=differentiable, fused=fused,
+        )  # fmt: skip
         super().__init__(params, defaults)
 
     def check(self, group: dict[str, Any]) -> None:
         """Raise ValueError for settings that make no sense."""
-        super().check(group)
-        if group["momentum"] < 0.0:
+        check_common(group)
+        if not number("momentum", group["momentum"]) >= 0.0:
             raise ValueError(f"Invalid momentum value: {group['momentum']}")
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
 
-    def update(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def update(self, param: Tensor, p: Array, g: Array, group: dict[str, Any]) -> None:
         """The rule above, in place; `work` holds what the rule calls g."""
         if gpu.on_gpu(p):
-            self._update_on_gpu(p, g, state, group)
+            self._update_on_gpu(param, p, g, group)
             return
-        work, momentum, weight_decay = scratch(state, p), group["momentum"], group["weight_decay"]
+        work, momentum, weight_decay = self.scratch(param), group["momentum"], group["weight_decay"]
         if group["maximize"]:
             g = -g
         if weight_decay != 0:
             g = np.add(np.multiply(p, weight_decay, work), g, work)
         if momentum != 0:
-            v = state.get("momentum_buffer")
-            if v is None:
-                v = state["momentum_buffer"] = g.copy()
+            state = self.state[param]
+            if state.get("momentum_buffer") is None:
+                state["momentum_buffer"] = wrap(g.copy())
+                v = state["momentum_buffer"].array
             else:
+                v = state["momentum_buffer"].array
                 v *= momentum
                 v += g if group["dampening"] == 0 else g * (1 - group["dampening"])
             g = g + momentum * v if group["nesterov"] else v
         p -= np.multiply(g, group["lr"], work)
 
-    def _update_on_gpu(self, p: Array, g: Array, state: dict[str, Any], group: dict[str, Any]) -> None:
+    def _update_on_gpu(self, param: Tensor, p: Array, g: Array, group: dict[str, Any]) -> None:
         momentum, sign = group["momentum"], -1.0 if group["maximize"] else 1.0
         v, keep, rest = p, 1.0, 0.0  # without a buffer, and in its first step, it is the gradient
         if momentum != 0:
-            if "momentum_buffer" in state:
+            state = self.state[param]
+            if state.get("momentum_buffer") is not None:
                 keep, rest = 1 - group["dampening"], momentum
             else:
-                state["momentum_buffer"] = xp(p).zeros_like(p)
-            v = state["momentum_buffer"]
+                state["momentum_buffer"] = self.zeros(p)
+            v = state["momentum_buffer"].array
         now, look_ahead = (1.0, momentum) if group["nesterov"] else (0.0, 1.0)
-        v_new = v if momentum != 0 else scratch(state, p)
+        v_new = v if momentum != 0 else self.scratch(param)
         gpu.sgd(p, g, v, sign, group["weight_decay"], rest, keep, now, look_ahead, group["lr"], p, v_new)

@@ -4,64 +4,29 @@ A fused op stands below its definition, the plain composition that a reader read
 hold the two equal in value, gradient and second gradient.
 """
 
-from tinygrad_norm.nn.functional.activation import (
-    elu,
-    gelu,
-    leaky_relu,
-    log_softmax,
-    relu,
-    relu_,
-    sigmoid,
-    silu,
-    softmax,
-    softplus,
-    tanh,
-)
-from tinygrad_norm.nn.functional.conv import conv2d, unfold
-from tinygrad_norm.nn.functional.dropout import dropout, dropout2d
-from tinygrad_norm.nn.functional.loss import (
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    l1_loss,
-    mse_loss,
-    nll_loss,
-    smooth_l1_loss,
-)
-from tinygrad_norm.nn.functional.norm import batch_norm, group_norm, instance_norm, layer_norm
-from tinygrad_norm.nn.functional.pool import avg_pool2d, max_pool2d
-from tinygrad_norm.ops.indexing import one_hot
-from tinygrad_norm.ops.linalg import linear
-from tinygrad_norm.ops.shape import pad
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "avg_pool2d",
-    "batch_norm",
-    "binary_cross_entropy_with_logits",
-    "conv2d",
-    "cross_entropy",
-    "dropout",
-    "dropout2d",
-    "elu",
-    "gelu",
-    "group_norm",
-    "instance_norm",
-    "l1_loss",
-    "layer_norm",
-    "leaky_relu",
-    "linear",
-    "log_softmax",
-    "max_pool2d",
-    "mse_loss",
-    "nll_loss",
-    "one_hot",
-    "pad",
-    "relu",
-    "relu_",
-    "sigmoid",
-    "silu",
-    "smooth_l1_loss",
-    "softmax",
-    "softplus",
-    "tanh",
-    "unfold",
-]
+from tinygrad_norm.autograd.errors import guarded as _guarded
+from tinygrad_norm.nn.functional import activation, conv, cross_entropy, dropout, embedding, loss, norm, pool
+from tinygrad_norm.ops import indexing, joining, linalg
+
+_functions = {
+    activation: "elu gelu leaky_relu log_softmax logsigmoid relu relu_ selu sigmoid silu softmax softplus tanh",
+    conv: "conv1d conv2d unfold",
+    cross_entropy: "cross_entropy nll_loss",
+    dropout: "alpha_dropout dropout dropout1d dropout2d dropout3d",
+    embedding: "embedding",
+    loss: "binary_cross_entropy binary_cross_entropy_with_logits huber_loss l1_loss mse_loss smooth_l1_loss",
+    norm: "batch_norm group_norm instance_norm layer_norm",
+    pool: "adaptive_avg_pool2d avg_pool2d max_pool2d",
+    indexing: "one_hot",
+    joining: "pad",
+    linalg: "linear",
+}
+__all__ = sorted(name for names in _functions.values() for name in names.split())
+for _module, _names in _functions.items():
+    globals().update({_name: _guarded(getattr(_module, _name)) for _name in _names.split()})
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...

@@ -1,30 +1,135 @@
-"""Activations as functions: the ops, with PyTorch's arguments."""
+"""Activations as functions, with PyTorch's arguments. relu, sigmoid, tanh and softmax are ops; the others are here."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from tinygrad_norm.autograd import Tensor
-from tinygrad_norm.ops import elementwise, inplace, reduce
-from tinygrad_norm.ops.elementwise import elu, gelu, leaky_relu, sigmoid, silu, softplus, tanh
+import numpy as np
 
-__all__ = ["elu", "gelu", "leaky_relu", "log_softmax", "relu", "sigmoid", "silu", "softmax", "softplus", "tanh"]
+from tinygrad_norm.autograd import Tensor, elementwise
+from tinygrad_norm.backend import xp
+from tinygrad_norm.ops import inplace, reduce
+from tinygrad_norm.ops import elementwise as ops
+from tinygrad_norm.ops.elementwise import erf, exp, sigmoid, tanh, zeros_of
+from tinygrad_norm.ops.select import where
+
+__all__ = [
+    "elu",
+    "gelu",
+    "leaky_relu",
+    "log_softmax",
+    "logsigmoid",
+    "relu",
+    "relu_",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "tanh",
+]
+
+
+def _in_memory_of(input: Tensor, inplace_: bool, function: Any, *args: Any) -> Tensor:
+    """function(input, *args), written over the input if so asked."""
+    if not inplace_:
+        return function(input, *args)
+    return inplace._inplace(function, f"{function.__name__}_")(input, *args)
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(x, 0), in x's memory if inplace; the derivative at 0 is 0."""
-    return relu_(input) if inplace else elementwise.relu(input)
+    return relu_(input) if inplace else ops.relu(input)
 
 
 relu_ = inplace.relu_
 
 
-def softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
+@elementwise
+def _leaky_relu(x, *, negative_slope):
+    return xp(x).where(x > 0, x, x * negative_slope)
+
+
+@elementwise
+def _leaky_relu_gradient(g, x, *, negative_slope):
+    return xp(x).where(x > 0, g, g * negative_slope)
+
+
+_leaky_relu.vjp(x=lambda g, x, negative_slope: _leaky_relu_gradient(g, x, negative_slope=negative_slope))
+_leaky_relu_gradient.vjp(
+    g=lambda h, x, negative_slope: _leaky_relu_gradient(h, x, negative_slope=negative_slope), x=lambda h: zeros_of(h)
+)
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """x where x > 0, else negative_slope * x; the derivative at 0 is negative_slope."""
+    return _in_memory_of(input, inplace, lambda x: _leaky_relu(x, negative_slope=negative_slope))
+
+
+@elementwise
+def _elu(x, *, alpha, scale):
+    return xp(x).where(x > 0, x, alpha * xp(x).expm1(xp(x).minimum(x, 0))) * scale
+
+
+_elu.vjp(x=lambda g, x, alpha, scale: where(x > 0, g * scale, g * (exp(where(x > 0, 0.0, x)) * (alpha * scale))))
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """x where x > 0, else alpha * (e**x - 1); the derivative at 0 is alpha. Clevert et al. 2015, arXiv:1511.07289."""
+    return _in_memory_of(input, inplace, lambda x: _elu(x, alpha=alpha, scale=1.0))
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """1.0507 * elu(x, 1.6733): outputs keep mean 0 and variance 1. Klambauer et al. 2017, arXiv:1706.02515."""
+    return _in_memory_of(input, inplace, lambda x: _elu(x, alpha=1.6732632423543772, scale=1.0507009873554805))
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """x * sigmoid(x). Hendrycks and Gimpel 2016, arXiv:1606.08415."""
+    return _in_memory_of(input, inplace, lambda x: x * sigmoid(x))
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """x * Phi(x), Phi the normal distribution function; with approximate="tanh" the usual approximation.
+
+    Hendrycks and Gimpel 2016, arXiv:1606.08415.
+    """
+    if approximate == "tanh":
+        inner = math.sqrt(2 / math.pi) * (input + 0.044715 * input * input * input)
+        return 0.5 * input * (1 + tanh(inner))
+    if approximate != "none":
+        raise RuntimeError(f"approximate argument must be either none or tanh, but got {approximate!r}")
+    return 0.5 * input * (1 + erf(input * math.sqrt(0.5)))
+
+
+@elementwise
+def _softplus(x, *, beta, threshold):
+    scaled = x * beta
+    with np.errstate(over="ignore"):
+        smooth = (xp(x).maximum(scaled, 0) + xp(x).log1p(xp(x).exp(-abs(scaled)))) / beta
+    return xp(x).where(scaled > threshold, x, smooth)
+
+
+_softplus.vjp(x=lambda g, x, beta, threshold: where(x * beta > threshold, g, g * sigmoid(x * beta)))
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + e**(beta x)) / beta; x itself where beta * x > threshold."""
+    return _softplus(input, beta=beta, threshold=threshold)
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """log(sigmoid(x)), without overflow."""
+    return -_softplus(-input, beta=1.0, threshold=math.inf)
+
+
+def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """e**x / sum(e**x) along dim."""
     return reduce.softmax(input, _last_or_first(input, dim), dtype=dtype)
 
 
-def log_softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
+def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """log(softmax(x)) along dim, without overflow."""
     return reduce.log_softmax(input, _last_or_first(input, dim), dtype=dtype)
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import numpy as np
+
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.kernels import conv as kernel
 from tinygrad_norm.kernels.conv import Geometry
 from tinygrad_norm.kernels.window import Windows
 from tinygrad_norm.ops.linalg import einsum
-from tinygrad_norm.ops.shape import pad, reshape, stack, unsqueeze
+from tinygrad_norm.ops.joining import pad, stack
+from tinygrad_norm.ops.shape import reshape, sizes_of, squeeze, summed, unsqueeze
 
 Pair = int | tuple[int, int]
 
@@ -44,10 +47,27 @@ def places(i: int, windows: Windows) -> slice:
     return slice(start, start + (windows.count - 1) * windows.stride + 1, windows.stride)
 
 
+def _in_float32(compute: Any) -> Any:
+    """float16 is multiplied and added up in float32."""
+
+    @functools.wraps(compute)
+    def run(a: Any, b: Any, geometry: Geometry) -> Any:
+        if a.dtype != np.float16:
+            return compute(a, b, geometry)
+        return compute(a.astype(np.float32), b.astype(np.float32), geometry).astype(np.float16)
+
+    return run
+
+
+_forward, _input_gradient, _weight_gradient = map(
+    _in_float32, (kernel.forward, kernel.input_gradient, kernel.weight_gradient)
+)
+
+
 @op(keeps=("turned",))
 def _conv2d(x, weight, bias, *, geometry):
     turned = kernel.batch_innermost(x)
-    out = kernel.forward(turned, weight, geometry)
+    out = _forward(turned, weight, geometry)
     if bias is not None:
         out += bias.reshape(-1, 1, 1)
     return out, turned
@@ -55,18 +75,18 @@ def _conv2d(x, weight, bias, *, geometry):
 
 @op
 def _conv2d_input_gradient(g, weight, *, geometry):
-    return kernel.input_gradient(g, weight, geometry)
+    return _input_gradient(g, weight, geometry)
 
 
 @op
 def _conv2d_weight_gradient(x, g, *, geometry):
-    return kernel.weight_gradient(x, g, geometry)
+    return _weight_gradient(x, g, geometry)
 
 
 _conv2d.vjp(
     x=lambda g, weight, geometry: _conv2d_input_gradient(g, weight, geometry=geometry),
     weight=lambda g, x, turned, geometry: _conv2d_weight_gradient(x if isinstance(x, Tensor) else turned, g, geometry=geometry),
-    bias=lambda g: g.sum(axis=(0, 2, 3)),
+    bias=lambda g: summed(g, (0, 2, 3)).reshape(-1),
 )
 _conv2d_input_gradient.vjp(
     g=lambda g, weight, geometry: _conv2d(g, weight, None, geometry=geometry),
@@ -95,13 +115,15 @@ def conv2d(
     Raises RuntimeError where shapes, dtypes or groups do not fit, ValueError for a padding it does not know.
     """
     if input.ndim == 3:
-        return conv2d(unsqueeze(input, 0), weight, bias, stride, padding, dilation, groups)[0]
+        return squeeze(conv2d(unsqueeze(input, 0), weight, bias, stride, padding, dilation, groups), 0)
     shapes = input.array.shape, weight.array.shape, None if bias is None else bias.array.shape
-    geometry = _geometry(*shapes, *(v if isinstance(v, (int, str)) else tuple(v) for v in (stride, padding, dilation)), groups)
-    for other in (weight, bias):
+    around = padding if isinstance(padding, str) else pair(padding, "padding")
+    (groups,) = sizes_of((groups,), None, "groups")
+    geometry = _geometry(*shapes, pair(stride, "stride"), around, pair(dilation, "dilation"), groups)
+    for name, other in (("weight", weight), ("bias", bias)):
         if other is not None and other.array.dtype != input.array.dtype:
             raise RuntimeError(
-                f"Input type ({input.dtype}) and weight type ({other.dtype}) should be the same: "
+                f"Input type ({input.dtype}) and {name} type ({other.dtype}) should be the same: "
                 "convert the input with .to(dtype), or the module with .float() or .double()"
             )
     return _conv2d(input, weight, bias, geometry=geometry)
@@ -112,13 +134,12 @@ def _geometry(
     shape: tuple[int, ...],
     kernel: tuple[int, ...],
     bias: tuple[int, ...] | None,
-    stride: Pair,
-    padding: Pair | str,
-    dilation: Pair,
+    strides: tuple[int, int],
+    padding: tuple[int, int] | str,
+    dilations: tuple[int, int],
     groups: int,
 ) -> Geometry:
     """The windows of conv2d for an input, a weight and a bias of these shapes, checked."""
-    strides, dilations = pair(stride, "stride"), pair(dilation, "dilation")
     _check(shape, kernel, bias, strides, dilations, groups)
     around = padding_pairs(padding, kernel[2:], strides, dilations)
     rows, columns = (
@@ -137,31 +158,30 @@ def _geometry(
 
 def pair(value: Any, name: str) -> tuple[int, int]:
     """One number for both dimensions, or one for each."""
-    numbers = (value, value) if isinstance(value, int) else tuple(value)
+    numbers = sizes_of((value,), None, name)
     if len(numbers) == 1:
         numbers *= 2
     if len(numbers) != 2:
-        raise RuntimeError(f"{name} should be a single number or a pair, but got {value!r}")
+        raise RuntimeError(f"{name} must either be a single int, or a tuple of two ints, but got {value!r}")
     return numbers
 
 
 def padding_pairs(
-    padding: Any, kernel: tuple[int, ...], stride: tuple[int, int], dilation: tuple[int, int]
+    padding: Any, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
 ) -> tuple[tuple[int, int], ...]:
-    """How many zeros before and after, for height and width; of an odd number the larger part comes after."""
+    """How many zeros before and after, for each dimension; of an odd number the larger part comes after."""
     if padding == "valid":
-        return ((0, 0), (0, 0))
+        return ((0, 0),) * len(kernel)
     if padding == "same":
-        if stride != (1, 1):
+        if any(s != 1 for s in stride):
             raise RuntimeError("padding='same' is not supported for strided convolutions")
         totals = [d * (k - 1) for k, d in zip(kernel, dilation)]
         return tuple((total // 2, total - total // 2) for total in totals)
     if isinstance(padding, str):
         raise RuntimeError(f"Invalid padding string: {padding!r}: expected 'same' or 'valid'")
-    numbers = pair(padding, "padding")
-    if min(numbers) < 0:
+    if min(padding) < 0:
         raise RuntimeError(f"negative padding is not supported: got {padding}")
-    return tuple((p, p) for p in numbers)
+    return tuple((p, p) for p in padding)
 
 
 def _check(
@@ -178,7 +198,7 @@ def _check(
         raise RuntimeError(f"conv2d: expected a weight of shape (O, C / groups, kh, kw), but got {list(kernel)}")
     if min(stride) <= 0 or min(dilation) <= 0:
         raise RuntimeError(f"conv2d: stride and dilation have to be positive, but got {stride} and {dilation}")
-    if 0 in kernel:
+    if 0 in (kernel[0], *kernel[2:]):
         raise RuntimeError(f"Given groups={groups}, expected weight to be at least 1 in each dimension, but got {list(kernel)}")
     if groups <= 0 or kernel[0] % groups:
         raise RuntimeError(
@@ -197,15 +217,51 @@ def _check(
         )
 
 
+def conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    """One-dimensional cross-correlation: input (N, C, L) or (C, L), weight (O, C / groups, k), bias (O,).
+
+    It is conv2d of images of height 1. Arguments and errors are conv2d's.
+    """
+    if input.ndim not in (2, 3):
+        raise RuntimeError(f"Expected 2D (unbatched) or 3D (batched) input to conv1d, but got input of size: {list(input.shape)}")
+    if weight.ndim != 3:
+        raise RuntimeError(f"conv1d: expected a weight of shape (O, C / groups, k), but got {list(weight.shape)}")
+    stride, dilation = (1, single(stride, "stride")), (1, single(dilation, "dilation"))
+    padding = padding if isinstance(padding, str) else (0, single(padding, "padding"))
+    if padding == "same" and stride != (1, 1):
+        raise RuntimeError("padding='same' is not supported for strided convolutions")
+    out = conv2d(unsqueeze(input, -2), unsqueeze(weight, -2), bias, stride, padding, dilation, groups)
+    return squeeze(out, -2)
+
+
+def single(value: Any, name: str) -> int:
+    """One number, also in a sequence of one."""
+    numbers = sizes_of((value,), None, name)
+    if len(numbers) != 1:
+        raise RuntimeError(f"{name} must be a single int, but got {value!r}")
+    return numbers[0]
+
+
 def unfold(input: Tensor, kernel_size: Pair, dilation: Pair = 1, padding: Pair = 0, stride: Pair = 1) -> Tensor:
     """The windows of (N, C, H, W) as columns: (N, C * kh * kw, number of windows); (C, H, W) likewise."""
     if input.ndim == 3:
         return unfold(unsqueeze(input, 0), kernel_size, dilation, padding, stride)[0]
     if input.ndim != 4:
         raise RuntimeError(f"Expected 3D or 4D (batch mode) tensor for input, but got input of size: {list(input.shape)}")
-    arguments = (
+    arguments = [
         pair(v, n) for v, n in ((kernel_size, "kernel_size"), (stride, "stride"), (padding, "padding"), (dilation, "dilation"))
-    )
+    ]
+    for name, numbers, least in zip(("kernel size", "stride", "padding", "dilation"), arguments, (1, 1, 0, 1)):
+        if min(numbers) < least:
+            raise RuntimeError(f"unfold: {name} should be at least {least}, but got {numbers}")
     rows, columns = (Windows(size, k, s, p, p, d) for size, k, s, p, d in zip(input.array.shape[2:], *arguments))
     if rows.count <= 0 or columns.count <= 0:
         raise RuntimeError(

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_norm.autograd import Tensor, op
+from tinygrad_norm.autograd import Tensor, check_editable, op, wrap
 from tinygrad_norm.backend import Generator, default_generator, xp
 from tinygrad_norm.kernels import gpu
 from tinygrad_norm.ops.inplace import overwrite
+from tinygrad_norm.ops.select import where
 
 
 def dropout_definition(x: Tensor, *, kept: Any, p: float) -> Tensor:
-    """X / (1 - p) where kept, 0 elsewhere."""
-    return x / (1 - p) * Tensor(kept) if p < 1 else x * 0
+    """x / (1 - p) where kept, 0 elsewhere."""
+    return x / (1 - p) * wrap(kept) if p < 1 else x * 0
 
 
 @op
@@ -36,33 +37,84 @@ def dropout(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None
 ) -> Tensor:
     """Each element dropped with probability p; in evaluation the input itself."""
-    return _dropped(input, p, training, inplace, generator, input.array.shape)
+    return _dropped("dropout", input, p, training, inplace, generator, input.array.shape)
+
+
+def dropout1d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """Each channel of (N, C, L) or (C, L) dropped as a whole with probability p."""
+    if input.ndim not in (2, 3):
+        raise RuntimeError(f"dropout1d: Expected 2D or 3D input, but received a {input.ndim}D input of shape {list(input.shape)}")
+    return _dropped("dropout1d", input, p, training, inplace, generator, (*input.array.shape[:-1], 1))
 
 
 def dropout2d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None
 ) -> Tensor:
-    """Each channel of (N, C, H, W) or (C, H, W) dropped as a whole with probability p. Tompson et al. 2014, arXiv:1411.4280."""
-    if input.ndim not in (3, 4):
-        raise RuntimeError(f"dropout2d: expected an input of shape (N, C, H, W) or (C, H, W), but got {list(input.shape)}")
-    return _dropped(input, p, training, inplace, generator, (*input.array.shape[:-2], 1, 1))
+    """Each channel of (N, C, *S) dropped as a whole with probability p. Tompson et al. 2014, arXiv:1411.4280."""
+    return _channels_dropped("dropout2d", input, p, training, inplace, generator)
+
+
+def dropout3d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """Each channel of (N, C, *S) dropped as a whole with probability p."""
+    return _channels_dropped("dropout3d", input, p, training, inplace, generator)
+
+
+def alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """Elements set to selu's negative limit l with probability p; then a * x + b, which keeps mean 0 and variance 1.
+
+    l = -1.7581, a = (q + l**2 p q)**-0.5 with q = 1 - p, b = -a p l. Klambauer et al. 2017, arXiv:1706.02515.
+    """
+    check_probability(p)
+    if not training or p == 0:
+        return input
+    _require_floating("alpha_dropout", input)
+    if inplace:
+        check_editable(input, "alpha_dropout")
+    limit, q = -1.7580993408473766, 1 - float(p)
+    a = 0.0 if q == 0 else (q + limit**2 * p * q) ** -0.5
+    drawn = (generator or default_generator()).uniform(input.array.shape, "float32", xp(input.array))
+    out = where(wrap(drawn >= p), input, limit) * a - a * p * limit
+    return overwrite(input, out, "alpha_dropout") if inplace else out
+
+
+def _channels_dropped(name: str, input: Tensor, p: float, training: bool, inplace: bool, generator: Generator | None) -> Tensor:
+    if input.ndim < 2:
+        raise RuntimeError(f"{name}: expected an input of shape (N, C, *S), but got {list(input.shape)}")
+    shape = input.array.shape
+    return _dropped(name, input, p, training, inplace, generator, (*shape[:2], *(1,) * (len(shape) - 2)))
 
 
 def _dropped(
-    input: Tensor, p: float, training: bool, inplace: bool, generator: Generator | None, shape: tuple[int, ...]
+    name: str, input: Tensor, p: float, training: bool, inplace: bool, generator: Generator | None, shape: tuple[int, ...]
 ) -> Tensor:
     check_probability(p)
     if not training or p == 0:
         return input
-    if input.dtype.kind != "f":
-        raise RuntimeError(f"dropout: expected a floating point dtype, but got {input.dtype}: convert with .float()")
+    _require_floating(name, input)
+    if inplace:
+        check_editable(input, name)
     p, module = float(p), xp(input.array)
     kept = (generator or default_generator()).uniform(shape, "float32", module) >= p
     out = _dropout(input, kept=kept, p=p)
-    return overwrite(input, out, "dropout") if inplace else out
+    return overwrite(input, out, name) if inplace else out
+
+
+def _require_floating(name: str, input: Tensor) -> None:
+    if input.dtype.kind != "f":
+        raise RuntimeError(f"{name}: expected a floating point dtype, but got {input.dtype}: convert with .float()")
 
 
 def check_probability(p: float) -> None:
     """Raise ValueError unless 0 <= p <= 1."""
-    if not 0.0 <= p <= 1.0:
+    try:
+        fits = 0.0 <= float(p) <= 1.0
+    except TypeError:
+        raise TypeError(f"dropout probability has to be a number, but got {type(p).__name__}") from None
+    if not fits:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")

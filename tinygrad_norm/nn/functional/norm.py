@@ -23,11 +23,13 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tinygrad_norm.autograd import Tensor, edited, op
+from tinygrad_norm import dtypes
+from tinygrad_norm.autograd import Tensor, mark_edited, op
 from tinygrad_norm.backend import Array
 from tinygrad_norm.kernels import moments as kernel
+from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.elementwise import rsqrt
-from tinygrad_norm.ops.shape import reshape
+from tinygrad_norm.ops.shape import reshape, sizes_of
 
 Axes = tuple[int, ...]
 
@@ -61,10 +63,16 @@ def normalize_definition(
     return y if bias is None else y + reshape(bias, affine)
 
 
-def _checked(x: Tensor) -> Tensor:
+def _require_dtypes(x: Tensor, **others: Tensor | None) -> None:
+    """Raise unless x is floating point and the others are of its dtype; float16 may meet float32."""
     if x.dtype.kind != "f":
         raise RuntimeError(f"a norm needs an input of floating point dtype, but got {x.dtype}: convert with .float()")
-    return x
+    for name, t in others.items():
+        if t is not None and t.dtype != x.dtype and (x.dtype, t.dtype) != (dtypes.float16, dtypes.float32):
+            raise RuntimeError(
+                f"mixed dtype: all inputs must share same datatype, but the input is {x.dtype} and {name} is {t.dtype}: "
+                "convert the input with .to(dtype), or the module with .float() or .double()"
+            )
 
 
 @op(definition=normalize_definition, keeps=("moments",))
@@ -88,8 +96,8 @@ def _normalize_vjp(g, x, weight, moments, axes, affine, needs):
 def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None, *, affine: Axes, **settings: Any) -> Tensor:
     """As _normalize, also for a bias without a weight."""
     if weight is None and bias is not None:
-        return _normalize(_checked(x), None, None, affine=affine, **settings) + reshape(bias, affine)
-    return _normalize(_checked(x), weight, bias, affine=affine, **settings)
+        return _normalize(x, None, None, affine=affine, **settings) + reshape(bias, affine)
+    return _normalize(x, weight, bias, affine=affine, **settings)
 
 
 def _channels_of(ndim: int) -> Axes:
@@ -120,8 +128,13 @@ def batch_norm(
     _check_channels(input, running_mean, running_var, weight, bias)
     if not training:
         if running_mean is None or running_var is None:
-            raise RuntimeError("Expected running_mean and running_var to be defined when training=False")
+            name = "running_mean" if running_mean is None else "running_var"
+            raise RuntimeError(f"{name} must be defined in evaluation mode: training is False")
         return _by_running_moments(input, running_mean, running_var, weight, bias, eps)
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("running_mean and running_var must either both be None or neither be None")
+    if not eps > 0:
+        raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
     shape = input.array.shape
     if math.prod(shape[:1] + shape[2:]) == 1:
         raise ValueError(
@@ -180,7 +193,7 @@ def _updating(running_mean: Tensor | None, running_var: Tensor | None, momentum:
                     per_channel = per_channel.mean(axis=0, keepdims=True)
                 running.array *= 1 - momentum
                 running.array += momentum * per_channel[0]
-                edited(running, "batch_norm's update")
+                mark_edited(running, "batch_norm's update")
 
     return update
 
@@ -190,17 +203,22 @@ def _by_running_moments(x: Tensor, mean: Tensor, variance: Tensor, weight: Any, 
     scale = rsqrt(variance + eps)
     scale = scale if weight is None else scale * weight
     channels = _channels_of(x.ndim)
-    y = (x - reshape(mean, channels).to(x.dtype)) * reshape(scale, channels)
-    return (y if bias is None else y + reshape(bias, channels)).to(x.dtype)
+    y = (x - to(reshape(mean, channels), dtype=x.dtype)) * reshape(scale, channels)
+    return to(y if bias is None else y + reshape(bias, channels), dtype=x.dtype)
 
 
-def _check_channels(x: Tensor, *parameters: Tensor | None) -> None:
+def _check_channels(x: Tensor, mean: Tensor | None, var: Tensor | None, weight: Tensor | None, bias: Tensor | None) -> None:
+    """Raise unless everything there is has one number for each channel of x."""
+    named = {"running_mean": mean, "running_var": var, "weight": weight, "bias": bias}
     if x.ndim < 2:
-        raise RuntimeError(f"expected an input of at least 2 dimensions, (N, C, *S), but got {list(x.shape)}")
+        raise RuntimeError(f"Expected at least 2 dimensions, (N, C, *S), for input tensor but received {x.ndim}: {list(x.shape)}")
     channels = x.array.shape[1]
-    for name, p in zip(("running_mean", "running_var", "weight", "bias"), parameters):
+    for name, p in named.items():
         if p is not None and p.array.shape != (channels,):
             raise RuntimeError(f"{name} should contain {channels} elements not {p.numel()}")
+        if p is not None and name.startswith("running") and p.requires_grad:
+            raise RuntimeError(f"not differentiable with respect to argument {name!r}. This input cannot have requires_grad True.")
+    _require_dtypes(x, **named)
 
 
 # ---- layer and group norm -----------------------------------------------------------------
@@ -210,7 +228,9 @@ def layer_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
     """(..., *normalized_shape), normalized over its last dimensions; weight and bias of normalized_shape."""
-    shape = tuple(normalized_shape)
+    if not isinstance(normalized_shape, (tuple, list)):
+        raise TypeError(f"layer_norm(): argument 'normalized_shape' must be tuple of ints, not {type(normalized_shape).__name__}")
+    shape = sizes_of((), tuple(normalized_shape), "normalized_shape")
     if not shape:
         raise RuntimeError("Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element")
     for name, p in (("weight", weight), ("bias", bias)):
@@ -224,6 +244,7 @@ def layer_norm(
             f"Given normalized_shape={list(shape)}, expected input with shape [*, {', '.join(map(str, shape))}], "
             f"but got input of size{list(input.shape)}"
         )
+    _require_dtypes(input, weight=weight, bias=bias)
     axes = tuple(range(input.ndim - len(shape), input.ndim))
     leading = (1,) * (input.ndim - len(shape))
     return _affine(input, weight, bias, axes=axes, affine=leading + shape, eps=eps)
@@ -235,6 +256,7 @@ def group_norm(
     """(N, C, *S), each sample normalized over *S and the channels of each of num_groups groups."""
     _check_channels(input, None, None, weight, bias)
     batch, channels, *size = input.array.shape
+    (num_groups,) = sizes_of((num_groups,), None, "num_groups")
     if num_groups <= 0:
         raise RuntimeError(f"Expected num groups to be greater than 0, got {num_groups}")
     if channels % num_groups:

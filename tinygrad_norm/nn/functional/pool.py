@@ -6,30 +6,41 @@ import functools
 import math
 from typing import Any
 
+import numpy as np
+
 from tinygrad_norm.autograd import Tensor, op, wrap
 from tinygrad_norm.backend import xp
 from tinygrad_norm.kernels import pool as kernel
 from tinygrad_norm.kernels.window import Windows
 from tinygrad_norm.nn.functional.conv import Pair, pair, places
-from tinygrad_norm.ops.shape import pad, stack, unsqueeze
+from tinygrad_norm.ops.joining import cat, pad, stack
+from tinygrad_norm.ops.reduce import mean
+from tinygrad_norm.ops.select import raw
+from tinygrad_norm.ops.shape import unsqueeze
+
+
+Two = tuple[int, int]
 
 
 def _windows(
     input: Tensor, kernel_size: Pair, stride: Any, padding: Pair, dilation: Pair, ceil_mode: bool
 ) -> tuple[Windows, ...]:
     """The windows along height and width, checked."""
-    numbers = (v if v is None or isinstance(v, int) else tuple(v) for v in (kernel_size, stride, padding, dilation))
-    return _windows_over(input.array.shape, *numbers, ceil_mode)
+    stride = None if isinstance(stride, (tuple, list)) and not stride else stride
+    named = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation}
+    pairs = (None if v is None else pair(v, name) for name, v in named.items())
+    return _windows_over(input.array.shape, *pairs, bool(ceil_mode))
 
 
 @functools.lru_cache(maxsize=1024)
 def _windows_over(
-    shape: tuple[int, ...], kernel_size: Pair, stride: Pair | None, padding: Pair, dilation: Pair, ceil_mode: bool
+    shape: tuple[int, ...], kernels: Two, strides: Two | None, paddings: Two, dilations: Two, ceil_mode: bool
 ) -> tuple[Windows, ...]:
+    if 0 in shape[-3:]:
+        raise RuntimeError(f"Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, but got: {list(shape)}")
     if len(shape) not in (3, 4):
         raise RuntimeError(f"Expected 3D or 4D (batch mode) tensor for input, but got input of size: {list(shape)}")
-    kernels, paddings, dilations = pair(kernel_size, "kernel_size"), pair(padding, "padding"), pair(dilation, "dilation")
-    strides = kernels if stride is None else pair(stride, "stride")
+    strides = kernels if strides is None else strides
     if min(*kernels, *strides, *dilations) <= 0:
         raise RuntimeError(
             f"kernel size, stride and dilation should be greater than zero, but got {kernels}, {strides} and {dilations}"
@@ -66,9 +77,11 @@ def max_pool2d_definition(x: Tensor, *, rows: Windows, columns: Windows) -> Tens
     return _stacked(x, rows, columns, -math.inf).max(-1).values
 
 
-@op
+@op(keeps=("maximum",))
 def _max_pool2d(x, *, rows, columns):
-    return kernel.maximum(x, rows, columns)
+    """The result, and a copy of it: the result itself may be edited, as ReLU(inplace=True) does."""
+    out = kernel.maximum(x, rows, columns)
+    return out, out.copy(order="K")
 
 
 @op
@@ -81,15 +94,15 @@ def _pick_maximum(values, *, x, maximum, rows, columns):
     return kernel.pick_maximum(values, x, maximum, rows, columns)
 
 
-def _arguments(x: Any, maximum: Any, rows: Windows, columns: Windows) -> dict[str, Any]:
-    """Which elements are the maxima; Tensors as arrays, since where a maximum stands has no derivative."""
-    x, maximum = (t.array if isinstance(t, Tensor) else t for t in (x, maximum))
-    return {"x": x, "maximum": maximum, "rows": rows, "columns": columns}
-
-
-_max_pool2d.vjp(x=lambda g, x, out, rows, columns: _spread_maximum(g, **_arguments(x, out, rows, columns)))
-_spread_maximum.vjp(g=lambda g_out, x, maximum, rows, columns: _pick_maximum(g_out, **_arguments(x, maximum, rows, columns)))
-_pick_maximum.vjp(values=lambda g, x, maximum, rows, columns: _spread_maximum(g, **_arguments(x, maximum, rows, columns)))
+_max_pool2d.vjp(
+    x=lambda g, x, maximum, rows, columns: _spread_maximum(g, x=raw(x), maximum=maximum, rows=rows, columns=columns)
+)
+_spread_maximum.vjp(
+    g=lambda g_out, x, maximum, rows, columns: _pick_maximum(g_out, x=x, maximum=maximum, rows=rows, columns=columns)
+)
+_pick_maximum.vjp(
+    values=lambda g, x, maximum, rows, columns: _spread_maximum(g, x=x, maximum=maximum, rows=rows, columns=columns)
+)
 
 
 def max_pool2d(
@@ -110,6 +123,8 @@ def max_pool2d(
         found = max_pool2d(unsqueeze(input, 0), kernel_size, stride, padding, dilation, ceil_mode, return_indices)
         return tuple(f[0] for f in found) if return_indices else found[0]
     rows, columns = _windows(input, kernel_size, stride, padding, dilation, ceil_mode)
+    if input.dtype.kind == "b":
+        raise RuntimeError("max_pool2d: not implemented for bool: convert with .float()")
     out = _max_pool2d(input, rows=rows, columns=columns)
     if return_indices:
         return out, wrap(kernel.maximum_indices(input.array, out.array, rows, columns))
@@ -126,7 +141,11 @@ def avg_pool2d_definition(x: Tensor, *, rows: Windows, columns: Windows, divisor
 
 @op
 def _avg_pool2d(x, *, rows, columns, divisor):
+    if x.dtype == np.float16:  # added up in float32
+        return (kernel.total(x.astype(np.float32), rows, columns) / divisor).astype(x.dtype)
     out = kernel.total(x, rows, columns)
+    if x.dtype.kind != "f":  # rounded towards 0
+        return xp(x).trunc(out / divisor).astype(x.dtype)
     out /= divisor
     return out
 
@@ -158,6 +177,8 @@ def avg_pool2d(
     rows, columns = _windows(input, kernel_size, stride, padding, 1, ceil_mode)
     if divisor_override == 0:
         raise RuntimeError("divisor must be not zero")
+    if input.dtype.kind == "b":
+        raise RuntimeError("avg_pool2d: not implemented for bool: convert with .float()")
     divisor: Any = divisor_override
     if divisor is None:
         heights, widths = rows.counts(count_include_pad), columns.counts(count_include_pad)
@@ -168,3 +189,35 @@ def avg_pool2d(
             counts = module.asarray(heights)[:, None] * module.asarray(widths)
             divisor = counts.astype(input.dtype)
     return _avg_pool2d(input, rows=rows, columns=columns, divisor=divisor)
+
+
+# ---- adaptive -----------------------------------------------------------------------------
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
+    """The mean of (N, C, H, W) or (C, H, W) over output_size windows that cover it evenly.
+
+    Window i of n runs from floor(i * H / n) to ceil((i + 1) * H / n). A size of None keeps the input's.
+    """
+    if input.ndim not in (3, 4):
+        raise RuntimeError(f"adaptive_avg_pool2d(): Expected 3D or 4D tensor, but got {list(input.shape)}")
+    wanted = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
+    if len(wanted) != 2:
+        raise RuntimeError(f"adaptive_avg_pool2d: output_size must be one number or two, but got {output_size!r}")
+    sizes = input.array.shape[-2:]
+    counts = tuple(n if w is None else pair(w, "output_size")[0] for w, n in zip(wanted, sizes))
+    if min(counts) < 0:
+        raise RuntimeError(f"adaptive_avg_pool2d: elements of output_size must be greater than or equal to 0, but got {counts}")
+    if 0 in sizes:
+        raise RuntimeError(f"adaptive_avg_pool2d(): Expected input to have non-zero size for non-batch dimensions: {list(sizes)}")
+    if 0 not in counts and all(n % c == 0 for n, c in zip(sizes, counts)):
+        return avg_pool2d(input, tuple(n // c for n, c in zip(sizes, counts)))
+    if 0 in counts:
+        return input[..., : counts[0], : counts[1]] * 1
+    lines = [_even_parts(n, c) for n, c in zip(sizes, counts)]
+    rows = [cat([mean(input[..., top:bottom, left:right], (-2, -1), True) for left, right in lines[1]], -1) for top, bottom in lines[0]]
+    return cat(rows, -2)
+
+
+def _even_parts(size: int, count: int) -> list[tuple[int, int]]:
+    return [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]

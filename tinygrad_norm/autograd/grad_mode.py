@@ -1,0 +1,131 @@
+"""Whether ops record: no_grad, enable_grad, set_grad_enabled, inference_mode, is_grad_enabled.
+
+The mode belongs to the thread. Each of them works as a context and as a decorator, of generator functions too.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+import types
+from collections.abc import Callable, Generator
+from typing import Any
+
+
+class _GradMode(threading.local):
+    enabled = True
+
+
+grad_mode = _GradMode()
+
+
+def is_grad_enabled() -> bool:
+    """Whether ops record, in this thread."""
+    return grad_mode.enabled
+
+
+class _Recording:
+    """Sets the mode on entry and restores it on exit; one object may be entered many times."""
+
+    def __init__(self, enabled: bool) -> None:
+        self.enabled = enabled
+        self.before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self.before.append(grad_mode.enabled)
+        grad_mode.enabled = self.enabled
+
+    def __exit__(self, *exception: object) -> None:
+        grad_mode.enabled = self.before.pop()
+
+    def __call__(self, function: Callable) -> Callable:
+        """Decorate a function, or a generator function: its body alone runs in this mode."""
+        enabled = self.enabled
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with _Recording(enabled):
+                return function(*args, **kwargs)
+
+        @functools.wraps(function)
+        def generate(*args: Any, **kwargs: Any) -> Any:
+            return (yield from _resumed(function(*args, **kwargs), enabled))
+
+        return generate if inspect.isgeneratorfunction(function) else call
+
+
+def _resumed(source: Generator, enabled: bool) -> Generator:
+    """A generator that runs in the mode, and leaves its consumer in the consumer's own."""
+    resume, value = source.send, None
+    while True:
+        with _Recording(enabled):
+            try:
+                item = resume(value)
+            except StopIteration as stop:
+                return stop.value
+        try:
+            resume, value = source.send, (yield item)
+        except GeneratorExit:
+            with _Recording(enabled):
+                source.close()
+            raise
+        except BaseException as error:
+            resume, value = source.throw, error
+
+
+class _Fixed(_Recording):
+    """A mode that needs no argument: the parentheses may be left out of the decorator."""
+
+    mode: bool
+
+    def __init__(self, function: Callable | None = None) -> None:
+        super().__init__(self.mode)
+        self.function = None if function is None else super().__call__(function)
+        if function is not None:
+            functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Decorate the function given; or, made from a function already, call it."""
+        return super().__call__(*args, **kwargs) if self.function is None else self.function(*args, **kwargs)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """A decorated method is bound as any function is."""
+        return self if instance is None else types.MethodType(self, instance)
+
+
+class no_grad(_Fixed):
+    """Do not record: `with no_grad():`, or `@no_grad()` above a function."""
+
+    mode = False
+
+
+class enable_grad(_Fixed):
+    """Record, inside a `no_grad` block too."""
+
+    mode = True
+
+
+class inference_mode(_Recording):
+    """As no_grad, under the name that newer programs use; inference_mode(False) records."""
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__(not mode)
+
+
+class set_grad_enabled(_Recording):
+    """Record or not, from the call on; as a context or a decorator, inside it only."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(bool(mode))
+        super().__enter__()
+
+    def __enter__(self) -> None:
+        """The call has entered already; this serves an object used in a second `with`."""
+        if not self.before:
+            super().__enter__()
+
+    def __call__(self, function: Callable) -> Callable:
+        """Decorate a function, which alone then runs in this mode."""
+        self.__exit__()  # as a decorator it changes nothing until the function is called
+        return super().__call__(function)

@@ -1,0 +1,99 @@
+"""Samplers: in which order items are asked for, and in which batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from typing import Any
+
+from tinygrad_norm.backend import Generator, default_generator
+
+
+class Sampler:
+    """Base class: define __iter__(), over indices, and __len__()."""
+
+    def __init__(self, data_source: Any = None) -> None:
+        pass
+
+    def __class_getitem__(cls, item: Any) -> Any:
+        """Sampler[int] is Sampler: for annotations."""
+        return cls
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError(f"{type(self).__name__} does not define __iter__")
+
+
+class SequentialSampler(Sampler):
+    """The indices of a dataset in their order."""
+
+    def __init__(self, data_source: Sized) -> None:
+        self.data_source = data_source
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self.data_source)))
+
+    def __len__(self) -> int:
+        return len(self.data_source)
+
+
+class RandomSampler(Sampler):
+    """The indices of a dataset in a new random order each time; or (replacement) num_samples of them, with repetitions."""
+
+    def __init__(
+        self, data_source: Sized, replacement: bool = False, num_samples: int | None = None, generator: Generator | None = None
+    ) -> None:
+        if num_samples is not None and num_samples <= 0:
+            raise ValueError(f"num_samples should be a positive integer value, but got num_samples={num_samples}")
+        self.data_source, self.replacement, self._num_samples = data_source, replacement, num_samples
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[int]:
+        source, n = self.generator or default_generator(), len(self.data_source)
+        if self.replacement:
+            yield from source.integers(0, n, (len(self),), "int64").tolist()
+            return
+        left = len(self)
+        while left > 0:
+            yield from source.permutation(n)[:left].tolist()
+            left -= n
+
+    def __len__(self) -> int:
+        return len(self.data_source) if self._num_samples is None else self._num_samples
+
+
+class SubsetRandomSampler(Sampler):
+    """The given indices in a new random order each time."""
+
+    def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
+        self.indices, self.generator = indices, generator
+
+    def __iter__(self) -> Iterator[int]:
+        for i in (self.generator or default_generator()).permutation(len(self.indices)):
+            yield self.indices[int(i)]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class BatchSampler(Sampler):
+    """The indices of another sampler, batch_size at a time; drop_last: without a last batch that is smaller."""
+
+    def __init__(self, sampler: Iterable, batch_size: int, drop_last: bool) -> None:
+        if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size <= 0:
+            raise ValueError(f"batch_size should be a positive integer value, but got batch_size={batch_size}")
+        if not isinstance(drop_last, bool):
+            raise ValueError(f"drop_last should be a boolean value, but got drop_last={drop_last}")
+        self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
+
+    def __iter__(self) -> Iterator[list]:
+        batch: list = []
+        for index in self.sampler:
+            batch.append(index)
+            if len(batch) == self.batch_size:
+                yield batch
+                batch = []
+        if batch and not self.drop_last:
+            yield batch
+
+    def __len__(self) -> int:
+        count = len(self.sampler)  # type: ignore[arg-type]
+        return count // self.batch_size if self.drop_last else -(-count // self.batch_size)

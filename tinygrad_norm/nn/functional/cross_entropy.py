@@ -1,0 +1,170 @@
+"""Cross-entropy: the losses of one class among several. reduction: as in loss.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_norm import dtypes
+from tinygrad_norm.autograd import Tensor, op
+from tinygrad_norm.backend import xp
+from tinygrad_norm.kernels import gpu
+from tinygrad_norm.nn.functional.loss import check_reduction, reduced, reduction_of
+from tinygrad_norm.ops.indexing import gather
+from tinygrad_norm.ops.reduce import log_softmax, sum
+from tinygrad_norm.ops.select import select, where
+
+
+def nll_loss(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """-weight[target] * input[target]: input log-probabilities (N, C, *S) or (C,), target classes (N, *S) or ().
+
+    The mean is over the weights of the targets that are not ignore_index; nan if all are ignored.
+    """
+    reduction = reduction_of(reduction, size_average, reduce)
+    check_reduction(reduction)
+    axis = _class_axis(input)
+    target, _ = _checked_classes(input, target, weight, ignore_index, axis)
+    kept = target != ignore_index
+    classes = where(kept, target, 0)
+    chosen = gather(input, axis, classes.unsqueeze(axis)).squeeze(axis)
+    weights = kept.to(input.dtype) if weight is None else select(weight[classes], kept)
+    losses = select(-chosen * weights, kept)
+    if reduction != "mean":
+        return reduced(losses, reduction)
+    return sum(losses) / sum(weights)
+
+
+def cross_entropy_definition(input: Any, target: Any, *, ignore_index: int | None = None) -> Any:
+    """mean(-log softmax(input)[target]): input (N, C), target (N,) of classes; None: none is to be ignored."""
+    return nll_loss(log_softmax(input, 1), target, ignore_index=-100 if ignore_index is None else ignore_index)
+
+
+@op(definition=cross_entropy_definition, keeps=("exponentials", "totals"))
+def _cross_entropy(input, target, *, ignore_index=None):
+    """mean(log sum exp(input) - input[target]), with the largest input taken off first."""
+    if input.dtype == np.float16:
+        losses, exponentials, totals = _cross_entropy.op.forward(input.astype(np.float32), target, ignore_index=ignore_index)
+        return losses.astype(np.float16), exponentials, totals
+    module = xp(input)
+    kept = None if ignore_index is None else target != ignore_index
+    classes = target if kept is None else module.where(kept, target, 0)
+    shifted = input - input.max(axis=1, keepdims=True)
+    chosen = shifted[module.arange(len(target)), classes]
+    exponentials = module.exp(shifted, out=shifted)
+    totals = exponentials.sum(axis=1, keepdims=True)
+    losses = module.log(totals[:, 0]) - chosen
+    if kept is None:
+        return losses.mean(), exponentials, totals
+    total = module.where(kept, losses, 0).sum(dtype="float64")
+    return (total / kept.sum()).astype(input.dtype), exponentials, totals
+
+
+@_cross_entropy.joint_vjp
+def _cross_entropy_vjp(g, exponentials, totals, target, ignore_index):
+    """(softmax - one_hot) / N in the rows that count, 0 in the others."""
+    module, share, classes = xp(target), g / len(target), target
+    if ignore_index is not None:
+        kept = target != ignore_index
+        share = module.where(kept, g / module.maximum(kept.sum(), 1), 0)[:, None].astype(exponentials.dtype)
+        classes = module.where(kept, target, 0)
+    columns = module.arange(exponentials.shape[1])
+    if gpu.on_gpu(exponentials):
+        return gpu.softmax_less_one_hot(exponentials, totals, columns, classes[:, None], share), None
+    gradient = exponentials * (share / totals)
+    gradient[np.arange(len(target)), classes] -= share.reshape(-1)
+    return gradient, None
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """-log softmax(input)[target]: logits (N, C, *S) or (C,); target classes (N, *S) or (), or probabilities.
+
+    label_smoothing: so much of the target's probability is spread evenly over all classes.
+    Szegedy et al. 2015, arXiv:1512.00567.
+    """
+    reduction = reduction_of(reduction, size_average, reduce)
+    check_reduction(reduction)
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    axis = _class_axis(input)
+    probabilities = target.array.shape == input.array.shape and target.dtype.kind == "f"
+    if probabilities and ignore_index >= 0:
+        raise RuntimeError(f"ignore_index is not supported for floating point target, but got ignore_index={ignore_index}")
+    if input.dtype.kind != "f":
+        raise RuntimeError(f"cross_entropy: not implemented for {input.dtype}: convert the scores with .float()")
+    plain = weight is None and reduction == "mean" and not label_smoothing and not probabilities
+    if plain and input.ndim == 2 and input.array.size:
+        classes, complete = _checked_classes(input, target, None, ignore_index, axis)
+        return _cross_entropy(input, classes, ignore_index=None if complete else ignore_index)
+    logs = log_softmax(input, axis)
+    if not probabilities:
+        loss = nll_loss(logs, target, weight, ignore_index=ignore_index, reduction=reduction)
+        if not label_smoothing:
+            return loss
+        target, _ = _checked_classes(input, target, weight, ignore_index, axis)
+        kept = target != ignore_index
+        weighted = logs if weight is None else logs * _per_class(weight, logs, axis)
+        smooth = select(-sum(weighted, axis), kept)
+        if reduction == "mean":
+            counts = kept.to(input.dtype) if weight is None else select(weight[where(kept, target, 0)], kept)
+            smooth = sum(smooth) / sum(counts)
+        elif reduction == "sum":
+            smooth = sum(smooth)
+        return (1 - label_smoothing) * loss + (label_smoothing / input.array.shape[axis]) * smooth
+    smoothed = target * (1 - label_smoothing) + label_smoothing / input.array.shape[axis]
+    weighted = smoothed if weight is None else smoothed * _per_class(weight, logs, axis)
+    losses = -sum(logs * weighted, axis)
+    return sum(losses) / max(losses.array.size, 1) if reduction == "mean" else reduced(losses, reduction)
+
+
+def _class_axis(input: Tensor) -> int:
+    if not input.ndim:
+        raise ValueError("expected scores of shape (C,), (N, C) or (N, C, *S), but got a single number")
+    return 0 if input.ndim == 1 else 1
+
+
+def _per_class(weight: Tensor, logs: Tensor, axis: int) -> Tensor:
+    return weight.reshape((-1,) + (1,) * (logs.ndim - axis - 1))
+
+
+def _checked_classes(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, axis: int) -> tuple[Tensor, bool]:
+    """The target, if it can be one: right shape, integers, each a class or ignore_index; and whether it is known that
+    none is to be ignored. On a GPU, where looking would mean waiting, nothing is known of the single targets.
+    """
+    shape = input.array.shape
+    expected = shape[:axis] + shape[axis + 1 :]
+    if target.dtype not in (dtypes.int64, dtypes.uint8, dtypes.int32):
+        raise RuntimeError(f"expected target classes of dtype int64, but got {target.dtype}: use .long()")
+    if axis and target.ndim and target.array.shape[0] != shape[0]:
+        raise ValueError(f"Expected input batch_size ({shape[0]}) to match target batch_size ({target.array.shape[0]}).")
+    if target.array.shape != expected:
+        raise RuntimeError(f"Expected target size {list(expected)}, got {list(target.shape)}")
+    if weight is not None and weight.array.shape != (shape[axis],):
+        raise RuntimeError(f"weight should be defined for all {shape[axis]} classes, but got the shape {list(weight.shape)}")
+    classes, complete = target.array, False
+    if isinstance(classes, np.ndarray) and classes.size:
+        complete = classes.min() >= 0 and classes.max() < shape[axis]
+        if not complete:
+            wrong = (classes != ignore_index) & ((classes < 0) | (classes >= shape[axis]))
+            if wrong.any():
+                raise IndexError(f"Target {int(classes[wrong].flat[0])} is out of bounds: there are {shape[axis]} classes")
+        elif 0 <= ignore_index < shape[axis]:
+            complete = not (classes == ignore_index).any()
+    return target.to(dtypes.int64), complete

@@ -1,0 +1,297 @@
+"""Tensors put together and taken apart; elements moved about: padded, flipped, rolled, repeated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from tinygrad_norm import dtypes
+from tinygrad_norm.autograd import Tensor, op, wrap
+from tinygrad_norm.backend import xp
+from tinygrad_norm.ops.shape import Ints, flatten, movedim, normalize_dim, normalize_dims, sizes_of, unsqueeze
+
+# ---- cat and stack ------------------------------------------------------------------------
+
+
+@op
+def _cat(*tensors, axis):
+    return xp(*tensors).concatenate(tensors, axis=axis)
+
+
+@_cat.joint_vjp
+def _cat_vjp(g, tensors_shape, axis):
+    parts, start = [], 0
+    for shape in tensors_shape:
+        stop = start + shape[axis]
+        parts.append(g[(slice(None),) * axis + (slice(start, stop),)])
+        start = stop
+    return parts
+
+
+def _as_list(name: str, tensors: Any) -> list[Tensor]:
+    if isinstance(tensors, Tensor) or not isinstance(tensors, (list, tuple)):
+        raise TypeError(f"{name}(): argument 'tensors' must be tuple of Tensors, not {type(tensors).__name__}")
+    for i, t in enumerate(tensors):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"{name}(): expected Tensor as element {i} in argument 0, but got {type(t).__name__}")
+    return list(tensors)
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
+    """The tensors joined along an existing dimension; dtypes are promoted. Tensors of shape (0,) are passed over."""
+    tensors = _as_list("cat", tensors)
+    if not tensors:
+        raise ValueError("cat(): expected a non-empty list of Tensors")
+    for i, t in enumerate(tensors):
+        if not t.ndim:
+            raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated: use stack()")
+    dtype = dtypes.promote([(t.dtype, t.array.shape) for t in tensors])
+    tensors = [t.to(dtype) for t in tensors]
+    joined = [t for t in tensors if t.array.shape != (0,)] or tensors[:1]
+    at = normalize_dim(joined[0].ndim, dim if axis is None else axis)
+    first = joined[0].array.shape
+    for i, t in enumerate(joined):
+        shape = t.array.shape
+        if len(shape) != len(first):
+            raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}")
+        for d, (m, n) in enumerate(zip(first, shape)):
+            if d != at and m != n:
+                raise RuntimeError(
+                    f"Sizes of tensors must match except in dimension {at}. "
+                    f"Expected size {m} but got size {n} for tensor number {i} in the list."
+                )
+    return _cat(*joined, axis=at)
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
+    """The tensors, all of one shape, joined along a new dimension."""
+    tensors, dim = _as_list("stack", tensors), dim if axis is None else axis
+    if not tensors:
+        raise RuntimeError("stack expects a non-empty TensorList")
+    for i, t in enumerate(tensors):
+        if t.array.shape != tensors[0].array.shape:
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {list(tensors[0].shape)} at entry 0 "
+                f"and {list(t.shape)} at entry {i}"
+            )
+    return cat([unsqueeze(t, dim) for t in tensors], dim)
+
+
+# ---- split --------------------------------------------------------------------------------
+
+_FROZEN = (
+    "This view is the output of a function that returns multiple views. "
+    "Such functions do not allow the output views to be modified inplace"
+)
+
+
+def _parts(input: Tensor, indices: Sequence[Any]) -> tuple[Tensor, ...]:
+    """Several views at once, which may not be edited while gradients are recorded."""
+    parts = tuple(input[index] for index in indices)
+    for part in parts:
+        if part.view_of is not None:
+            part.view_of.frozen = _FROZEN
+    return parts
+
+
+def split(
+    tensor: Tensor, split_size_or_sections: Any = None, dim: int = 0, *, split_size: Any = None
+) -> tuple[Tensor, ...]:
+    """Views of consecutive parts along dim: of one size (the last may be smaller), or of the sizes listed."""
+    if not tensor.ndim:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
+    axis = normalize_dim(tensor.ndim, dim)
+    length, wanted = tensor.array.shape[axis], split_size_or_sections if split_size is None else split_size
+    sizes = sizes_of((wanted,), None, "split_size")
+    if not isinstance(wanted, (list, tuple)):
+        size = sizes[0]
+        if size < 0 or (size == 0 and length):
+            raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
+        sizes = tuple(min(size, length - start) for start in range(0, length, size)) if length else (0,)
+    if sum(sizes) != length or any(n < 0 for n in sizes):
+        raise RuntimeError(
+            f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at dimension {axis}), "
+            f"but got split_sizes={list(sizes)}"
+        )
+    stops = [sum(sizes[: k + 1]) for k in range(len(sizes))]
+    lead = (slice(None),) * axis
+    return _parts(tensor, [(*lead, slice(stop - size, stop)) for size, stop in zip(sizes, stops)])
+
+
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most so many parts of equal size along dim; the last may be smaller."""
+    if not input.ndim:
+        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
+    (chunks,) = sizes_of((chunks,), None, "chunks")
+    if chunks <= 0:
+        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    length = input.array.shape[normalize_dim(input.ndim, dim)]
+    return split(input, [0] * chunks, dim) if not length else split(input, -(-length // chunks), dim)
+
+
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """The slices along dim, without that dimension."""
+    if not input.ndim:
+        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+    axis = normalize_dim(input.ndim, dim)
+    lead = (slice(None),) * axis
+    return _parts(input, [(*lead, i) for i in range(input.array.shape[axis])])
+
+
+def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """`length` elements along dim, from start on."""
+    axis = normalize_dim(input.ndim, dim)
+    size = input.array.shape[axis]
+    first = int(start) + (size if start < 0 else 0)
+    if length < 0 or not 0 <= first <= first + length <= size:
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
+    return input[(slice(None),) * axis + (slice(first, first + length),)]
+
+
+def select(input: Tensor, dim: int, index: int) -> Tensor:
+    """The slice at one index along dim, without that dimension."""
+    if not input.ndim:
+        raise IndexError("select() cannot be applied to a 0-dim tensor.")
+    return input[(slice(None),) * normalize_dim(input.ndim, dim) + (sizes_of((index,), None, "index")[0],)]
+
+
+# ---- padding ------------------------------------------------------------------------------
+
+
+@op
+def _pad(x, *, pads, value):
+    """`pads`: (before, after) for each dimension; negative ones crop."""
+    crop = tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, pads))
+    out = xp(x).full([max(n + a + b, 0) for n, (a, b) in zip(x.shape, pads)], value, dtype=x.dtype)
+    inner = tuple(slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(out.shape, pads))
+    out[inner] = x[crop]
+    return out
+
+
+_pad.vjp(x=lambda g, pads: _pad(g, pads=tuple((-a, -b) for a, b in pads), value=0))
+
+
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """More elements around the tensor: (before, after) of the last dimension, then of the one before it, ...
+
+    mode: "constant" (value; negative pads crop), "reflect" (mirrored without the edge),
+    "replicate" (the edge again), "circular" (from the other end).
+    """
+    numbers = sizes_of((tuple(pad),), None, "pad")
+    if len(numbers) % 2 or len(numbers) > 2 * input.ndim:
+        raise RuntimeError(
+            f"Padding length must be divisible by 2 and at most twice the number of dimensions ({input.ndim}), "
+            f"but got {len(numbers)} numbers"
+        )
+    pairs = [(numbers[i], numbers[i + 1]) for i in range(0, len(numbers), 2)][::-1]
+    pads = ((0, 0),) * (input.ndim - len(pairs)) + tuple(pairs)
+    for n, (a, b) in zip(input.array.shape, pads):
+        if n + a + b < 0:
+            raise RuntimeError(f"The input size {n}, plus negative padding {a} and {b}, resulted in a negative output size")
+    if mode == "constant":
+        return _pad(input, pads=pads, value=0 if value is None else value)
+    if mode not in ("reflect", "replicate", "circular"):
+        raise NotImplementedError(f"Unrecognised padding mode {mode}")
+    if value not in (None, 0):
+        raise ValueError(f"Padding mode {mode!r} doesn't take in value argument")
+    if input.ndim not in (len(pairs) + 1, len(pairs) + 2):
+        raise NotImplementedError(
+            f"Padding size {len(numbers)} is not supported for {input.ndim}D input tensor: mode {mode!r} pads all "
+            "dimensions of (N, C, *S) or (C, *S) but the first two or one"
+        )
+    for axis, (a, b) in enumerate(pads):
+        if a or b:
+            input = _padded_along(input, axis, a, b, mode)
+    return input
+
+
+def _padded_along(input: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:
+    n = input.array.shape[axis]
+    limit = {"reflect": n - 1, "replicate": math.inf, "circular": n}[mode]
+    if max(before, after) > limit or n == 0:
+        raise RuntimeError(
+            f"Padding size should be at most {limit} for mode {mode!r} and size {n}, but got ({before}, {after}) "
+            f"at dimension {axis} of input {list(input.shape)}"
+        )
+    if mode == "circular" and min(before, after) < 0:  # cropped first: what is left goes round
+        input = narrow(input, axis, max(-before, 0), n + min(before, 0) + min(after, 0))
+        return _padded_along(input, axis, max(before, 0), max(after, 0), mode)
+    at = xp(input.array).arange(-before, n + after)
+    if mode == "reflect":
+        at = (n - 1) - abs((n - 1) - abs(at))
+    elif mode == "replicate":
+        at = at.clip(0, n - 1)
+    return input[(slice(None),) * axis + (wrap(at % n),)]
+
+
+# ---- flipped, rolled, repeated ------------------------------------------------------------
+
+
+@op
+def _flip(x, *, dims):
+    return xp(x).flip(x, dims).copy()
+
+
+_flip.vjp(x=lambda g, dims: _flip(g, dims=dims))
+
+
+def flip(input: Any, *order: Any, dims: Any = None) -> Any:
+    """The order of elements reversed along the dims."""
+    return _flip(input, dims=normalize_dims(input.ndim, sizes_of(order, dims, "dims")))
+
+
+@op
+def _roll(x, *, shifts, dims):
+    return xp(x).roll(x, shifts, dims)
+
+
+def _opposite(shifts):
+    return tuple(-s for s in shifts) if isinstance(shifts, tuple) else -shifts
+
+
+_roll.vjp(x=lambda g, shifts, dims: _roll(g, shifts=_opposite(shifts), dims=dims))
+
+
+def roll(input: Tensor, shifts: Ints, dims: Ints | None = None) -> Tensor:
+    """Elements moved on by `shifts`; what leaves at the end comes in at the start. Without dims, flattened."""
+    moves = sizes_of((shifts,), None, "shifts")
+    axes = () if dims is None else sizes_of((dims,), None, "dims")
+    if not moves:
+        raise RuntimeError("`shifts` required")
+    if len(moves) != max(len(axes), 1):
+        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(axes)}")
+    if not axes:
+        return _roll(input, shifts=moves[0], dims=None)
+    return _roll(input, shifts=moves, dims=tuple(normalize_dim(input.ndim, d) for d in axes)) if input.ndim else input.clone()
+
+
+def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
+    """Each element repeated so often in a row: by one number, or by one for each; flattened without dim."""
+    if dim is None:
+        input, dim = flatten(input), 0
+    axis = normalize_dim(input.ndim, dim)
+    counts = repeats.array if isinstance(repeats, Tensor) else xp(input.array).asarray(sizes_of((repeats,), None, "repeats")[0])
+    if counts.dtype.kind not in "iu" or counts.ndim > 1:
+        raise RuntimeError("repeats must be 0-dim or 1-dim tensor of integers")
+    n = input.array.shape[axis]
+    if counts.ndim and counts.size not in (1, n):
+        raise RuntimeError(f"repeats must have the same size as input along dim, but got {counts.size} and {n}")
+    if counts.size and int(counts.min()) < 0:
+        raise RuntimeError("repeats can not be negative")
+    module = xp(input.array)
+    at = module.repeat(module.arange(n), counts.tolist() if counts.ndim else int(counts))
+    return input[(slice(None),) * axis + (wrap(at),)]
+
+
+def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """All slices of `size` along the dimension, a step apart; their elements in a new last dimension."""
+    axis = normalize_dim(input.ndim, dimension)
+    n = input.array.shape[axis] if input.ndim else 1
+    if not 0 <= size <= n:
+        raise RuntimeError(f"maximum size for tensor at dimension {axis} is {n} but size is {size}")
+    if step <= 0:
+        raise RuntimeError(f"step is {step} but must be > 0")
+    starts = xp(input.array).arange(0, n - size + 1, step)
+    windows = starts[:, None] + xp(input.array).arange(size)
+    return movedim(input[(slice(None),) * axis + (wrap(windows),)], axis + 1, -1)

@@ -1,0 +1,343 @@
+"""Choosing between elements: where, masked_fill, maximum, minimum, clamp; comparisons and logic.
+
+A gradient is chosen as well, never multiplied by a mask: where nothing was chosen it is 0, also for inf and nan.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from tinygrad_norm import dtypes
+from tinygrad_norm.autograd import Tensor, elementwise, wrap
+from tinygrad_norm.autograd.errors import explain, not_an_operand
+from tinygrad_norm.autograd.graph import common_dtype, converted
+from tinygrad_norm.autograd.tensor import NUMBERS
+from tinygrad_norm.backend import is_array, xp
+from tinygrad_norm.kernels import special
+
+
+def raw(x: Any) -> Any:
+    """The array of a Tensor; anything else as it is."""
+    return x.array if isinstance(x, Tensor) else x
+
+
+@elementwise
+def _select(x, *, mask):
+    return special.masked(x, mask)
+
+
+_select.vjp(x=lambda g, mask: _select(g, mask=mask))
+
+
+def select(x: Any, mask: Any) -> Any:
+    """x where the mask holds, else 0."""
+    return _select(x, mask=raw(mask))
+
+
+# ---- where --------------------------------------------------------------------------------
+
+
+@elementwise
+def _where(input, other, *, condition):
+    return xp(condition, input, other).where(condition, input, other)
+
+
+_where.vjp(
+    input=lambda g, condition: _where(g, 0.0, condition=condition),
+    other=lambda g, condition: _where(0.0, g, condition=condition),
+)
+
+
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """input where condition holds, else other; no gradient flows to what was not chosen, not even nan * 0.
+
+    With the condition alone, the indices of its true elements, as nonzero(as_tuple=True).
+    """
+    if input is None and other is None:
+        return tuple(wrap(places) for places in xp(raw(condition)).nonzero(raw(condition)))
+    if isinstance(condition, Tensor):
+        check_mask("where", "condition", condition)
+        condition = condition.array.copy()  # a later edit of the mask must not reach the gradient
+        if not isinstance(input, Tensor) and not isinstance(other, Tensor):
+            input = wrap(xp(condition).asarray(input, dtype=common_dtype([input, other])))
+    return _where(input, other, condition=condition)
+
+
+def check_mask(name: str, argument: str, mask: Any) -> None:
+    """Raise unless the mask is a Tensor of bools."""
+    if not isinstance(mask, Tensor):
+        raise TypeError(f"{name}(): argument {argument!r} must be Tensor, not {type(mask).__name__}")
+    if mask.dtype != dtypes.bool:
+        raise RuntimeError(f"{name} expected {argument} to be a boolean tensor, but got a tensor with dtype {mask.dtype}: use .bool()")
+
+
+def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """value, a number or a Tensor without dimensions, where mask holds, else input; in input's dtype."""
+    check_mask("masked_fill", "mask", mask)
+    if isinstance(value, Tensor):
+        if value.ndim:
+            raise RuntimeError(f"masked_fill only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimensions.")
+        value = value.to(input.dtype)
+    else:
+        value = number_for(value, input.dtype)
+    return where(mask, value, input)
+
+
+def number_for(value: Any, dtype: Any) -> Any:
+    """A Python number as that dtype holds it: 2 of 2.7 for integers. Raises TypeError for anything else."""
+    if not isinstance(value, NUMBERS):
+        raise TypeError(f"expected a number, but got {type(value).__name__}")
+    value = value.item() if hasattr(value, "item") else value
+    if dtype.kind == "f":
+        return float(value)
+    if dtype.kind == "b":
+        return bool(value)
+    try:
+        return converted(int(value), dtype)
+    except (OverflowError, ValueError):
+        raise RuntimeError(f"value {value} cannot be converted to type {dtype} without overflow") from None
+
+
+# ---- maximum, minimum, clamp --------------------------------------------------------------
+
+
+@elementwise
+def maximum(input, other):
+    """The larger of the two; where they are equal each gets half the gradient."""
+    return xp(input, other).maximum(input, other)
+
+
+@elementwise
+def minimum(input, other):
+    """The smaller of the two; where they are equal each gets half the gradient."""
+    return xp(input, other).minimum(input, other)
+
+
+def _shared(g, a, b, lost):
+    """The gradient of a, which is half where a and b are equal, and none where a has lost."""
+    return select(where(a == b, g / 2, g), raw(lost) ^ True)
+
+
+maximum.vjp(
+    input=lambda g, input, other: _shared(g, input, other, input < other),
+    other=lambda g, input, other: _shared(g, other, input, other < input),
+)
+minimum.vjp(
+    input=lambda g, input, other: _shared(g, input, other, input > other),
+    other=lambda g, input, other: _shared(g, other, input, other > input),
+)
+
+
+@elementwise
+def _clamp(input, *, min, max):
+    return xp(input).clip(input, min, max)
+
+
+def _inside(x, low, high):
+    if low is None:
+        return x <= high
+    return x >= low if high is None else (x >= low) & (x <= high)
+
+
+_clamp.vjp(input=lambda g, input, min, max: select(g, _inside(input, min, max)))
+
+
+@elementwise
+def _clamp_min(input, min):
+    return xp(input, min).maximum(input, min)
+
+
+@elementwise
+def _clamp_max(input, max):
+    return xp(input, max).minimum(input, max)
+
+
+@elementwise
+def _clamp_both(input, min, max):
+    return xp(input, min, max).clip(input, min, max)
+
+
+_clamp_min.vjp(input=lambda g, input, min: select(g, input >= min), min=lambda g, input, min: select(g, input < min))
+_clamp_max.vjp(input=lambda g, input, max: select(g, input <= max), max=lambda g, input, max: select(g, input > max))
+_clamp_both.vjp(
+    input=lambda g, input, min, max: select(g, _inside(input, min, max)),
+    min=lambda g, input, min, max: select(g, (input < min) & (min < max)),
+    max=lambda g, input, min, max: select(g, (input > max) | (max < min)),
+)
+
+
+def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """input, but at least min and at most max, numbers or Tensors; at a bound the derivative of input is 1."""
+    if min is None and max is None:
+        raise RuntimeError("clamp: at least one of 'min' or 'max' must not be None")
+    if not isinstance(min, Tensor) and not isinstance(max, Tensor):
+        for name, bound in (("min", min), ("max", max)):
+            if bound is not None and not isinstance(bound, NUMBERS):
+                raise TypeError(f"clamp(): argument {name!r} must be Number or Tensor, not {type(bound).__name__}")
+        return _clamp(input, min=min, max=max)
+    if min is None:
+        return _clamp_max(input, max)
+    return _clamp_min(input, min) if max is None else _clamp_both(input, min, max)
+
+
+def clamp_min(input: Tensor, min: Any) -> Tensor:
+    """input, but at least min."""
+    return clamp(input, min=min)
+
+
+def clamp_max(input: Tensor, max: Any) -> Tensor:
+    """input, but at most max."""
+    return clamp(input, max=max)
+
+
+# ---- comparisons: no gradient -------------------------------------------------------------
+
+
+def _compare(name: str, input: Any, other: Any) -> Tensor:
+    """NumPy's comparison of that name, after the promotion that arithmetic would do."""
+    operands = [raw(input), raw(other)]
+    for x in operands:
+        if not isinstance(x, NUMBERS) and not is_array(x):
+            raise not_an_operand(name, x)
+    dtype = common_dtype(operands)
+    a, b = (converted(x, dtype) for x in operands)
+    try:
+        return wrap(getattr(xp(a, b), name)(a, b))
+    except Exception as error:
+        raise explain(name, [x for x in operands if is_array(x)], True, error) or error from error
+
+
+def eq(input: Any, other: Any) -> Tensor:
+    """input == other, elementwise; a bool Tensor."""
+    return _compare("equal", input, other)
+
+
+def ne(input: Any, other: Any) -> Tensor:
+    """input != other, elementwise; a bool Tensor."""
+    return _compare("not_equal", input, other)
+
+
+def lt(input: Any, other: Any) -> Tensor:
+    """input < other, elementwise; a bool Tensor."""
+    return _compare("less", input, other)
+
+
+def le(input: Any, other: Any) -> Tensor:
+    """input <= other, elementwise; a bool Tensor."""
+    return _compare("less_equal", input, other)
+
+
+def gt(input: Any, other: Any) -> Tensor:
+    """input > other, elementwise; a bool Tensor."""
+    return _compare("greater", input, other)
+
+
+def ge(input: Any, other: Any) -> Tensor:
+    """input >= other, elementwise; a bool Tensor."""
+    return _compare("greater_equal", input, other)
+
+
+def __eq__(input: Tensor, other: Any) -> Any:
+    """input == other; False for what is no number, as None."""
+    return eq(input, other) if isinstance(other, (Tensor, *NUMBERS)) or is_array(other) else NotImplemented
+
+
+def __ne__(input: Tensor, other: Any) -> Any:
+    """input != other; True for what is no number, as None."""
+    return ne(input, other) if isinstance(other, (Tensor, *NUMBERS)) or is_array(other) else NotImplemented
+
+
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Whether the two have the same shape and the same elements: one bool."""
+    return input.array.shape == other.array.shape and bool(eq(input, other).array.all())
+
+
+def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+    """Whether |input - other| <= atol + rtol * |other|, elementwise."""
+    if input.dtype != other.dtype:
+        raise RuntimeError(f"{input.dtype} did not match {other.dtype}: convert one with .to()")
+    a, b = input.array, other.array
+    if a.dtype.kind == "b":
+        return eq(input, other)
+    return wrap(xp(a).isclose(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan))
+
+
+def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether isclose holds for all elements: one bool."""
+    return bool(isclose(input, other, rtol, atol, equal_nan).array.all())
+
+
+# ---- logic --------------------------------------------------------------------------------
+
+
+def logical_and(input: Any, other: Any) -> Tensor:
+    """Whether both are true (not 0), elementwise."""
+    return _compare("logical_and", input, other)
+
+
+def logical_or(input: Any, other: Any) -> Tensor:
+    """Whether one or both are true (not 0), elementwise."""
+    return _compare("logical_or", input, other)
+
+
+def logical_xor(input: Any, other: Any) -> Tensor:
+    """Whether just one is true (not 0), elementwise."""
+    return _compare("logical_xor", input, other)
+
+
+def logical_not(input: Tensor) -> Tensor:
+    """Whether input is 0, elementwise."""
+    return wrap(xp(input.array).logical_not(input.array))
+
+
+def _bitwise(name: str, function: Any, *inputs: Any) -> Tensor:
+    operands = [raw(x) for x in inputs]
+    for x in operands:
+        if not isinstance(x, NUMBERS) and not is_array(x):
+            raise not_an_operand(name, x)
+    dtype = common_dtype(operands)
+    if dtype.kind == "f":
+        raise RuntimeError(f"{name}: not supported for {dtype}: use bools or integers")
+    try:
+        return wrap(function(*(converted(x, dtype) for x in operands)))
+    except Exception as error:
+        raise explain(name, [x for x in operands if is_array(x)], True, error) or error from error
+
+
+def bitwise_and(input: Any, other: Any) -> Tensor:
+    """And, bit by bit; for bools, and."""
+    return _bitwise("bitwise_and", operator.and_, input, other)
+
+
+def bitwise_or(input: Any, other: Any) -> Tensor:
+    """Or, bit by bit; for bools, or."""
+    return _bitwise("bitwise_or", operator.or_, input, other)
+
+
+def bitwise_xor(input: Any, other: Any) -> Tensor:
+    """Exclusive or, bit by bit; for bools, exclusive or."""
+    return _bitwise("bitwise_xor", operator.xor, input, other)
+
+
+def bitwise_not(input: Tensor) -> Tensor:
+    """Not, bit by bit; for bools, not."""
+    return _bitwise("bitwise_not", operator.invert, input)
+
+
+# ---- what is not finite -------------------------------------------------------------------
+
+
+def isnan(input: Tensor) -> Tensor:
+    """Whether each element is nan."""
+    return wrap(xp(input.array).isnan(input.array))
+
+
+def isinf(input: Tensor) -> Tensor:
+    """Whether each element is plus or minus infinity."""
+    return wrap(xp(input.array).isinf(input.array))
+
+
+def isfinite(input: Tensor) -> Tensor:
+    """Whether each element is neither nan nor infinite."""
+    return wrap(xp(input.array).isfinite(input.array))
