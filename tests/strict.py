@@ -17,19 +17,22 @@ from tinygrad_norm.backend import Backend, register
 
 # what CuPy offers of what the package uses; a test compares the lists with CuPy itself
 FUNCTIONS = (
-    "abs add all amax amin any arange argmax argmin asarray broadcast_to ceil clip concatenate copysign cos "
-    "divide einsum empty empty_like equal exp expand_dims expm1 eye flip floor full full_like greater "
-    "greater_equal isfinite isinf isnan less less_equal linspace log log1p logical_and logical_not logical_or "
-    "matmul maximum minimum multiply negative not_equal ones ones_like reciprocal roll round sign sin sqrt stack "
-    "subtract sum take tanh where zeros zeros_like diagonal ascontiguousarray"
+    "abs add all amax amin any arange argmax argmin argsort array asarray broadcast_to ceil clip concatenate copysign "
+    "cos cosh divide einsum empty empty_like equal exp expand_dims expm1 eye flip floor floor_divide fmod full full_like "
+    "greater greater_equal isclose isfinite isinf isnan less less_equal linspace log log10 log1p log2 logical_and "
+    "logical_not logical_or logical_xor matmul maximum minimum multiply negative nonzero not_equal ones ones_like "
+    "reciprocal remainder repeat result_type roll round sign sin sinh sqrt stack subtract sum take tan tanh tril triu "
+    "trunc unravel_index where zeros zeros_like diagonal ascontiguousarray"
 ).split()
 METHODS = (
-    "all any argmax argmin astype clip copy cumsum fill max mean min prod ravel reshape squeeze sum swapaxes transpose"
+    "all any argmax argmin astype clip copy cumsum diagonal fill max mean min prod ravel reshape squeeze sum swapaxes transpose"
 ).split()
 KEYWORDS = {  # what CuPy takes by name; its ufuncs take out, dtype and casting
     "all any": "axis out keepdims",
     "amax amin": "axis out keepdims",
     "argmax argmin": "axis dtype out keepdims",
+    "argsort": "axis kind",
+    "isclose": "rtol atol equal_nan",
     "sum": "axis dtype out keepdims",
     "arange": "start stop step dtype",
     "clip": "a_min a_max out",

@@ -32,13 +32,23 @@ def test_gradients_come_back_in_the_dtype_of_their_input() -> None:
     assert z.grad.dtype == tn.float32
 
 
-def test_backward_adds_to_grad_and_leaves_the_old_one_as_it_was() -> None:
+def test_backward_adds_to_grad_in_its_memory() -> None:
     x = leaf([1.0])
     (x * 2).sum().backward()
     first = x.grad
     (x * 3).sum().backward()
-    close(x.grad, [5.0])
-    close(first, [2.0])
+    close(first, [5.0])
+    assert x.grad is first
+
+
+def test_backward_makes_a_new_gradient_where_it_is_differentiated_again() -> None:
+    x = leaf([2.0])
+    (x * x).sum().backward(create_graph=True)
+    first = x.grad
+    (x**3).sum().backward(create_graph=True)
+    close(x.grad, [16.0])
+    close(first, [4.0])
+    assert x.grad.requires_grad
 
 
 def test_a_chain_of_100000_ops_runs_and_is_freed() -> None:
@@ -239,8 +249,12 @@ def test_detach_shares_memory_and_data_too() -> None:
         close(x, [7.0])
     x.data = constant([9.0], "float64")
     close(x, [9.0])
-    with pytest.raises(RuntimeError, match="cannot assign"):
-        x.data = constant([9.0], "float32")
+    x.data = constant([9.0, 1.0], "float32")
+    assert (x.dtype, x.shape) == (tn.float32, (2,))
+    with pytest.raises(RuntimeError, match="floating point"):
+        x.data = constant([9])
+    with pytest.raises(TypeError, match="must be a tensor"):
+        x.data = 5
 
 
 def test_requires_grad_is_for_floating_leaves() -> None:

@@ -77,8 +77,9 @@ def test_whole_channels_are_dropped() -> None:
     assert (per_channel == per_channel[:, :1]).all()
     assert abs((per_channel[:, 0] == 0).mean() - 0.4) < 5 * np.sqrt(0.24 / 600)
     assert F.dropout2d(tn.ones(3, 2, 2), 0.5).shape == (3, 2, 2)
+    assert F.dropout2d(tn.ones(2, 3, 4, 4, 4)).shape == (2, 3, 4, 4, 4)
     with pytest.raises(RuntimeError, match="expected an input of shape"):
-        F.dropout2d(tn.ones(3, 2))
+        F.dropout2d(tn.ones(3))
 
 
 @pytest.mark.parametrize("seed", range(5))

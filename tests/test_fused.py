@@ -20,6 +20,7 @@ from tinygrad_norm import testing
 from tinygrad_norm.kernels import blas
 from tinygrad_norm.kernels.window import Windows
 from tinygrad_norm.nn import functional as F
+from tinygrad_norm.nn.functional import classification as classes_of_several
 from tinygrad_norm.nn.functional import conv, loss, norm, pool
 from tinygrad_norm.ops import linalg
 
@@ -44,8 +45,8 @@ FUSED = {
     "normalize": (norm._normalize, norm.normalize_definition, normalized()),
     "linear": (linalg._linear, linalg.linear_definition, linear_inputs().map(lambda t: (t, {}))),
     "mse_loss": (loss._mse_loss, loss.mse_loss_definition, testing.arrays().map(lambda x: ((x, 0.3 * x + 1), {}))),
-    "cross_entropy": (loss._cross_entropy, loss.cross_entropy_definition, classes),
-    "cross_entropy_of_some": (loss._cross_entropy, loss.cross_entropy_definition, some_ignored),
+    "cross_entropy": (classes_of_several._cross_entropy, classes_of_several.cross_entropy_definition, classes),
+    "cross_entropy_of_some": (classes_of_several._cross_entropy, classes_of_several.cross_entropy_definition, some_ignored),
     "max_pool2d": (pool._max_pool2d, pool.max_pool2d_definition, pooled()),
     "avg_pool2d": (avg_pool(pool._avg_pool2d), avg_pool(pool.avg_pool2d_definition), pooled()),
 }

@@ -240,7 +240,7 @@ def test_loss_modules_are_their_functions() -> None:
     weight = constant([1.0, 3.0])
     for module, expected in (
         (nn.MSELoss(), F.mse_loss(x, y)),
-        (nn.L1Loss("sum"), F.l1_loss(x, y, "sum")),
+        (nn.L1Loss(reduction="sum"), F.l1_loss(x, y, reduction="sum")),
         (nn.SmoothL1Loss(beta=0.5), F.smooth_l1_loss(x, y, beta=0.5)),
         (nn.BCEWithLogitsLoss(pos_weight=weight), F.binary_cross_entropy_with_logits(x, y, pos_weight=weight)),
     ):
@@ -249,7 +249,7 @@ def test_loss_modules_are_their_functions() -> None:
     close(nn.NLLLoss()(x, labels), -x[0, 1])
     assert "weight" in dict(nn.CrossEntropyLoss(weight).named_buffers())
     with pytest.raises(ValueError, match="not a valid value for reduction"):
-        nn.MSELoss("median")
+        nn.MSELoss(reduction="median")
     with pytest.warns(UserWarning, match="different to the input size"):
         F.mse_loss(x, y[0])
 

@@ -68,8 +68,10 @@ def test_random_numbers_have_their_distributions_and_reproduce() -> None:
     assert g.initial_seed() == 5
     with pytest.raises(ValueError, match="not a generator's state"):
         g.set_state(np.zeros(4, np.uint8))
-    for bad in (-1, 1.5, "x"):
-        with pytest.raises(ValueError, match="non-negative integer"):
+    with pytest.raises(ValueError, match="non-negative integer"):
+        tn.manual_seed(-1)
+    for bad in (1.5, "x"):
+        with pytest.raises(TypeError, match="non-negative integer"):
             tn.manual_seed(bad)
     with pytest.raises(RuntimeError, match="less than"):
         tn.randint(3, 3, (1,))
@@ -230,7 +232,7 @@ ERRORS = {
         r"mat1 and mat2 shapes cannot be multiplied \(2x5 and 3x4\)",
     ),
     "matmul_dtype": (lambda a: a @ tn.zeros(2, 2), RuntimeError, "same dtype"),
-    "mm": (lambda a: a.mm(a[0]), RuntimeError, "expected tensors of 2 dimensions"),
+    "mm": (lambda a: a.mm(a[0]), RuntimeError, "expected mat2 to have 2 dimension"),
     "reshape": (lambda a: a.reshape(3), RuntimeError, r"shape '\[3\]' is invalid for input of size 4"),
     "dim": (lambda a: a.sum(2), IndexError, r"Dimension out of range \(expected to be in range of \[-2, 1\], but got 2\)"),
     "dims": (lambda a: a.sum((0, 0)), RuntimeError, "appears multiple times"),
@@ -242,14 +244,14 @@ ERRORS = {
     "stack": (lambda a: tn.stack([a, a[0]]), RuntimeError, "equal size"),
     "split": (lambda a: a.split([1, 2]), RuntimeError, "sum exactly to 2"),
     "expand": (lambda a: a.expand(3, 3), RuntimeError, "must match the existing size"),
-    "permute": (lambda a: a.permute(0), RuntimeError, "expected 2 dimensions"),
+    "permute": (lambda a: a.permute(0), RuntimeError, "does not match the length"),
     "flatten": (lambda a: a.flatten(1, 0), RuntimeError, "cannot come after"),
     "gather": (lambda a: a.gather(0, constant([0])), RuntimeError, "same number of dimensions"),
     "einsum": (lambda a: tn.einsum("ijk->i", a), RuntimeError, "does not match the number of dimensions"),
     "clamp": (lambda a: a.clamp(), RuntimeError, "at least one of"),
     "one_hot": (lambda a: tn.nn.functional.one_hot(a), RuntimeError, "LongTensor"),
     "pad": (lambda a: tn.nn.functional.pad(a, (5, 5), mode="reflect"), RuntimeError, "Padding size should be at most 1"),
-    "amax": (lambda a: a[:0].amax(), IndexError, "at least one element"),
+    "amax": (lambda a: a[:0].amax(), RuntimeError, "non-zero size"),
     "roll": (lambda a: a.roll((1, 2), 0), RuntimeError, "must align"),
     "repeat": (lambda a: a.repeat(2), RuntimeError, "can not be smaller"),
     "linear": (lambda a: tn.nn.functional.linear(a, tn.zeros(3, 5)), RuntimeError, r"\(2x2 and 5x3\)"),

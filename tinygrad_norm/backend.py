@@ -41,7 +41,7 @@ class Device(str):
     def __new__(cls, type: Any = "cpu", index: int | None = None) -> Device:
         name = f"cuda:{type}" if isinstance(type, int) else str(type) if index is None else f"{type}:{index}"
         kind, _, number = name.partition(":")
-        if kind not in ("cpu", "cuda") or (":" in name and not number.isdigit()):
+        if kind not in {"cuda", *(b.device for b in _loaded.values())} or (":" in name and not number.isdigit()):
             raise RuntimeError(f"Expected one of cpu, cuda device type at start of device string: {name}")
         return super().__new__(cls, name)
 

@@ -21,10 +21,10 @@ class _Lazy(Module):
     becomes: type[Module]
 
     def _wait_for_input(self) -> None:
-        def first_call(module: Any, inputs: tuple) -> None:
-            if type(module) is not module.becomes:
-                module.infer(inputs[0])
-                module.__class__ = module.becomes
+        def first_call(layer: Any, inputs: tuple) -> None:
+            if type(layer) is not layer.becomes:
+                layer.infer(inputs[0])
+                layer.__class__ = layer.becomes
                 handle.remove()
 
         handle = self.register_forward_pre_hook(first_call)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import numpy as np
+
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise, wrap
 from tinygrad_norm.autograd.errors import explain, not_an_operand
@@ -32,7 +34,8 @@ _select.vjp(x=lambda g, mask: _select(g, mask=mask))
 
 def select(x: Any, mask: Any) -> Any:
     """x where the mask holds, else 0."""
-    return _select(x, mask=raw(mask))
+    mask = raw(mask)
+    return _select(x, mask=np.asarray(mask) if isinstance(mask, np.generic) else mask)
 
 
 # ---- where --------------------------------------------------------------------------------

@@ -7,13 +7,13 @@ hold the two equal in value, gradient and second gradient.
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_norm.autograd.errors import guarded as _guarded
-from tinygrad_norm.nn.functional import activation, conv, cross_entropy, dropout, embedding, loss, norm, pool
+from tinygrad_norm.nn.functional import activation, classification, conv, dropout, embedding, loss, norm, pool
 from tinygrad_norm.ops import indexing, joining, linalg
 
 _functions = {
     activation: "elu gelu leaky_relu log_softmax logsigmoid relu relu_ selu sigmoid silu softmax softplus tanh",
     conv: "conv1d conv2d unfold",
-    cross_entropy: "cross_entropy nll_loss",
+    classification: "cross_entropy nll_loss",
     dropout: "alpha_dropout dropout dropout1d dropout2d dropout3d",
     embedding: "embedding",
     loss: "binary_cross_entropy binary_cross_entropy_with_logits huber_loss l1_loss mse_loss smooth_l1_loss",

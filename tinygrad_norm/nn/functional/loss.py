@@ -1,4 +1,4 @@
-"""Losses: how far a prediction is from its target, as one number or element by element. cross_entropy.py has those of
+"""Losses: how far a prediction is from its target, as one number or element by element. classification.py has those of
 several classes.
 
 reduction: "mean" (the default), "sum", or "none" for one loss per element. An L1 or L2 penalty on
