@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -121,11 +121,18 @@ def _propagate(
                 continue
             if node.hooks or node.retained is not None:
                 g = _observe(node, g, create_graph)
-            if node in captured:
-                final[node] = _own(g, True)
-            if leading is not None and node not in leading:
-                continue
-            for target, gx in zip(node.edges, _vjps(node, g, retain, create_graph, needed)):
+            if leading is not None:
+                if node in captured:
+                    final[node] = _own(g, True)
+                if node not in leading:
+                    continue
+            single = node.plan.single
+            if single is not None and not node.guards and not create_graph:  # the short way
+                vjp, pick = single
+                gradients: Sequence[Any] = (vjp(g, *pick(node.saved)),)
+            else:
+                gradients = _vjps(node, g, retain, create_graph, needed)
+            for target, gx in zip(node.edges, gradients):
                 if gx is None:
                     continue
                 if target.__class__ is Node:
@@ -148,30 +155,35 @@ def _propagate(
     return final
 
 
-def _vjps(node: Node, g: Any, retain: bool, create_graph: bool, needed: set[Target] | None) -> Iterable[Any]:
-    """The gradients of a Node's inputs, given that of its output: one for each edge, None for those not needed."""
+def _vjps(node: Node, g: Any, retain: bool, create_graph: bool, needed: set[Target] | None) -> Sequence[Any]:
+    """The gradients of a Node's inputs, given that of its output: one for each edge, None for those not needed.
+
+    Raises RuntimeError where the saved values are gone, or were edited since. They are let go of, unless retained.
+    """
     plan, saved = node.plan, node.saved
     if saved is None:
         raise _freed(node)
-    for slot, version, count in node.guards:
-        if version.count != count and (create_graph or slot < plan.used):
-            raise _modified(node, slot, version, count)
+    if node.guards:
+        for slot, version, count in node.guards:
+            if version.count != count and (create_graph or slot < plan.used):
+                raise _modified(node, slot, version, count)
+        if not retain:
+            node.saved = None
     if create_graph:
         saved = _as_tensors(node, saved)
-    if not retain and node.guards:
-        node.saved = None
-    if create_graph and plan.op.definition is not None:
-        given = _through_definition(plan, saved, g)
-    elif plan.joint:
+        if plan.op.definition is not None:
+            return _needed(needed, node, _through_definition(plan, saved, g))
+    if plan.joint:
         vjp, pick = plan.vjps[0]
         given = vjp(g, *pick(saved))
-        if len(given) != len(node.edges):
-            given = [given[p] for p in plan.positions]
-    elif needed is None:
+        return _needed(needed, node, given if len(given) == len(node.edges) else [given[p] for p in plan.positions])
+    if needed is None:
         return [vjp(g, *pick(saved)) for vjp, pick in plan.vjps]
-    else:
-        return [vjp(g, *pick(saved)) if edge in needed else None for (vjp, pick), edge in zip(plan.vjps, node.edges)]
-    return given if needed is None else [gx if edge in needed else None for gx, edge in zip(given, node.edges)]
+    return [vjp(g, *pick(saved)) if edge in needed else None for (vjp, pick), edge in zip(plan.vjps, node.edges)]
+
+
+def _needed(needed: set[Target] | None, node: Node, gradients: Sequence[Any]) -> Sequence[Any]:
+    return gradients if needed is None else [gx if edge in needed else None for gx, edge in zip(gradients, node.edges)]
 
 
 def _as_tensors(node: Node, saved: list) -> list:

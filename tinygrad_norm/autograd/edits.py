@@ -57,27 +57,39 @@ def check_editable(x: Tensor, name: str, *others: Any, constant: bool = False) -
     all get the same constant), and, where it would be recorded, views made under no_grad or by functions that return
     several.
     """
-    recorded = grad_mode.enabled and any(isinstance(t, Tensor) and t.requires_grad for t in (x, *others))
-    if not (constant and not recorded) and any(n > 1 and not s for n, s in zip(x.array.shape, x.array.strides)):
+    if x.view_of is not None:
+        refresh(x)
+    recorded = grad_mode.enabled and (x.needs_grad or any(isinstance(t, Tensor) and t.requires_grad for t in others))
+    array = x.array
+    if 0 in array.strides and (recorded or not constant) and _overlaps_itself(array):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
             f"Please clone() the tensor before performing the operation ({name})."
         )
-    if not getattr(x.array.flags, "writeable", True):
+    if not getattr(array.flags, "writeable", True):
         raise RuntimeError(f"{name}: the memory of this tensor is read-only: clone() it first")
     if recorded:
-        root = x
         if x.view_of is not None:
             if x.view_of.frozen:
                 raise RuntimeError(f"{x.view_of.frozen} ({name}): use the out-of-place form, or clone() it first")
             root = x.view_of.root()
-        for t, kind in ((root, "a leaf Variable" if root is x else "a view of a leaf Variable"), (x, "a leaf Variable")):
-            if t.needs_grad and t.node is None:
-                raise RuntimeError(
-                    f"{kind} that requires grad is being used in an in-place operation ({name}): "
-                    "edit it under no_grad(), or edit .data or .detach()"
-                )
+            if root.needs_grad and root.node is None:
+                raise _leaf_edited("a view of a leaf Variable", name)
+        if x.needs_grad and x.node is None:
+            raise _leaf_edited("a leaf Variable", name)
     return recorded
+
+
+def _leaf_edited(kind: str, name: str) -> RuntimeError:
+    return RuntimeError(
+        f"{kind} that requires grad is being used in an in-place operation ({name}): "
+        "edit it under no_grad(), or edit .data or .detach()"
+    )
+
+
+def _overlaps_itself(array: Array) -> bool:
+    """Whether one element stands in several places, as after expand()."""
+    return any(n > 1 and not step for n, step in zip(array.shape, array.strides))
 
 
 def mark_edited(x: Tensor, name: str) -> None:

@@ -84,6 +84,7 @@ class Plan:
         self.names = list(dict.fromkeys(wanted))
         self.sources = [op.source_of(name) for name in self.names]
         self.vjps = [(vjp, self._picking(names)) for vjp, names in vjps]
+        self.single = self.vjps[0] if len(vjps) == 1 and op.joint is None else None  # for the walk's short way
         self.joint = op.joint is not None
 
     def _picking(self, names: tuple[str, ...]) -> Callable[[list], Sequence]:
@@ -180,10 +181,10 @@ class Op:
         for kind, key in plan.sources:
             if kind == "input":
                 if isinstance(x := inputs[key], Tensor):
-                    guards.append((len(saved), x.version, x.version.count))
+                    guards.append((len(saved), version := x._version or x.version, version.count))
                 saved.append(arrays[key])
             elif kind == "out":
-                guards.append((len(saved), result.version, result.version.count))
+                guards.append((len(saved), version := result._version or result.version, version.count))
                 saved.append(result.array)
             elif kind == "setting":
                 saved.append(settings[key] if key in settings else self.settings[key])
@@ -201,7 +202,10 @@ class Op:
         node.order = next(_order)
         node.shape, node.dtype = result.array.shape, result.array.dtype
         node.hooks = node.retained = None
-        set_history(result, node)
+        if result.node is not None:
+            set_history(result, node)
+        else:
+            result.node, result.needs_grad = node, True
 
     def record_edit(self, inputs: tuple, settings: dict, result: Tensor) -> None:
         """As record, for what was computed in another way, in place."""
@@ -266,7 +270,7 @@ def op(
                     dtype = x.dtype
                 elif x.dtype is not dtype:
                     mixed = True
-            elif broadcasts and not isinstance(x, NUMBERS) and not is_array(x):
+            elif broadcasts and x.__class__ not in _USUAL and not isinstance(x, NUMBERS) and not is_array(x):
                 raise not_an_operand(this.name, x)
             arrays.append(x)
             bit += bit
@@ -290,9 +294,8 @@ def op(
             out, *kept = out
         result = new(Tensor)  # as wrap, without the call
         result.array = np.asarray(out) if isinstance(out, np.generic) else out
-        result.version = Version()
-        result._grad = result.hooks = result.node = result.view_of = None
-        result.needs_grad = result.retains_grad = False
+        result._grad = result._version = result.hooks = result.node = result.view_of = None
+        result.needs_grad = False
         if view and shares_memory(result.array, arrays[0]):
             show(result, inputs[0], apply, settings)
         if mask and grad_mode.enabled:
@@ -305,6 +308,8 @@ def op(
     return apply
 
 
+_USUAL = {float, int, bool, np.ndarray}  # operands that need no second look
+
 elementwise: Any = functools.partial(op, broadcasts=True)
 
 _FROZEN = "A view was created in no_grad mode and is being modified inplace with grad mode enabled"
@@ -312,6 +317,8 @@ _FROZEN = "A view was created in no_grad mode and is being modified inplace with
 
 def show(result: Tensor, source: Tensor, op: Callable, settings: dict) -> None:
     """Make `result`, which op made of source with these settings, a view of source's memory."""
+    if isinstance(result.array, np.ndarray) and not result.array.flags.writeable and source.array.flags.writeable:
+        result.array.flags.writeable = True  # NumPy's broadcasting: parts in which no element comes twice may be edited
     result.version, parent, step = source.version, source.view_of, (op, settings)
     frozen = "" if grad_mode.enabled else _FROZEN
     if parent is None:

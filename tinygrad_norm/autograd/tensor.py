@@ -83,22 +83,20 @@ class Tensor:
         "__dict__",
         "__weakref__",
         "_grad",
+        "_version",
         "array",
         "hooks",
         "needs_grad",
         "node",
-        "retains_grad",
-        "version",
         "view_of",
     )
     array: Array
-    version: Version
     needs_grad: bool  # requires_grad, as of the last refresh
-    retains_grad: bool
     node: Node | None  # grad_fn, as of the last refresh
     hooks: dict[int, Callable] | None
     view_of: View | None
     _grad: Tensor | None
+    _version: Version | None  # None until somebody asks
 
     __array_ufunc__ = None  # ndarray * Tensor is a Tensor
     __hash__ = object.__hash__
@@ -160,6 +158,17 @@ class Tensor:
     def device(self) -> Device:
         """Where the values are: "cpu" or "cuda"."""
         return Device(backend_of(self.array).device)
+
+    @property
+    def version(self) -> Version:
+        """The edits of the memory, which views share."""
+        if self._version is None:
+            self._version = Version()
+        return self._version
+
+    @version.setter
+    def version(self, value: Version) -> None:
+        self._version = value
 
     # ---- its place in the graph -----------------------------------------------------------
 
@@ -225,7 +234,7 @@ class Tensor:
         """Forget the history, in place. Raises RuntimeError for a view: its base keeps the history."""
         if self.view_of is not None:
             raise RuntimeError("Can't detach views in-place. Use detach() instead.")
-        self.node, self.needs_grad, self.retains_grad = None, False, False
+        self.node, self.needs_grad = None, False
         return self
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -244,12 +253,17 @@ class Tensor:
         self.needs_grad = bool(requires_grad)
         return self
 
+    @property
+    def retains_grad(self) -> bool:
+        """Whether `retain_grad` was called, on a Tensor that is no leaf."""
+        return self.node is not None and self.node.retained is not None and self.node.retained() is self
+
     def retain_grad(self) -> None:
         """Have `backward` leave the gradient in `.grad` though this is not a leaf."""
         if not self.requires_grad:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         if (node := self.grad_fn) is not None:
-            node.retained, self.retains_grad = weakref.ref(self), True
+            node.retained = weakref.ref(self)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Call `hook(grad)` when the gradient of this Tensor is final; what it returns replaces it."""
@@ -310,9 +324,8 @@ new = object.__new__
 
 def _fill(tensor: Tensor, array: Array) -> Tensor:
     tensor.array = array
-    tensor.version = Version()
-    tensor._grad = tensor.hooks = tensor.node = tensor.view_of = None
-    tensor.needs_grad = tensor.retains_grad = False
+    tensor._grad = tensor._version = tensor.hooks = tensor.node = tensor.view_of = None
+    tensor.needs_grad = False
     return tensor
 
 
@@ -346,8 +359,8 @@ def _check_gradient(x: Tensor, g: Any) -> None:
 
 def set_history(x: Tensor, node: Node) -> None:
     """Make `node` what made x; a gradient that x retains is the new node's."""
-    if x.retains_grad and x.node is not None:
-        x.node.retained, node.retained = None, weakref.ref(x)
+    if x.retains_grad:
+        x.node.retained, node.retained = None, weakref.ref(x)  # type: ignore[union-attr]
     x.node, x.needs_grad = node, True
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_norm import dtypes
 from tinygrad_norm.backend import Array
 from tinygrad_norm.kernels import moments_gpu
 from tinygrad_norm.kernels.gpu import on_gpu
@@ -210,7 +211,7 @@ def _wide(x: Array) -> Array:
     """X in the precision to compute with: float64 where there are few elements, float32 for float16."""
     if x.size <= _FEW:
         return x.astype(np.float64, copy=False)
-    return x.astype(np.float32) if x.dtype == np.float16 else x
+    return x.astype(np.float32) if x.dtype == dtypes.float16 else x
 
 
 class _Split(NamedTuple):

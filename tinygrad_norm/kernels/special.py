@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from tinygrad_norm import dtypes
 from tinygrad_norm.backend import Array, xp
 from tinygrad_norm.kernels.gpu import on_gpu
 from tinygrad_norm.kernels.scratch import memory_order
@@ -33,7 +34,7 @@ def _coefficients() -> list[float]:
 
 def erf(x: Array) -> Array:
     """The error function, elementwise, in the dtype of x: near 0 by its power series, elsewhere as 1 - erfc."""
-    if x.dtype == np.float16:
+    if x.dtype == dtypes.float16:
         return erf(x.astype(np.float32)).astype(x.dtype)
     z = abs(x)
     square = xp(x).minimum(z, 0.5) ** 2
@@ -68,11 +69,13 @@ def rectified(x: Array, out: Array | None = None) -> Array:
     return out
 
 
-_BITS = {2: np.int16, 4: np.int32, 8: np.int64}
+_BITS = {2: np.dtype(np.int16), 4: np.dtype(np.int32), 8: np.dtype(np.int64)}
 
 
 def masked(x: Array, mask: Array, out: Array | None = None) -> Array:
     """x where the mask is True, else 0. NumPy's `where` decides element by element; a product of bits does not."""
+    if out is None and x.__class__ is np.ndarray:
+        return np.multiply(x.view(_BITS[x.itemsize]), mask).view(x.dtype)
     if on_gpu(x):
         kept = xp(x).where(mask, x, 0)
         if out is None:
@@ -80,5 +83,4 @@ def masked(x: Array, mask: Array, out: Array | None = None) -> Array:
         out[...] = kept
         return out
     bits = _BITS[x.itemsize]  # as integers: infinity times 0 would be nan
-    product = np.multiply(x.view(bits), mask.view(np.int8), out=None if out is None else out.view(bits))
-    return product.view(x.dtype)
+    return np.multiply(x.view(bits), mask, out=None if out is None else out.view(bits)).view(x.dtype)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tinygrad_norm import dtypes
 from tinygrad_norm.backend import Array
 from tinygrad_norm.kernels.gpu import on_gpu
 from tinygrad_norm.kernels.scratch import memory_order, scratch
@@ -27,12 +28,25 @@ def total(x: Array, axes: Axes, keepdims: bool = False) -> Array:
     """
     if x.dtype.kind != "f":
         return x.sum(axis=axes, keepdims=keepdims, dtype=np.int64)
-    if x.dtype == np.float16:
+    if x.dtype == dtypes.float16:
         return x.sum(axis=axes, keepdims=keepdims, dtype=np.float32).astype(np.float16)
-    if x.size > _LONGEST and x.dtype == np.float32 and not on_gpu(x) and math.prod(x.shape[a] for a in axes) > _LONGEST:
+    if x.size > _LONGEST and x.dtype == dtypes.float32 and not on_gpu(x) and _adds_one_by_one(x, axes):
         wide = sums(x, axes)
         return (wide if keepdims else wide.reshape([n for a, n in enumerate(x.shape) if a not in axes])).astype(np.float32)
     return x.sum(axis=axes, keepdims=keepdims)
+
+
+def sum_of_rows(x: Array) -> Array:
+    """x.sum(0) of a matrix: for not too many rows a product with ones, which does not mind the order in memory."""
+    if len(x) > 2048 or x.dtype.kind != "f" or on_gpu(x):
+        return total(x, (0,))
+    return _ones(len(x), x.dtype) @ x
+
+
+def _adds_one_by_one(x: np.ndarray, axes: Axes) -> bool:
+    """Whether NumPy's own sum would not be in pairs, over many elements."""
+    whole = len(axes) == x.ndim and (x.flags.c_contiguous or x.flags.f_contiguous)
+    return not whole and math.prod(x.shape[a] for a in axes) > _LONGEST
 
 
 def sums(x: np.ndarray, axes: Axes) -> np.ndarray:
@@ -123,6 +137,6 @@ def _across_memory(x: np.ndarray) -> np.ndarray:
     return total if whole == length else total + _across_memory(x[:, :, whole:])
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=256)
 def _ones(length: int, dtype: np.dtype) -> np.ndarray:
     return np.ones(length, dtype)

@@ -72,7 +72,9 @@ def relu_(input: Tensor) -> Tensor:
     array, history = input.array, input.node
     special.rectified(array, out=array)
     mark_edited(input, "relu_")
-    if recorded:
+    if recorded and input.view_of is None:
+        elementwise.relu.op.record(1, [history], (input,), [array], {}, input)
+    elif recorded:
         result = wrap(array)
         result.version = input.version
         elementwise.relu.op.record(1, [history], (input,), [array], {}, result)

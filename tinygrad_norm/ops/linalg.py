@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise, op
 from tinygrad_norm.autograd.edits import write_view
 from tinygrad_norm.backend import xp
-from tinygrad_norm.kernels.sums import total
+from tinygrad_norm.kernels.sums import sum_of_rows
 from tinygrad_norm.ops.indexing import _place
 from tinygrad_norm.ops.shape import _broadcast_to, expand, normalize_dim, reshape, sizes_of, squeeze, unsqueeze
 
 
 @elementwise  # the leading dimensions broadcast
 def _matmul(a, b):
-    if a.dtype == np.float16:  # added up in float32
+    if a.dtype == dtypes.float16:  # added up in float32
         return (a.astype(np.float32) @ b.astype(np.float32)).astype(np.float16)
     return a @ b
 
@@ -149,10 +150,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
 
 @op(view=True)
 def _diagonal(x, *, offset, axes):
-    out = x.diagonal(offset, *axes)
-    if isinstance(out, np.ndarray) and x.flags.writeable:
-        out.flags.writeable = True
-    return out
+    return x.diagonal(offset, *axes)
 
 
 def _diagonal_vjp(g, x_shape, offset, axes):
@@ -197,7 +195,7 @@ def _linear(x, weight, bias):
     A matrix is multiplied as y^T = W x^T, so that the rows of a batch end up innermost in memory:
     the next layer finds x^T contiguous, and BLAS is spared the slowest of its cases, x W^T.
     """
-    if x.dtype == np.float16:  # added up in float32
+    if x.dtype == dtypes.float16:  # added up in float32
         return _linear.op.forward(*(v if v is None else v.astype(np.float32) for v in (x, weight, bias))).astype(x.dtype)
     y = (weight @ x.T).T if x.ndim == 2 else (_rows(x) @ weight.T).reshape(*x.shape[:-1], len(weight))
     if bias is not None:
@@ -223,10 +221,8 @@ _linear.vjp(
 
 @op
 def _sum_of_rows(x):
-    """x.sum(0), for not too many rows as a product: faster where the rows are innermost in memory."""
-    if len(x) > 2048 or x.dtype == np.float16:
-        return total(x, (0,))
-    return xp(x).ones(x.shape[0], x.dtype) @ x
+    """x.sum(0)."""
+    return sum_of_rows(x)
 
 
 _sum_of_rows.vjp(x=lambda g, x_shape: _broadcast_to(g, shape=x_shape))
@@ -235,36 +231,34 @@ _sum_of_rows.vjp(x=lambda g, x_shape: _broadcast_to(g, shape=x_shape))
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y = x W^T + b: x (*, in), W (out, in) or (in,), b (out,), y (*, out)."""
     x, w = input.array, weight.array
-    fits = w.ndim == 2 and x.ndim and x.shape[-1] == w.shape[1] and x.dtype == w.dtype
-    if not fits or (bias is not None and (bias.array.shape != w.shape[:1] or bias.array.dtype != w.dtype)):
+    fits = w.ndim == 2 and x.ndim and x.shape[-1] == w.shape[1] and x.dtype is w.dtype
+    if not fits or (bias is not None and (bias.array.shape != w.shape[:1] or bias.array.dtype is not x.dtype)):
         if w.ndim == 1 and (bias is None or not bias.ndim):
             out = matmul(input, weight)
             return out if bias is None else out + bias
-        raise _misfit(input, weight, bias)
+        _require_fitting(input, weight, bias)
     return _linear(input, weight, bias)
 
 
-def _misfit(input: Tensor, weight: Tensor, bias: Tensor | None) -> RuntimeError:
-    """What is wrong with the arguments of linear."""
+def _require_fitting(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    """Raise RuntimeError that says what is wrong with the arguments of linear."""
     shape, size = list(input.shape), list(weight.shape)
     if len(size) != 2:
-        return RuntimeError(f"linear: expected a weight of shape (out, in), but got {size}")
+        raise RuntimeError(f"linear: expected a weight of shape (out, in), but got {size}")
     if not shape or shape[-1] != size[1]:
         rows, features = math.prod(shape[:-1]), shape[-1] if shape else 0
-        return RuntimeError(
+        raise RuntimeError(
             f"mat1 and mat2 shapes cannot be multiplied ({rows}x{features} and {size[1]}x{size[0]}): "
             f"the last dimension of the input, {shape}, has to be in_features={size[1]}"
         )
-    if input.dtype != weight.dtype:
-        return RuntimeError(
-            f"mat1 and mat2 must have the same dtype, but got {input.dtype} and {weight.dtype}: "
-            "convert the input with .to(dtype), or the module with .float() or .double()"
-        )
-    if bias is not None and bias.dtype != weight.dtype:
-        return RuntimeError(f"linear: expected a bias of dtype {weight.dtype}, but got {bias.dtype}: convert it with .to()")
-    return RuntimeError(
-        f"linear: expected a bias of shape [{size[0]}], but got {list(bias.shape) if bias is not None else None}"
-    )
+    for name, other in (("weight", weight), ("bias", bias)):
+        if other is not None and input.dtype != other.dtype:
+            raise RuntimeError(
+                f"mat1 and mat2 must have the same dtype, but got {input.dtype} and, for {name}, {other.dtype}: "
+                "convert the input with .to(dtype), or the module with .float() or .double()"
+            )
+    if bias is not None and list(bias.shape) != size[:1]:
+        raise RuntimeError(f"linear: expected a bias of shape [{size[0]}], but got {list(bias.shape)}")
 
 
 # ---- einsum -------------------------------------------------------------------------------
@@ -273,7 +267,7 @@ def _misfit(input: Tensor, weight: Tensor, bias: Tensor | None) -> RuntimeError:
 @elementwise  # operands share labels; a label may have size 1 in one of them and broadcast
 def _einsum(*operands, subscripts, result):
     formula = f"{','.join(subscripts)}->{result}"
-    if any(x.dtype == np.float16 for x in operands):  # added up in float32
+    if any(x.dtype == dtypes.float16 for x in operands):  # added up in float32
         operands = [x.astype(np.float32) for x in operands]
         return xp(*operands).einsum(formula, *operands, optimize=len(operands) > 2).astype(np.float16)
     out = xp(*operands).einsum(formula, *operands, optimize=len(operands) > 2)

@@ -63,12 +63,12 @@ def count_of(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
 
 def wide(x: Any) -> Any:
     """float16 as float32, to compute in; other dtypes as they are."""
-    return x.astype(np.float32) if x.dtype == np.float16 else x
+    return x.astype(np.float32) if x.dtype == dtypes.float16 else x
 
 
 def divided(g: Any, count: int) -> Any:
     """g / count, where float16 may not hold the count."""
-    return (g.astype(np.float32) / count).astype(g.dtype) if g.dtype == np.float16 else g / count
+    return (g.astype(np.float32) / count).astype(g.dtype) if g.dtype == dtypes.float16 else g / count
 
 
 def floating(name: str, input: Tensor, dtype: Any = None) -> Tensor:

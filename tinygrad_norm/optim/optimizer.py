@@ -86,7 +86,10 @@ class Optimizer:
         """Forget the gradients, or set them to zero, in their own memory."""
         for group in self.param_groups:
             for p in group["params"]:
-                reset_gradient(p, set_to_none)
+                if set_to_none:
+                    p._grad = None
+                else:
+                    reset_gradient(p, False)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update all parameters that have a gradient. closure: computes the loss (and gradients) anew."""
@@ -95,10 +98,10 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            settings = {name: plain(value) for name, value in group.items()}
+            settings = _plain_settings(group)
             for p in group["params"]:
-                if p.grad is not None:
-                    self.update(p, p.array, p.grad.array, settings)
+                if p._grad is not None:
+                    self.update(p, p.array, p._grad.array, settings)
                     mark_edited(p, "optimizer.step")
         return loss
 
@@ -113,7 +116,7 @@ class Optimizer:
     def scratch(self, param: Tensor) -> Array:
         """An array for intermediate results, kept so that no step has to allocate one."""
         like, kept = param.array, self._scratch.get(param)
-        if kept is None or kept.shape != like.shape or kept.dtype != like.dtype or kept.__class__ is not like.__class__:
+        if kept is None or kept.shape != like.shape or kept.dtype is not like.dtype or kept.__class__ is not like.__class__:
             kept = self._scratch[param] = xp(like).empty_like(like)
         return kept
 
@@ -175,6 +178,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.item()
     return tuple(plain(v) for v in value) if isinstance(value, tuple) else value
+
+
+def _plain_settings(group: dict[str, Any]) -> dict[str, Any]:
+    """The group with numbers in the place of Tensors."""
+    for name in ("lr", "betas", "weight_decay"):
+        value = group.get(name)
+        if isinstance(value, Tensor) or (value.__class__ is tuple and any(isinstance(v, Tensor) for v in value)):
+            return {key: plain(v) for key, v in group.items()}
+    return group
 
 
 def number(name: str, value: Any) -> float:

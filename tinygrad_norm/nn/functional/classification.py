@@ -51,7 +51,7 @@ def cross_entropy_definition(input: Any, target: Any, *, ignore_index: int | Non
 @op(definition=cross_entropy_definition, keeps=("exponentials", "totals"))
 def _cross_entropy(input, target, *, ignore_index=None):
     """mean(log sum exp(input) - input[target]), with the largest input taken off first."""
-    if input.dtype == np.float16:
+    if input.dtype == dtypes.float16:
         losses, exponentials, totals = _cross_entropy.op.forward(input.astype(np.float32), target, ignore_index=ignore_index)
         return losses.astype(np.float16), exponentials, totals
     module = xp(input)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.kernels import conv as kernel
 from tinygrad_norm.kernels.conv import Geometry
@@ -52,7 +53,7 @@ def _in_float32(compute: Any) -> Any:
 
     @functools.wraps(compute)
     def run(a: Any, b: Any, geometry: Geometry) -> Any:
-        if a.dtype != np.float16:
+        if a.dtype != dtypes.float16:
             return compute(a, b, geometry)
         return compute(a.astype(np.float32), b.astype(np.float32), geometry).astype(np.float16)
 

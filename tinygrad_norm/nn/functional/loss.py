@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise, op
 from tinygrad_norm.backend import xp
 from tinygrad_norm.nn.functional.activation import logsigmoid
@@ -67,7 +68,7 @@ def mse_loss_definition(input: Any, target: Any) -> Any:
 @op(definition=mse_loss_definition)
 def _mse_loss(input, target):
     difference = input - target
-    if input.dtype == np.float16:
+    if input.dtype == dtypes.float16:
         return (difference.astype(np.float32) ** 2).mean().astype(np.float16)
     return (difference * difference).mean()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op, wrap
 from tinygrad_norm.backend import xp
 from tinygrad_norm.kernels import pool as kernel
@@ -141,7 +142,7 @@ def avg_pool2d_definition(x: Tensor, *, rows: Windows, columns: Windows, divisor
 
 @op
 def _avg_pool2d(x, *, rows, columns, divisor):
-    if x.dtype == np.float16:  # added up in float32
+    if x.dtype == dtypes.float16:  # added up in float32
         return (kernel.total(x.astype(np.float32), rows, columns) / divisor).astype(x.dtype)
     out = kernel.total(x, rows, columns)
     if x.dtype.kind != "f":  # rounded towards 0
