@@ -37,10 +37,10 @@ def backward(
     if only is not None and not only:
         raise RuntimeError("'inputs' argument to backward cannot be empty")
     roots = _roots(_sequence(tensors, "tensors"), grad_tensors, create_graph)
-    gradients = _propagate(roots, only, retain_graph, create_graph)
-    for leaf in gradients if only is None else {id(x): x for x in only}.values():
-        gradient = gradients.get(leaf if only is None else _target(leaf))
-        if gradient is not None and leaf.needs_grad:
+    for x in only or ():
+        x.retain_grad()  # for those that are no leaves: their gradient is left there while the walk passes
+    for leaf, gradient in _propagate(roots, only, retain_graph, create_graph).items():
+        if isinstance(leaf, Tensor) and leaf.needs_grad:
             _deposit(leaf, gradient, create_graph)
 
 
@@ -148,7 +148,7 @@ def _propagate(
                     borrowed.discard(target)
                 arrived[target] = gx
         for leaf, g in arrived.items():
-            if leaf.__class__ is not Node:
+            if leaf.__class__ is not Node and (leading is None or leaf in captured) and not _inherits(leaf):
                 final[leaf] = _through_hooks(leaf.hooks, _own(g, leaf in borrowed))
     finally:
         grad_mode.enabled = before
@@ -299,8 +299,9 @@ def _fit(gx: Any, shape: tuple[int, ...], dtype: Any, node: Node) -> Any:
                 f"{node.name()} returned a gradient of shape {list(gx.shape)} for an input of shape {list(shape)}: "
                 "its vjp has to give the input's shape, or the op has to be declared with broadcasts=True"
             )
+        if gx.ndim < len(shape):
+            gx = gx + _zeros(gx, shape)
         lead = gx.ndim - len(shape)
-        gx = gx + _zeros(gx, shape) if lead < 0 else gx
         axes = tuple(i for i in range(gx.ndim) if i < lead or (shape[i - lead] == 1 and gx.shape[i] != 1))
         if axes:
             gx = (gx.sum(axis=axes, keepdims=True) if isinstance(gx, Tensor) else total(gx, axes, True)).reshape(shape)
@@ -358,7 +359,7 @@ def _roots(outputs: list[Tensor], cotangents: Any, create_graph: bool) -> list[t
         raise RuntimeError(f"got {len(outputs)} tensors and {len(given)} gradients")
     roots = []
     for i, (out, g) in enumerate(zip(outputs, given)):
-        if not out.requires_grad:
+        if not out.requires_grad or _inherits(out):
             raise RuntimeError(
                 f"element {i} of tensors does not require grad and does not have a grad_fn: "
                 "nothing it was computed from has requires_grad=True, or it was computed under no_grad()"
@@ -374,6 +375,11 @@ def _roots(outputs: list[Tensor], cotangents: Any, create_graph: bool) -> list[t
             g = _cotangent(i, out, g)
         roots.append((_target(out), g if create_graph else g.array))
     return roots
+
+
+def _inherits(x: Tensor) -> bool:
+    """Whether x requires grad only by its base, and leads nowhere."""
+    return x.view_of is not None and x.view_of.inherits
 
 
 def _cotangent(i: int, out: Tensor, g: Any) -> Tensor:

@@ -11,6 +11,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from tinygrad_norm.autograd.grad_mode import grad_mode
 from tinygrad_norm.autograd.graph import Node, op, shares_memory, show
 from tinygrad_norm.autograd.tensor import Tensor, View, refresh, set_history, wrap
@@ -30,6 +32,8 @@ def write_through(array: Array, value: Any, steps: Steps) -> None:
     """Write value into the part of the array that the steps show, also where one of them had to copy."""
     part = shown(array, steps)
     if shares_memory(part, array):
+        if isinstance(part, np.ndarray) and not part.flags.writeable:
+            part.flags.writeable = True  # NumPy protects a diagonal, say
         part[...] = value
     elif part.size:
         places = shown(xp(array).arange(array.size).reshape(array.shape), steps)
@@ -50,18 +54,19 @@ write_view.vjp(
 )
 
 
-def check_editable(x: Tensor, name: str, *others: Any, constant: bool = False) -> bool:
+def check_editable(x: Tensor, name: str, *others: Any, constant: bool = False, overlap: bool = False) -> bool:
     """Whether editing x in place, with these other operands, is to be recorded. Raises where PyTorch forbids it.
 
     Forbidden are leaves that require grad and their views, views that share one element among several places (unless
-    all get the same constant), and, where it would be recorded, views made under no_grad or by functions that return
+    all get the same constant, or overlap says that it does no harm), and, where it would be recorded, views made under no_grad or by functions that return
     several.
     """
     if x.view_of is not None:
         refresh(x)
     recorded = grad_mode.enabled and (x.needs_grad or any(isinstance(t, Tensor) and t.requires_grad for t in others))
     array = x.array
-    if 0 in array.strides and (recorded or not constant) and _overlaps_itself(array):
+    harmless = overlap or (constant and not recorded)
+    if not harmless and 0 in array.strides and _overlaps_itself(array):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
             f"Please clone() the tensor before performing the operation ({name})."
@@ -72,8 +77,7 @@ def check_editable(x: Tensor, name: str, *others: Any, constant: bool = False) -
         if x.view_of is not None:
             if x.view_of.frozen:
                 raise RuntimeError(f"{x.view_of.frozen} ({name}): use the out-of-place form, or clone() it first")
-            root = x.view_of.root()
-            if root.needs_grad and root.node is None:
+            if x.needs_grad and x.view_of.root().node is None:
                 raise _leaf_edited("a view of a leaf Variable", name)
         if x.needs_grad and x.node is None:
             raise _leaf_edited("a leaf Variable", name)
@@ -89,7 +93,7 @@ def _leaf_edited(kind: str, name: str) -> RuntimeError:
 
 def _overlaps_itself(array: Array) -> bool:
     """Whether one element stands in several places, as after expand()."""
-    return any(n > 1 and not step for n, step in zip(array.shape, array.strides))
+    return array.size > 0 and any(n > 1 and not step for n, step in zip(array.shape, array.strides))
 
 
 def mark_edited(x: Tensor, name: str) -> None:
@@ -130,10 +134,11 @@ def reshape_in_place(x: Tensor, view: Tensor) -> None:
         if x.view_of is None:  # hand the memory on to a Tensor of the old shape; x becomes a view of that
             base = wrap(x.array)
             base.version, base.node, base.needs_grad = x.version, x.node, x.needs_grad
-            steps = view.view_of.steps  # type: ignore[union-attr]
+            handed_on, steps = True, view.view_of.steps  # type: ignore[union-attr]
         else:
-            base, steps = view.view_of.base, view.view_of.steps  # type: ignore[union-attr]
+            handed_on, base, steps = x.view_of.handed_on, view.view_of.base, view.view_of.steps  # type: ignore[union-attr]
         x.view_of = View(base, steps, x.version.count, "")
+        x.view_of.handed_on = handed_on
     x.array = view.array
     if view.node is not None:
         set_history(x, view.node)

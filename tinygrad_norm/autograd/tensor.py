@@ -51,13 +51,16 @@ class View:
     """Why a Tensor shares the memory of another: `base`, shown through `steps`, is the view.
 
     steps: (op, its settings), one after the other; seen: the version that the view's history belongs to;
-    frozen: why the view may not be edited while gradients are recorded, "" if it may.
+    frozen: why the view may not be edited while gradients are recorded, "" if it may; inherits: whether it requires grad
+    only since its base does, without a history: made under no_grad, say. No gradient goes anywhere from there. handed_on:
+    whether base only stands for the Tensor itself, as it was before squeeze_() or the like.
     """
 
-    __slots__ = ("base", "frozen", "seen", "steps")
+    __slots__ = ("base", "frozen", "handed_on", "inherits", "seen", "steps")
 
     def __init__(self, base: Tensor, steps: tuple, seen: int, frozen: str) -> None:
         self.base, self.steps, self.seen, self.frozen = base, steps, seen, frozen
+        self.inherits = self.handed_on = False
 
     def root(self) -> Tensor:
         """The Tensor that owns the memory. A base that squeeze_() reshaped has handed it on, and is a view itself now."""
@@ -232,8 +235,9 @@ class Tensor:
 
     def detach_(self) -> Tensor:
         """Forget the history, in place. Raises RuntimeError for a view: its base keeps the history."""
-        if self.view_of is not None:
+        if self.view_of is not None and not self.view_of.handed_on:
             raise RuntimeError("Can't detach views in-place. Use detach() instead.")
+        self.view_of = None
         self.node, self.needs_grad = None, False
         return self
 
@@ -241,7 +245,8 @@ class Tensor:
         """Ask for (or decline) a gradient for this leaf, in place."""
         if not isinstance(requires_grad, (bool, int, np.bool_)):
             raise TypeError(f"requires_grad_(): argument 'requires_grad' must be bool, not {type(requires_grad).__name__}")
-        if self.grad_fn is not None:
+        frozen = self.view_of is not None and self.view_of.frozen  # not to be brought up to date
+        if (self.node if frozen else self.grad_fn) is not None:
             if requires_grad:
                 return self
             raise RuntimeError(
@@ -370,9 +375,11 @@ def refresh(x: Tensor) -> None:
     A view that was made without history, under no_grad say, of a Tensor that requires grad requires it as well.
     """
     view = x.view_of
-    if view is None or (x.needs_grad and view.seen == x.version.count):
+    if view is None or (x.needs_grad and view.seen == x.version.count and not view.inherits):
         return
     base = view.root()
+    if view.inherits:
+        x.needs_grad = view.inherits = base.needs_grad
     if base.needs_grad and view.seen != x.version.count:
         if view.frozen:
             if not grad_mode.enabled:
@@ -387,5 +394,7 @@ def refresh(x: Tensor) -> None:
             grad_mode.enabled = before
         if shown.node is not None:
             set_history(x, shown.node)
-    x.needs_grad = x.needs_grad or base.needs_grad
+            view.inherits = False
+    if base.needs_grad and not x.needs_grad:
+        x.needs_grad = view.inherits = True
     view.seen = x.version.count

@@ -34,6 +34,8 @@ def _coefficients() -> list[float]:
 
 def erf(x: Array) -> Array:
     """The error function, elementwise, in the dtype of x: near 0 by its power series, elsewhere as 1 - erfc."""
+    if x.dtype.kind != "f":
+        return erf(x.astype(np.float32))
     if x.dtype == dtypes.float16:
         return erf(x.astype(np.float32)).astype(x.dtype)
     z = abs(x)

@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_norm.autograd import Tensor, elementwise
+from tinygrad_norm import dtypes
+from tinygrad_norm.autograd import Tensor, elementwise, wrap
+from tinygrad_norm.autograd.graph import common_dtype
 from tinygrad_norm.backend import xp
 from tinygrad_norm.kernels import special
-from tinygrad_norm.ops.select import where
+from tinygrad_norm.ops.convert import to
+from tinygrad_norm.ops.select import raw, where
 
 # ---- arithmetic ---------------------------------------------------------------------------
 
@@ -29,9 +32,13 @@ _add.vjp(input=lambda g: g, other=lambda g: g)
 
 @elementwise
 def _sub(input, other):
-    if getattr(input, "dtype", None) == bool and getattr(other, "dtype", bool) == bool:
-        raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported: use `^` or logical_xor()")
+    if _is_bool(input) or _is_bool(other):
+        raise RuntimeError("Subtraction, the `-` operator, with a bool tensor is not supported: use `~`, `^` or logical_xor()")
     return input - other
+
+
+def _is_bool(x):
+    return x.__class__ is bool or getattr(x, "dtype", None) == dtypes.bool
 
 
 _sub.vjp(input=lambda g: g, other=lambda g: -g)
@@ -39,12 +46,21 @@ _sub.vjp(input=lambda g: g, other=lambda g: -g)
 
 def add(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
     """input + alpha * other."""
-    return _add(input, other if alpha == 1 else mul(other, alpha))
+    return _add(input, other) if alpha == 1 else _scaled(_add, input, other, alpha)
 
 
 def sub(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
     """input - alpha * other."""
-    return _sub(input, other if alpha == 1 else mul(other, alpha))
+    return _sub(input, other) if alpha == 1 else _scaled(_sub, input, other, alpha)
+
+
+def _scaled(combine: Any, input: Any, other: Any, alpha: Any) -> Tensor:
+    """combine(input, alpha * other), in the dtype that it has without alpha."""
+    dtype = common_dtype([raw(input), raw(other)])
+    if dtype.kind != "f" and isinstance(alpha, float):
+        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+    other = to(other, dtype=dtype) if isinstance(other, Tensor) else other
+    return to(combine(input, mul(other, alpha)), dtype=dtype)
 
 
 @elementwise
@@ -91,9 +107,17 @@ def _rounded_div(input, other, *, mode):
 _rounded_div.vjp(input=lambda g: zeros_of(g), other=lambda g: zeros_of(g))
 
 
-def floor_divide(input: Any, other: Any) -> Tensor:
-    """The quotient, rounded down: input // other."""
+@elementwise
+def floor_divide(input, other):
+    """The quotient, rounded down: input // other. It has no derivative; div(rounding_mode="floor") has 0."""
     return _rounded_div(input, other, mode="floor")
+
+
+def _no_derivative(g):
+    raise NotImplementedError("derivative for floor_divide is not implemented: div(rounding_mode='floor') has the derivative 0")
+
+
+floor_divide.vjp(input=_no_derivative, other=_no_derivative)
 
 
 @elementwise
@@ -105,13 +129,16 @@ def remainder(input, other):
     return module.remainder(input, other)
 
 
-remainder.vjp(input=lambda g: g, other=lambda g, input, other: -(g * floor_divide(input, other)))
+remainder.vjp(input=lambda g: g, other=lambda g, input, other: -(g * div(input, other, rounding_mode="floor")))
 
 
 @elementwise
 def fmod(input, other):
     """What the quotient rounded towards 0 leaves, with the sign of input."""
-    return xp(input, other).fmod(input, other)
+    module = xp(input, other)
+    if module.result_type(input, other).kind != "f" and module.any(module.equal(other, 0)):
+        raise RuntimeError("ZeroDivisionError: integer remainder by zero")
+    return module.fmod(input, other)
 
 
 fmod.vjp(input=lambda g: g, other=lambda g, input, other: -(g * div(input, other, rounding_mode="trunc")))
@@ -120,6 +147,13 @@ fmod.vjp(input=lambda g: g, other=lambda g, input, other: -(g * div(input, other
 @elementwise
 def pow(input, exponent):
     """input ** exponent. d/dinput is 0 where the exponent is 0; d/dexponent is 0 where input is 0 and exponent >= 0."""
+    if _is_bool(input) and _is_bool(exponent):
+        return input | (exponent ^ True)
+    if getattr(exponent, "dtype", dtypes.float32).kind == "i" and getattr(input, "dtype", dtypes.int64).kind in "iu":
+        module = xp(input, exponent)  # 1 / input**n, rounded towards 0: only of 1 and -1 there is something left
+        whole = input ** module.maximum(exponent, 0)
+        sign_of = module.where(module.equal(input, -1), 1 - 2 * (exponent % 2), module.equal(input, 1))
+        return module.where(exponent < 0, sign_of, whole).astype(whole.dtype)
     return input**exponent
 
 
@@ -195,13 +229,14 @@ def _round(input, *, decimals):
     return xp(input).round(input, decimals)
 
 
-@elementwise
-def zeros_of(input):
-    """Zeros of input's shape, whatever it holds; a constant, so its derivative is zero too."""
-    return xp(input).zeros_like(input)
+def zeros_of(x: Any) -> Any:
+    """Zeros of the shape of an array or a Tensor, whatever it holds: a constant."""
+    array = raw(x)
+    zeros = xp(array).zeros(array.shape, array.dtype)
+    return wrap(zeros) if isinstance(x, Tensor) else zeros
 
 
-for _step in (sign, floor, ceil, trunc, _round, zeros_of):
+for _step in (sign, floor, ceil, trunc, _round):
     _step.vjp(input=lambda g: zeros_of(g))
 
 
@@ -297,7 +332,7 @@ reciprocal.vjp(input=lambda g, out: -(g * (out * out)))
 @elementwise
 def square(input):
     """input * input."""
-    return input * input
+    return input * input if input.dtype.kind != "b" else input.astype(dtypes.int64)
 
 
 square.vjp(input=lambda g, input: g * 2 * input)
@@ -388,6 +423,8 @@ sigmoid.vjp(input=lambda g, out: g * (out * (1 - out)))
 @elementwise
 def relu(input):
     """max(input, 0); the derivative at 0 is 0."""
+    if input.dtype.kind == "b":
+        raise RuntimeError("Boolean inputs not supported for relu")
     return special.rectified(input)
 
 

@@ -75,7 +75,7 @@ def _max_or_min(input: Tensor, dim: Any, keepdim: bool, other: Any, name: str) -
     if dim is None:
         _require_elements(input, axes_of(input, None), name, RuntimeError)
         return (_amax if name == "max" else _amin)(input, axes=axes_of(input, None), keepdims=False)
-    indices = _where_extreme(f"arg{name}", input, dim, True)
+    indices = _where_extreme(f"arg{name}", input, dim, True, allow_bool=True)
     values = take_along_dim(input, indices, dim)
     if not keepdim and input.ndim:
         values, indices = values.squeeze(dim), indices.squeeze(dim)
@@ -97,10 +97,12 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = N
 # ---- where they stand ---------------------------------------------------------------------
 
 
-def _where_extreme(name: str, input: Tensor, dim: Any, keepdim: bool) -> Tensor:
+def _where_extreme(name: str, input: Tensor, dim: Any, keepdim: bool, allow_bool: bool = False) -> Tensor:
     axis = None if dim is None else normalize_dim(input.ndim, dim)
     _require_elements(input, axes_of(input, dim), name)
     array = input.array
+    if array.dtype.kind == "b" and allow_bool is False:
+        raise RuntimeError(f"{name}(): does not support bool input: convert with .int()")
     found = getattr(xp(array), name)(array, axis=axis if array.ndim else None)
     found = xp(array).asarray(found).astype(dtypes.int64, copy=False)
     if keepdim and array.ndim:
@@ -145,6 +147,8 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Extreme:
     """The k largest (or smallest) elements along dim, in order, and where they stood: (values, indices)."""
     axis, (k,) = normalize_dim(input.ndim, dim), sizes_of((k,), None, "k")
+    if input.dtype.kind == "b":
+        raise RuntimeError("topk does not support bool dtypes: convert with .int()")
     size = input.array.shape[axis] if input.ndim else 1
     if not 0 <= k <= size:
         raise RuntimeError(f"selected index k out of range: k={k}, and dimension {axis} has {size} elements")

@@ -10,7 +10,7 @@ from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op, wrap
 from tinygrad_norm.backend import backend_of, is_array, xp
 from tinygrad_norm.ops.creation import tensor
-from tinygrad_norm.ops.shape import flatten, normalize_dim, unsqueeze
+from tinygrad_norm.ops.shape import flatten, in_own_shape, normalize_dim, unsqueeze
 
 
 @op(view=True)
@@ -182,7 +182,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
             f"Index tensor must have the same number of dimensions as input tensor, but got {index.ndim} and {input.ndim}"
         )
     if not input.ndim or not index.ndim:
-        return gather(at_least_1d(input), 0, at_least_1d(index)).reshape(index.array.shape)
+        return in_own_shape(gather(at_least_1d(input), 0, at_least_1d(index)), index.array.shape)
     for d, (n, size) in enumerate(zip(index.array.shape, input.array.shape)):
         if d != axis and n > size:
             raise RuntimeError(
@@ -206,7 +206,7 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
             f"but got {index.ndim}, {input.ndim} and {src.ndim}"
         )
     if not input.ndim or not index.ndim or not src.ndim:
-        return scatter_add(at_least_1d(input), 0, at_least_1d(index), at_least_1d(src)).reshape(input.array.shape)
+        return in_own_shape(scatter_add(at_least_1d(input), 0, at_least_1d(index), at_least_1d(src)), input.array.shape)
     shape = index.array.shape
     if any(n > m for n, m in zip(shape, src.array.shape)):
         raise RuntimeError(f"Expected index {list(shape)} to be no larger than src {list(src.shape)}")
@@ -230,7 +230,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
             f"but got {input.ndim} dimensions for input, and {indices.ndim} dimensions for indices"
         )
     if not input.ndim:
-        return take_along_dim(at_least_1d(input), at_least_1d(indices), 0).reshape(())
+        return in_own_shape(take_along_dim(at_least_1d(input), at_least_1d(indices), 0), ())
     axis, sizes = normalize_dim(input.ndim, dim), input.array.shape
     for d, (n, size) in enumerate(zip(indices.array.shape, sizes)):
         if d != axis and n != size and 1 not in (n, size):
@@ -251,7 +251,7 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     if not input.ndim:
         if index.array.size != 1:
             raise RuntimeError(f"index_select(): Index to scalar can have only 1 value, got {index.array.size} value(s)")
-        return index_select(at_least_1d(input), 0, index).reshape(())
+        return in_own_shape(index_select(at_least_1d(input), 0, index), ())
     _check_bounds(index, input.array.shape[axis], axis, IndexError)
     return _getitem(input, index=(slice(None),) * axis + (index.array.reshape(-1).copy(),))
 

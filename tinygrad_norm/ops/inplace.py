@@ -10,7 +10,17 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import Tensor, check_editable, mark_edited, op, rebase, reshape_in_place, wrap
+from tinygrad_norm.autograd import (
+    Tensor,
+    check_editable,
+    is_grad_enabled,
+    mark_edited,
+    op,
+    rebase,
+    reshape_in_place,
+    set_grad_enabled,
+    wrap,
+)
 from tinygrad_norm.autograd.errors import mixed_devices
 from tinygrad_norm.autograd.tensor import NUMBERS
 from tinygrad_norm.backend import Generator, default_generator, is_array, xp
@@ -69,6 +79,8 @@ add_, mul_, div_, clamp_ = (METHODS[f"{name}_"] for name in ("add", "mul", "div"
 def relu_(input: Tensor) -> Tensor:
     """relu, in place, without a copy: its derivative needs the result only."""
     recorded = check_editable(input, "relu_")
+    if input.dtype.kind == "b":
+        raise RuntimeError("Boolean inputs not supported for relu")
     array, history = input.array, input.node
     special.rectified(array, out=array)
     mark_edited(input, "relu_")
@@ -103,9 +115,9 @@ def _filled(x, *, value):
 _filled.vjp(x=elementwise.zeros_of)
 
 
-def fill_in_place(input: Tensor, value: Any, name: str) -> Tensor:
+def fill_in_place(input: Tensor, value: Any, name: str, overlap: bool = False) -> Tensor:
     """Write constants, an array of input's shape or a number, over all elements; gradients stop there."""
-    recorded = check_editable(input, name, constant=True)
+    recorded = check_editable(input, name, constant=True, overlap=overlap)
     old = wrap(input.array)
     old.node, old.needs_grad = input.node, input.needs_grad
     input.array[...] = value
@@ -129,7 +141,7 @@ def fill_(input: Tensor, value: Any) -> Tensor:
 
 def zero_(input: Tensor) -> Tensor:
     """Every element set to 0."""
-    return fill_in_place(input, 0, "zero_")
+    return fill_in_place(input, 0, "zero_", overlap=True)
 
 
 def normal_(input: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
@@ -188,9 +200,10 @@ def copy_(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
 
 def _reshaping(function: Callable, name: str) -> Callable:
     def method(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        check_editable(input, name, constant=True)
+        check_editable(input, name, overlap=True)
         mark_edited(input, name)
-        reshape_in_place(input, function(input, *args, **kwargs))
+        with set_grad_enabled(is_grad_enabled() or input.node is not None):  # a history has to follow the shape
+            reshape_in_place(input, function(input, *args, **kwargs))
         return input
 
     method.__name__ = method.__qualname__ = name
@@ -227,6 +240,8 @@ _with_item.vjp(x=lambda g, index: _with_item(g, 0.0, index=index), value=_value_
 
 def setitem(input: Tensor, index: Any, value: Any) -> None:
     """input[index] = value; value is broadcast, and sizes of 1 in front of it are dropped."""
+    if index is False:  # names nothing
+        return
     first, index = indexing.places_of(input, index)
     if not isinstance(value, (Tensor, *NUMBERS)):
         raise TypeError(f"can't assign a {type(value).__name__} to a Tensor: convert it with tensor()")
@@ -256,7 +271,7 @@ def _assign_to_view(part: Tensor, value: Any) -> None:
 
 def _assign_at(input: Tensor, index: Any, value: Any) -> None:
     """Arrays of places, and masks: the elements there are replaced one by one."""
-    recorded = check_editable(input, "item assignment", value)
+    recorded = check_editable(input, "item assignment", value, constant=True)
     if isinstance(value, Tensor):
         masks = [i for i in (index if isinstance(index, tuple) else (index,)) if is_array(i) and i.dtype.kind == "b"]
         if value.dtype != input.dtype and not (masks and not value.ndim):

@@ -9,7 +9,7 @@ from typing import Any
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op, wrap
 from tinygrad_norm.backend import xp
-from tinygrad_norm.ops.shape import Ints, flatten, movedim, normalize_dim, normalize_dims, sizes_of, unsqueeze
+from tinygrad_norm.ops.shape import Ints, flatten, normalize_dim, normalize_dims, sizes_of, unsqueeze
 
 # ---- cat and stack ------------------------------------------------------------------------
 
@@ -133,7 +133,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along dim, without that dimension."""
     if not input.ndim:
-        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     axis = normalize_dim(input.ndim, dim)
     lead = (slice(None),) * axis
     return _parts(input, [(*lead, i) for i in range(input.array.shape[axis])])
@@ -141,6 +141,8 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 
 def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """`length` elements along dim, from start on."""
+    if not input.ndim:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     axis = normalize_dim(input.ndim, dim)
     size = input.array.shape[axis]
     first = int(start) + (size if start < 0 else 0)
@@ -263,7 +265,9 @@ def roll(input: Tensor, shifts: Ints, dims: Ints | None = None) -> Tensor:
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(axes)}")
     if not axes:
         return _roll(input, shifts=moves[0], dims=None)
-    return _roll(input, shifts=moves, dims=tuple(normalize_dim(input.ndim, d) for d in axes)) if input.ndim else input.clone()
+    if not input.ndim:
+        raise IndexError(f"Dimension specified as {axes[0]} but tensor has no dimensions")
+    return _roll(input, shifts=moves, dims=tuple(normalize_dim(input.ndim, d) for d in axes))
 
 
 def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
@@ -292,6 +296,25 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
         raise RuntimeError(f"maximum size for tensor at dimension {axis} is {n} but size is {size}")
     if step <= 0:
         raise RuntimeError(f"step is {step} but must be > 0")
-    starts = xp(input.array).arange(0, n - size + 1, step)
-    windows = starts[:, None] + xp(input.array).arange(size)
-    return movedim(input[(slice(None),) * axis + (wrap(windows),)], axis + 1, -1)
+    return _unfold(input if input.ndim else unsqueeze(input, 0), axis=axis, size=size, step=step)[() if input.ndim else 0]
+
+
+@op(view=True)
+def _unfold(x, *, axis, size, step):
+    """Windows of the memory itself."""
+    shape, strides = list(x.shape), list(x.strides)
+    shape[axis], strides[axis] = (shape[axis] - size) // step + 1, strides[axis] * step
+    return xp(x).lib.stride_tricks.as_strided(x, (*shape, size), (*strides, x.strides[axis]))
+
+
+@op
+def _fold(g, *, axis, size, step, shape):
+    """The adjoint of _unfold: each window added where it was."""
+    out, lead = xp(g).zeros(shape, g.dtype), (slice(None),) * axis
+    for i in range(size):
+        out[(*lead, slice(i, i + (g.shape[axis] - 1) * step + 1, step))] += g[..., i]
+    return out
+
+
+_unfold.vjp(x=lambda g, x_shape, axis, size, step: _fold(g, axis=axis, size=size, step=step, shape=x_shape))
+_fold.vjp(g=lambda h, axis, size, step: _unfold(h, axis=axis, size=size, step=step))

@@ -14,7 +14,7 @@ from tinygrad_norm.autograd.edits import write_view
 from tinygrad_norm.backend import xp
 from tinygrad_norm.kernels.sums import sum_of_rows
 from tinygrad_norm.ops.indexing import _place
-from tinygrad_norm.ops.shape import _broadcast_to, expand, normalize_dim, reshape, sizes_of, squeeze, unsqueeze
+from tinygrad_norm.ops.shape import _broadcast_to, expand, in_own_shape, normalize_dim, reshape, sizes_of, unsqueeze
 
 
 @elementwise  # the leading dimensions broadcast
@@ -47,9 +47,10 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
             "the columns of the first have to be the rows of the second"
         )
     out = _matmul(a, b)
-    if input.ndim == 1:
-        out = squeeze(out, -2)
-    return squeeze(out, -1) if other.ndim == 1 else out
+    if input.ndim == 1 or other.ndim == 1:
+        shape = out.array.shape
+        return in_own_shape(out, (*shape[:-2], *shape[-2:-1] * (input.ndim > 1), *shape[-1:] * (other.ndim > 1)))
+    return out
 
 
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
@@ -297,8 +298,6 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     tensors: Sequence[Tensor] = operands[0] if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else operands
     if not isinstance(equation, str) or not all(isinstance(t, Tensor) for t in tensors):
         raise TypeError("einsum(): expected an equation as a string, then Tensors")
-    if tensors:
-        _require_dtype("einsum", *tensors)
     terms, arrow, out = equation.replace(" ", "").partition("->")
     labels = terms.split(",")
     if len(labels) != len(tensors):
@@ -321,6 +320,8 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     for c in out:
         if c not in "".join(labels) or out.count(c) > 1:
             raise RuntimeError(f"einsum(): output subscript {c} has to appear once, and in one of the operands: {equation!r}")
+    if any(c not in out for c in "".join(labels)):  # there is something to sum
+        _require_dtype("einsum", *tensors)
     simple = [_simplified(t, s, out, labels[:i] + labels[i + 1 :]) for i, (t, s) in enumerate(zip(tensors, labels))]
     return _einsum(*[t for t, _ in simple], subscripts=tuple(s for _, s in simple), result=out)
 

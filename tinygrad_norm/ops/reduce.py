@@ -22,7 +22,7 @@ from tinygrad_norm.ops.convert import clone, to
 from tinygrad_norm.ops.elementwise import abs, exp, pow, sign, square, zeros_of
 from tinygrad_norm.ops.joining import cat, flip
 from tinygrad_norm.ops.select import select, where
-from tinygrad_norm.ops.shape import _broadcast_to, in_shape, move_to_front, normalize_dim, normalize_dims, summed
+from tinygrad_norm.ops.shape import _broadcast_to, in_own_shape, in_shape, move_to_front, normalize_dim, normalize_dims, summed
 
 Dim = int | tuple[int, ...] | list[int] | None
 
@@ -232,7 +232,7 @@ def norm(
     if math.isinf(power) and not count_of(input.array.shape, axes):
         raise RuntimeError("linalg.vector_norm cannot compute the infinity norm on an empty tensor: it has no identity")
     found = _norm(input, p=power, axes=axes)
-    return found if keepdim else in_shape(found, tuple(n for i, n in enumerate(input.array.shape) if i not in axes))
+    return found if keepdim else in_own_shape(found, tuple(n for i, n in enumerate(input.array.shape) if i not in axes))
 
 
 # ---- cumsum and prod ----------------------------------------------------------------------
@@ -272,7 +272,7 @@ def prod(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = 
         product = factors[:half] * factors[half : 2 * half]
         factors = product if n % 2 == 0 else cat([product, factors[2 * half :]])
     result = to(clone(factors[0]) if n else _sum(factors, axes=(0,), keepdims=False) + 1, dtype=input.dtype)
-    return in_shape(result, kept) if keepdim else result
+    return in_own_shape(result, kept) if keepdim else result
 
 
 # ---- sums of exponentials -----------------------------------------------------------------
@@ -334,7 +334,7 @@ def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """e**x / sum(e**x) along dim."""
     input = floating("softmax", input, dtype)
     axis = normalize_dim(input.ndim, dim)
-    return _softmax(input, axis=axis) if input.ndim else in_shape(_softmax(in_shape(input, (1,)), axis=0), ())
+    return _softmax(input, axis=axis) if input.ndim else in_own_shape(_softmax(in_shape(input, (1,)), axis=0), ())
 
 
 @numpy_names
@@ -342,7 +342,7 @@ def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """x - log(sum(e**x)) along dim: the logarithm of softmax, without overflow."""
     input = floating("log_softmax", input, dtype)
     axis = normalize_dim(input.ndim, dim)
-    return _log_softmax(input, axis=axis) if input.ndim else in_shape(_log_softmax(in_shape(input, (1,)), axis=0), ())
+    return _log_softmax(input, axis=axis) if input.ndim else in_own_shape(_log_softmax(in_shape(input, (1,)), axis=0), ())
 
 
 # ---- any and all --------------------------------------------------------------------------
@@ -350,11 +350,16 @@ def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
 
 @numpy_names
 def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """Whether any element is true (not zero)."""
-    return wrap(xp(input.array).any(input.array, axis=axes_of(input, dim), keepdims=bool(keepdim)))
+    """Whether any element is true (not zero); of uint8 as uint8."""
+    return _truth("any", input, dim, keepdim)
 
 
 @numpy_names
 def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """Whether all elements are true (not zero)."""
-    return wrap(xp(input.array).all(input.array, axis=axes_of(input, dim), keepdims=bool(keepdim)))
+    """Whether all elements are true (not zero); of uint8 as uint8."""
+    return _truth("all", input, dim, keepdim)
+
+
+def _truth(name: str, input: Tensor, dim: Dim, keepdim: bool) -> Tensor:
+    found = wrap(getattr(xp(input.array), name)(input.array, axis=axes_of(input, dim), keepdims=bool(keepdim)))
+    return to(found, dtype=dtypes.uint8) if input.dtype == dtypes.uint8 else found

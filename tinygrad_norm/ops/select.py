@@ -17,6 +17,7 @@ from tinygrad_norm.autograd.graph import common_dtype, converted
 from tinygrad_norm.autograd.tensor import NUMBERS
 from tinygrad_norm.backend import is_array, xp
 from tinygrad_norm.kernels import special
+from tinygrad_norm.ops.convert import to
 
 
 def raw(x: Any) -> Any:
@@ -81,7 +82,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     if isinstance(value, Tensor):
         if value.ndim:
             raise RuntimeError(f"masked_fill only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimensions.")
-        value = value.to(input.dtype)
+        value = to(value, dtype=input.dtype)
     else:
         value = number_for(value, input.dtype)
     return where(mask, value, input)
@@ -174,11 +175,17 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     """input, but at least min and at most max, numbers or Tensors; at a bound the derivative of input is 1."""
     if min is None and max is None:
         raise RuntimeError("clamp: at least one of 'min' or 'max' must not be None")
+    if isinstance(min, Tensor) != isinstance(max, Tensor):  # one Tensor without dimensions may be a number
+        min, max = (b.item() if isinstance(b, Tensor) and not b.ndim and not (min is None or max is None) else b for b in (min, max))
     if not isinstance(min, Tensor) and not isinstance(max, Tensor):
         for name, bound in (("min", min), ("max", max)):
             if bound is not None and not isinstance(bound, NUMBERS):
                 raise TypeError(f"clamp(): argument {name!r} must be Number or Tensor, not {type(bound).__name__}")
-        return _clamp(input, min=min, max=max)
+        bounds = [b for b in (min, max) if b is not None]
+        return _clamp(to(input, dtype=common_dtype([input.array, *bounds])), min=min, max=max)
+    for name, bound in (("min", min), ("max", max)):
+        if bound is not None and not isinstance(bound, Tensor):
+            raise TypeError(f"clamp(): both bounds have to be numbers, or both Tensors, but {name} is {type(bound).__name__}")
     if min is None:
         return _clamp_max(input, max)
     return _clamp_min(input, min) if max is None else _clamp_both(input, min, max)

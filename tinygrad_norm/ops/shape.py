@@ -88,6 +88,13 @@ def in_shape(input: Any, shape: tuple[int, ...]) -> Any:
     return result
 
 
+def in_own_shape(input: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """A fresh result in another shape: a view of something that nobody else has, so no view at all."""
+    result = _reshape(input, shape=shape)
+    result.view_of = None
+    return result
+
+
 def _is_view_in_pytorch(x: Tensor, shape: tuple[int, ...]) -> bool:
     """Whether memory in row-major order could be seen in that shape."""
     if x.view_of is None:

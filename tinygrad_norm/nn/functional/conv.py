@@ -18,7 +18,7 @@ from tinygrad_norm.kernels.conv import Geometry
 from tinygrad_norm.kernels.window import Windows
 from tinygrad_norm.ops.linalg import einsum
 from tinygrad_norm.ops.joining import pad, stack
-from tinygrad_norm.ops.shape import reshape, sizes_of, squeeze, summed, unsqueeze
+from tinygrad_norm.ops.shape import in_own_shape, reshape, sizes_of, summed, unsqueeze
 
 Pair = int | tuple[int, int]
 
@@ -116,7 +116,8 @@ def conv2d(
     Raises RuntimeError where shapes, dtypes or groups do not fit, ValueError for a padding it does not know.
     """
     if input.ndim == 3:
-        return squeeze(conv2d(unsqueeze(input, 0), weight, bias, stride, padding, dilation, groups), 0)
+        out = conv2d(unsqueeze(input, 0), weight, bias, stride, padding, dilation, groups)
+        return in_own_shape(out, out.array.shape[1:])
     shapes = input.array.shape, weight.array.shape, None if bias is None else bias.array.shape
     around = padding if isinstance(padding, str) else pair(padding, "padding")
     (groups,) = sizes_of((groups,), None, "groups")
@@ -240,7 +241,7 @@ def conv1d(
     if padding == "same" and stride != (1, 1):
         raise RuntimeError("padding='same' is not supported for strided convolutions")
     out = conv2d(unsqueeze(input, -2), unsqueeze(weight, -2), bias, stride, padding, dilation, groups)
-    return squeeze(out, -2)
+    return in_own_shape(out, (*out.array.shape[:-2], out.array.shape[-1]))
 
 
 def single(value: Any, name: str) -> int:

@@ -19,6 +19,7 @@ from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise, op
 from tinygrad_norm.backend import xp
 from tinygrad_norm.nn.functional.activation import logsigmoid
+from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.elementwise import abs, log, sign, square
 from tinygrad_norm.ops.reduce import mean, sum
 from tinygrad_norm.ops.select import clamp_min, where
@@ -94,7 +95,14 @@ def mse_loss(
     plain = reduction == "mean" and weight is None
     if plain and x.shape == y.shape and x.dtype == y.dtype and x.dtype.kind == "f" and x.size:
         return _mse_loss(input, target)
-    return _weighted(square(input - target), weight, reduction)
+    return _weighted(square(_difference(input, target)), weight, reduction)
+
+
+def _difference(input: Tensor, target: Tensor) -> Tensor:
+    """input - target; a bool counts as a number."""
+    if input.dtype.kind == "b" and target.dtype.kind != "b":
+        input = to(input, dtype=target.dtype)
+    return input - (to(target, dtype=input.dtype) if target.dtype.kind == "b" else target)
 
 
 def _weighted(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
@@ -142,7 +150,7 @@ def smooth_l1_loss(
     _warn_if_broadcast("smooth_l1_loss", input, target)
     if beta < 0:
         raise RuntimeError(f"smooth_l1_loss does not support negative values for beta, but got {beta}")
-    difference = input - target
+    difference = _difference(input, target)
     losses = abs(difference) if beta == 0 else _smooth_l1(difference, beta=beta)
     return reduced(losses, reduction_of(reduction, size_average, reduce))
 
@@ -154,7 +162,7 @@ def huber_loss(
     _warn_if_broadcast("huber_loss", input, target)
     if not delta > 0:
         raise RuntimeError(f"huber_loss does not support non-positive values for delta, but got {delta}")
-    return _weighted(_smooth_l1(input - target, beta=delta) * delta, weight, reduction)
+    return _weighted(_smooth_l1(_difference(input, target), beta=delta) * delta, weight, reduction)
 
 
 # ---- two classes -----------------------------------------------------------------------
