@@ -35,12 +35,20 @@ _counter = itertools.count()
 _said: set[str] = set()
 
 
-def save(obj: Any, f: str | os.PathLike | IO[bytes]) -> None:
+def save(
+    obj: Any,
+    f: str | os.PathLike | IO[bytes],
+    pickle_module: Any = None,
+    pickle_protocol: int = 2,
+    _use_new_zipfile_serialization: bool = True,
+    _disable_byteorder_record: bool = False,
+) -> None:
     """Write a state_dict, or a tree of dicts and lists of Tensors and plain values, to a file.
 
     What is saved loads again with its keys, their order and all types. A file is complete or not there: it is written
     under another name, flushed to the disk, and renamed; permissions stay, a symbolic link is followed. f may be an open
-    binary file instead. Raises TypeError for a value that would not come back as it is.
+    binary file instead. Nothing is pickled, so PyTorch's other arguments change nothing. Raises TypeError for a value that
+    would not come back as it is.
     """
     from safetensors.numpy import save as to_bytes
 
@@ -91,6 +99,7 @@ def load(
     *,
     weights_only: bool | None = None,
     mmap: bool | None = None,
+    **pickle_load_args: Any,
 ) -> Any:
     """What `save` wrote, with its Tensors on the device map_location; a dict of Tensors from any other safetensors file.
 

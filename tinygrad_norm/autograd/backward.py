@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
@@ -23,6 +24,7 @@ def backward(
     grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    grad_variables: Tensor | Sequence[Tensor | None] | None = None,
     inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
     """Add the gradients of `tensors` to `.grad` of the leaves they depend on, or of `inputs` only.
@@ -30,9 +32,11 @@ def backward(
     grad_tensors: a cotangent per tensor, of its shape; 1 for a tensor of one element.
     retain_graph: keep what the vjps need for a second call; default: as create_graph.
     create_graph: record the computation of the gradients, to differentiate them again.
+    grad_variables: the old name of grad_tensors.
 
     A gradient that is there already is added to in its own memory, unless create_graph.
     """
+    grad_tensors = grad_variables if grad_tensors is None else grad_tensors
     only = None if inputs is None else _sequence(inputs, "inputs")
     if only is not None and not only:
         raise RuntimeError("'inputs' argument to backward cannot be empty")
@@ -50,6 +54,7 @@ def grad(
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
@@ -59,6 +64,8 @@ def grad(
     allow_unused: None for an input that outputs do not depend on, in place of a RuntimeError;
     materialize_grads: zeros for it.
     """
+    if not only_inputs:
+        warnings.warn("only_inputs argument is deprecated and is ignored now (defaults to True)", FutureWarning, stacklevel=2)
     if is_grads_batched:
         raise NotImplementedError("is_grads_batched: call grad() once for each of the cotangents")
     if materialize_grads and allow_unused is False:
@@ -88,7 +95,7 @@ def _tensor_backward(
     create_graph: bool = False,
     inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
-    backward([self], [gradient], retain_graph, create_graph, inputs)
+    backward([self], [gradient], retain_graph, create_graph, inputs=inputs)
 
 
 _tensor_backward.__doc__ = backward.__doc__

@@ -50,7 +50,7 @@ class _Run:
             raise RuntimeError("an output of the user-provided function does not require gradient: it is independent of the inputs")
         found: Any = [None] * len(self.inputs)
         if pairs:
-            found = grad([o for o, _ in pairs], self.inputs, [c for _, c in pairs], True, create_graph, True)
+            found = grad([o for o, _ in pairs], self.inputs, [c for _, c in pairs], True, create_graph, allow_unused=True)
         if self.strict and any(g is None for g in found):
             raise RuntimeError("an output of the user-provided function is independent of an input; strict=True forbids it")
         return tuple(_zeros(x) if g is None else g for g, x in zip(found, self.inputs))
@@ -62,7 +62,12 @@ class _Run:
 
 
 def jacobian(
-    func: Callable, inputs: Tensors, create_graph: bool = False, strict: bool = False, vectorize: bool = False
+    func: Callable,
+    inputs: Tensors,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    strategy: str = "reverse-mode",
 ) -> Any:
     """For each output and input, d output / d input, of shape (*output.shape, *input.shape)."""
     run = _Run(func, inputs, create_graph, strict)
@@ -144,7 +149,7 @@ def jvp(func: Callable, inputs: Tensors, v: Any = None, create_graph: bool = Fal
         live = [(g, u) for g, u in zip(pulled, vectors) if g.requires_grad]
         found: Any = [None] * len(dummies)
         if live:
-            found = grad([g for g, _ in live], dummies, [u for _, u in live], True, create_graph, True)
+            found = grad([g for g, _ in live], dummies, [u for _, u in live], True, create_graph, allow_unused=True)
     products = tuple(_zeros(out) if g is None else g for g, out in zip(found, run.outputs))
     return run.results(run.outputs, run.single_output), run.results(products, run.single_output)
 

@@ -56,11 +56,12 @@ class View:
     whether base only stands for the Tensor itself, as it was before squeeze_() or the like.
     """
 
-    __slots__ = ("base", "frozen", "handed_on", "inherits", "seen", "steps")
+    __slots__ = ("base", "frozen", "handed_on", "inherits", "seen", "shape", "steps")
 
     def __init__(self, base: Tensor, steps: tuple, seen: int, frozen: str) -> None:
         self.base, self.steps, self.seen, self.frozen = base, steps, seen, frozen
         self.inherits = self.handed_on = False
+        self.shape = base.array.shape  # a leaf may be reshaped in place, under no_grad; then the steps no longer fit
 
     def root(self) -> Tensor:
         """The Tensor that owns the memory. A base that squeeze_() reshaped has handed it on, and is a view itself now."""
@@ -380,7 +381,7 @@ def refresh(x: Tensor) -> None:
     base = view.root()
     if view.inherits:
         x.needs_grad = view.inherits = base.needs_grad
-    if base.needs_grad and view.seen != x.version.count:
+    if base.needs_grad and view.seen != x.version.count and base.array.shape == view.shape:
         if view.frozen:
             if not grad_mode.enabled:
                 return

@@ -290,16 +290,22 @@ def new_full(
     return full(size, fill_value, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def new_zeros(input: Tensor, *sizes: Any, size: Any = None, **more: Any) -> Tensor:
+def new_zeros(
+    input: Tensor, *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """zeros(size) with the dtype and device of input."""
-    return new_full(input, sizes_of(sizes, size), 0, **more)
+    return new_full(input, sizes_of(sizes, size), 0, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def new_ones(input: Tensor, *sizes: Any, size: Any = None, **more: Any) -> Tensor:
+def new_ones(
+    input: Tensor, *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """ones(size) with the dtype and device of input."""
-    return new_full(input, sizes_of(sizes, size), 1, **more)
+    return new_full(input, sizes_of(sizes, size), 1, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
-def new_empty(input: Tensor, *sizes: Any, size: Any = None, **more: Any) -> Tensor:
+def new_empty(
+    input: Tensor, *sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """empty(size) with the dtype and device of input."""
-    return new_full(input, sizes_of(sizes, size), 0, **more)
+    return new_full(input, sizes_of(sizes, size), 0, dtype=dtype, device=device, requires_grad=requires_grad)

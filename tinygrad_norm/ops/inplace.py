@@ -242,6 +242,8 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
     """input[index] = value; value is broadcast, and sizes of 1 in front of it are dropped."""
     if index is False:  # names nothing
         return
+    if index is True:  # names everything, in a new dimension
+        input, index = shape.unsqueeze(input, 0), ...
     first, index = indexing.places_of(input, index)
     if not isinstance(value, (Tensor, *NUMBERS)):
         raise TypeError(f"can't assign a {type(value).__name__} to a Tensor: convert it with tensor()")
