@@ -33,7 +33,7 @@ and errors.py are what they say.
 
 from tinygrad_norm.autograd import functional
 from tinygrad_norm.autograd.backward import backward, grad
-from tinygrad_norm.autograd.edits import check_editable, keep_equal, mark_edited, rebase, reshape_in_place
+from tinygrad_norm.autograd.edits import before_edit, check_editable, keep_equal, mark_edited, rebase, reshape_in_place
 from tinygrad_norm.autograd.function import Function
 from tinygrad_norm.autograd.grad_mode import (
     enable_grad,
@@ -59,6 +59,7 @@ __all__ = [
     "Tensor",
     "Variable",
     "backward",
+    "before_edit",
     "check_editable",
     "elementwise",
     "enable_grad",

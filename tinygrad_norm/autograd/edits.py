@@ -84,6 +84,18 @@ def check_editable(x: Tensor, name: str, *others: Any, constant: bool = False, o
     return recorded
 
 
+def before_edit(x: Tensor, array: Array) -> Tensor:
+    """x as it was before an edit that is recorded, around `array`: what the new value is computed from.
+
+    Its history is the base's, seen through the view's steps: hooks of the view itself belong to its old value.
+    """
+    old, source = wrap(array), x
+    if x.view_of is not None and not x.view_of.handed_on:
+        source = shown(x.view_of.root(), x.view_of.steps)
+    old.node, old.needs_grad = source.node, source.needs_grad
+    return old
+
+
 def _leaf_edited(kind: str, name: str) -> RuntimeError:
     return RuntimeError(
         f"{kind} that requires grad is being used in an in-place operation ({name}): "
@@ -145,6 +157,7 @@ def reshape_in_place(x: Tensor, view: Tensor) -> None:
 
 
 __all__ = [
+    "before_edit",
     "check_editable",
     "keep_equal",
     "mark_edited",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from tinygrad_norm.autograd import Tensor, op, wrap
 from tinygrad_norm.backend import xp
 from tinygrad_norm.ops.indexing import at_least_1d, take_along_dim
 from tinygrad_norm.ops.reduce import Dim, axes_of, count_of, numpy_names, spread
-from tinygrad_norm.ops.select import maximum, minimum, select
+from tinygrad_norm.ops.select import maximum, minimum, select, where
 from tinygrad_norm.ops.shape import normalize_dim, sizes_of
 
 # ---- the extremes themselves --------------------------------------------------------------
@@ -22,12 +23,14 @@ def _extreme(name: str) -> Callable:
         return getattr(x, name)(axis=axes, keepdims=keepdims)
 
     def vjp(g, x, out, x_shape, axes, keepdims):
-        """Equal extremes share the gradient equally; so do several nan."""
+        """Equal extremes share the gradient equally. Beside a nan there is none: of all elements at once, the nan have it."""
         out = spread(out, x_shape, axes, keepdims)
-        at = (x == out) | ((x != x) & (out != out))
+        at = x == out
+        if len(axes) == len(x_shape):
+            at = at | ((x != x) & (out != out))
         count = at.sum(axis=axes, keepdims=True).astype("float64")
-        share = (spread(g, x_shape, axes, keepdims) / count).astype(g.dtype)
-        return select(share, at)
+        share = (spread(g, x_shape, axes, keepdims) / where(count == 0, 1.0, count)).astype(g.dtype)
+        return where(count == 0, math.nan, select(share, at)).astype(g.dtype)
 
     extreme.vjp(x=vjp)
     extreme.op.name = f"a{name}"
@@ -56,7 +59,7 @@ def amin(input: Tensor, dim: Dim = (), keepdim: bool = False) -> Tensor:
 
 def _over(input: Tensor, dim: Any, keepdim: bool, extreme: Callable, name: str) -> Tensor:
     axes = axes_of(input, dim)
-    _require_elements(input, axes, name, RuntimeError if len(axes) == input.ndim else IndexError)
+    _require_elements(input, axes, name, RuntimeError if dim is None or dim.__class__ is tuple and not dim else IndexError)
     return extreme(input, axes=axes, keepdims=bool(keepdim))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import (
     Tensor,
+    before_edit,
     check_editable,
     is_grad_enabled,
     mark_edited,
@@ -50,8 +51,7 @@ def _inplace(function: Callable, name: str) -> Callable:
     def method(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         old = input
         if check_editable(input, name, *args, *kwargs.values()):
-            old = wrap(input.array.copy())  # what the op saves has to outlive the edit
-            old.node, old.needs_grad = input.node, input.needs_grad
+            old = before_edit(input, input.array.copy())  # what the op saves has to outlive the edit
         return overwrite(input, function(old, *args, **kwargs), name)
 
     method.__name__ = method.__qualname__ = name
@@ -82,6 +82,8 @@ def relu_(input: Tensor) -> Tensor:
     if input.dtype.kind == "b":
         raise RuntimeError("Boolean inputs not supported for relu")
     array, history = input.array, input.node
+    if recorded and input.view_of is not None:
+        history = before_edit(input, array).node
     special.rectified(array, out=array)
     mark_edited(input, "relu_")
     if recorded and input.view_of is None:
@@ -98,8 +100,7 @@ def masked_fill_(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     """masked_fill, in place."""
     old = input
     if check_editable(input, "masked_fill_", value):
-        old = wrap(input.array.copy())
-        old.node, old.needs_grad = input.node, input.needs_grad
+        old = before_edit(input, input.array.copy())
     return overwrite(input, select.masked_fill(old, mask, value), "masked_fill_")
 
 
@@ -118,8 +119,7 @@ _filled.vjp(x=elementwise.zeros_of)
 def fill_in_place(input: Tensor, value: Any, name: str, overlap: bool = False) -> Tensor:
     """Write constants, an array of input's shape or a number, over all elements; gradients stop there."""
     recorded = check_editable(input, name, constant=True, overlap=overlap)
-    old = wrap(input.array)
-    old.node, old.needs_grad = input.node, input.needs_grad
+    old = before_edit(input, input.array) if recorded else input
     input.array[...] = value
     mark_edited(input, name)
     if recorded:
@@ -285,9 +285,9 @@ def _assign_at(input: Tensor, index: Any, value: Any) -> None:
     else:
         value = number_for(value, input.dtype)
         _ = input.array[index]  # raises where the index does not fit
-    after, old = wrap(input.array), wrap(input.array)
-    old.node, old.needs_grad = input.node, input.needs_grad
+    after = wrap(input.array)
     if recorded:
+        old = before_edit(input, input.array)
         _with_item.op.record_edit((old, value), {"index": index}, after)
     input.array[index] = value.array if isinstance(value, Tensor) else value
     mark_edited(input, "item assignment")

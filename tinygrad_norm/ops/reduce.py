@@ -135,6 +135,21 @@ def var(
     return to(_variance("var", input, dim, unbiased, keepdim, correction), dtype=input.dtype)
 
 
+@op
+def _squares(x, *, axes, keepdims):
+    """sum((x - mean(x))**2)."""
+    c = x - (x.mean(axis=axes, keepdims=True) if x.size else 0)
+    return (c * c).sum(axis=axes, keepdims=keepdims)
+
+
+def _squares_vjp(g, x, x_shape, axes, keepdims):
+    average = x.mean(axis=axes, keepdims=True) if math.prod(x_shape) else 0
+    return spread(g, x_shape, axes, keepdims) * ((x - average) * 2)
+
+
+_squares.vjp(x=_squares_vjp)
+
+
 def _variance(name: str, input: Tensor, dim: Any, unbiased: bool, keepdim: bool, correction: float | None) -> Tensor:
     """The variance in float64: neither overflow nor underflow of a float32's square."""
     if input.dtype.kind != "f":
@@ -145,7 +160,7 @@ def _variance(name: str, input: Tensor, dim: Any, unbiased: bool, keepdim: bool,
     correction = int(unbiased) if correction is None else correction
     axes = axes_of(input, dim)
     freedom = count_of(input.array.shape, axes) - correction
-    squares = sum(square(input - mean(input, axes, True)), axes, keepdim) if axes else square(input - input)
+    squares = _squares(input, axes=axes, keepdims=bool(keepdim))
     if freedom <= 0:
         warnings.warn(
             f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor "
@@ -291,7 +306,7 @@ def _logsumexp(x, *, axes, keepdims):
 
 _logsumexp.vjp(
     x=lambda g, x, out, x_shape, axes, keepdims: (
-        spread(g, x_shape, axes, keepdims) * exp(x - spread(where(abs(out) == math.inf, 0.0, out), x_shape, axes, keepdims))
+        spread(g, x_shape, axes, keepdims) * exp(x - spread(out, x_shape, axes, keepdims))
     )
 )
 

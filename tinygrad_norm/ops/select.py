@@ -97,10 +97,11 @@ def number_for(value: Any, dtype: Any) -> Any:
         return float(value)
     if dtype.kind == "b":
         return bool(value)
-    try:
-        return converted(int(value), dtype)
-    except (OverflowError, ValueError):
-        raise RuntimeError(f"value {value} cannot be converted to type {dtype} without overflow") from None
+    info = np.iinfo(dtype)
+    least = -info.max if info.min == 0 and isinstance(value, int) else info.min  # a negative integer wraps around
+    if not least <= value <= info.max:  # nan is not either
+        raise RuntimeError(f"value {value} cannot be converted to type {dtype} without overflow")
+    return converted(int(value), dtype)
 
 
 # ---- maximum, minimum, clamp --------------------------------------------------------------

@@ -72,7 +72,7 @@ def _elu(x, *, alpha, scale):
     return xp(x).where(x > 0, x, alpha * xp(x).expm1(xp(x).minimum(x, 0))) * scale
 
 
-_elu.vjp(x=lambda g, x, alpha, scale: where(x > 0, g * scale, g * (exp(where(x > 0, 0.0, x)) * (alpha * scale))))
+_elu.vjp(x=lambda g, x, alpha, scale: where(x <= 0, g * (exp(where(x < 0, x, 0.0)) * (alpha * scale)), g * scale))
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:

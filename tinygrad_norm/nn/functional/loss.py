@@ -10,6 +10,7 @@ the weights is two lines more, and no part of a loss:
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -20,7 +21,7 @@ from tinygrad_norm.autograd import Tensor, elementwise, op
 from tinygrad_norm.backend import xp
 from tinygrad_norm.nn.functional.activation import logsigmoid
 from tinygrad_norm.ops.convert import to
-from tinygrad_norm.ops.elementwise import abs, log, sign, square
+from tinygrad_norm.ops.elementwise import abs, log, square
 from tinygrad_norm.ops.reduce import mean, sum
 from tinygrad_norm.ops.select import clamp_min, where
 
@@ -135,7 +136,12 @@ def _smooth_l1(d, *, beta):
     return xp(d).where(size < beta, d * d * (0.5 / beta), size - 0.5 * beta)
 
 
-_smooth_l1.vjp(d=lambda g, d, beta: g * where(abs(d) < beta, d / beta, sign(d)))
+def _smooth_l1_vjp(g, d, beta):
+    inside = where(abs(d) < beta, d / beta, math.nan)
+    return g * where(d <= -beta, -1.0, where(d >= beta, 1.0, inside))
+
+
+_smooth_l1.vjp(d=_smooth_l1_vjp)
 
 
 def smooth_l1_loss(
