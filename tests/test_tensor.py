@@ -86,7 +86,15 @@ FLOATS = ("float32", "float64", "float16")
 def test_a_python_number_or_a_wider_scalar_never_widens(dtype, number, zero_dim) -> None:
     x = constant([1.0, 2.0], dtype)
     other = constant(np.float64(1.5)) if zero_dim else number
-    for y in (x + other, other * x, x / other, x - (1 if other is True else other), x**other, tn.maximum(x, other), tn.where(x > 1, x, other)):
+    for y in (
+        x + other,
+        other * x,
+        x / other,
+        x - (1 if other is True else other),
+        x**other,
+        tn.maximum(x, other),
+        tn.where(x > 1, x, other),
+    ):
         assert y.dtype == dtype
     assert (x * np.float64(2)).dtype == dtype
 

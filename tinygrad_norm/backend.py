@@ -38,7 +38,7 @@ class Device(str):
 
     __slots__ = ()
 
-    def __new__(cls, type: Any = "cpu", index: int | None = None) -> Device:
+    def __new__(cls, type: Any = "cpu", index: int | None = None) -> Device:  # noqa: D102
         name = f"cuda:{type}" if isinstance(type, int) else str(type) if index is None else f"{type}:{index}"
         kind, _, number = name.partition(":")
         if kind not in {"cuda", *(b.device for b in _loaded.values())} or (":" in name and not number.isdigit()):

@@ -105,7 +105,9 @@ def gradgradcheck(
         return [g for g in found if g is not None and g.requires_grad]
 
     gradients.named_parameters = getattr(func, "named_parameters", None)  # type: ignore[attr-defined]
-    return gradcheck(gradients, [*arguments, *cotangents], eps=eps, atol=atol, rtol=rtol, seed=seed, raise_exception=raise_exception)
+    return gradcheck(
+        gradients, [*arguments, *cotangents], eps=eps, atol=atol, rtol=rtol, seed=seed, raise_exception=raise_exception
+    )
 
 
 def _outputs(result: Any) -> list[Tensor]:

@@ -56,9 +56,9 @@ def save(
     tree = json.dumps(_flatten(obj, "", tensors))
     raw = to_bytes(tensors, {_KEY: tree, _CHECKSUM: _checksum(tree, tensors)})
     if hasattr(f, "write"):
-        f.write(raw)  # type: ignore[union-attr]
+        f.write(raw)
         return
-    path = Path(os.path.realpath(f))  # type: ignore[arg-type]
+    path = Path(os.path.realpath(f))
     if path.suffix in (".pt", ".pth") and "suffix" not in _said:
         _said.add("suffix")
         warnings.warn(f"{path.name} is written in the safetensors format, whatever its name: PyTorch's load() cannot read it",
@@ -111,9 +111,9 @@ def load(
     from safetensors.numpy import load as from_bytes
 
     if hasattr(f, "read"):
-        name, raw = getattr(f, "name", "the file"), f.read()  # type: ignore[union-attr]
+        name, raw = getattr(f, "name", "the file"), f.read()
     else:
-        name = os.fspath(f)  # type: ignore[arg-type]
+        name = os.fspath(f)
         if not os.path.exists(name):
             raise FileNotFoundError(f"{name}: there is no such file")
         if os.path.isdir(name):
@@ -191,9 +191,7 @@ def _flatten(value: Any, path: str, tensors: dict[str, np.ndarray]) -> Any:
     if kind in _PLAIN:
         return {"value": value}
     hint = ": save its state_dict()" if isinstance(value, Module) else ""
-    raise TypeError(
-        f"save: {where}: expected Tensors, numbers, strings, None, dicts or lists, but got {kind.__name__}{hint}"
-    )
+    raise TypeError(f"save: {where}: expected Tensors, numbers, strings, None, dicts or lists, but got {kind.__name__}{hint}")
 
 
 def _rebuild(tree: dict[str, Any], tensors: Mapping[str, np.ndarray], device: str) -> Any:

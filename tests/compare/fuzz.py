@@ -129,9 +129,32 @@ class Program:
         d, k = self.dim(a), self.r.choice(("", ", keepdim=True"))
         form = self.r.choice(
             ("sum()", "mean()", f"sum({d}{k})", f"mean({d}{k})", f"amax({d}{k})", f"max({d}{k}).values", f"min({d}{k}).indices")
-            + ("max()", "min()", f"cumsum({d})", f"prod({d}{k})", "prod()", f"logsumexp({d}{k})", f"softmax({d})", f"argmax({d}{k})")
-            + (f"log_softmax({d})", "std()", f"var({d}, unbiased=False{k})", f"norm(2, {d}{k})", "norm()", f"all({d}{k})", "any()")
-            + (f"sort({d}).values", f"topk(1, {d}).values", f"argsort(dim={d}, stable=True)", f"sum({d}, dtype=T.float64)", "norm(1)")
+            + (
+                "max()",
+                "min()",
+                f"cumsum({d})",
+                f"prod({d}{k})",
+                "prod()",
+                f"logsumexp({d}{k})",
+                f"softmax({d})",
+                f"argmax({d}{k})",
+            )
+            + (
+                f"log_softmax({d})",
+                "std()",
+                f"var({d}, unbiased=False{k})",
+                f"norm(2, {d}{k})",
+                "norm()",
+                f"all({d}{k})",
+                "any()",
+            )
+            + (
+                f"sort({d}).values",
+                f"topk(1, {d}).values",
+                f"argsort(dim={d}, stable=True)",
+                f"sum({d}, dtype=T.float64)",
+                "norm(1)",
+            )
         )
         return f"{self.new()} = {a}.{form}"
 
@@ -142,10 +165,39 @@ class Program:
         n = r.choice(sizes)
         expanded = [r.choice((2, 3)) if s == 1 else s for s in t.shape]
         form = r.choice(
-            ("reshape(-1)", "view(-1)", f"reshape({n}, {t.numel() // n})", f"unsqueeze({d})", "squeeze()", f"squeeze({d})", "flatten()")
-            + (f"expand({expanded})", f"transpose({d}, {self.dim(a)})", "T", "t()", f"narrow({d}, 0, 1)", f"select({d}, 0)", "detach()")
-            + (f"chunk(2, {d})[0]", f"split(1, {d})[-1]", f"unbind({d})[0]", f"permute({r.sample(range(t.ndim), t.ndim)})", "contiguous()")
-            + (f"expand(2, *{list(t.shape)})", f"unfold({d}, 1, 1)", "diagonal()", "view_as({a})".format(a=a), "data", "clone()")
+            (
+                "reshape(-1)",
+                "view(-1)",
+                f"reshape({n}, {t.numel() // n})",
+                f"unsqueeze({d})",
+                "squeeze()",
+                f"squeeze({d})",
+                "flatten()",
+            )
+            + (
+                f"expand({expanded})",
+                f"transpose({d}, {self.dim(a)})",
+                "T",
+                "t()",
+                f"narrow({d}, 0, 1)",
+                f"select({d}, 0)",
+                "detach()",
+            )
+            + (
+                f"chunk(2, {d})[0]",
+                f"split(1, {d})[-1]",
+                f"unbind({d})[0]",
+                f"permute({r.sample(range(t.ndim), t.ndim)})",
+                "contiguous()",
+            )
+            + (
+                f"expand(2, *{list(t.shape)})",
+                f"unfold({d}, 1, 1)",
+                "diagonal()",
+                f"view_as({a})",
+                "data",
+                "clone()",
+            )
         )
         return f"{self.new()} = {a}.{form}"
 
@@ -153,27 +205,75 @@ class Program:
         """What stands between brackets."""
         r, t = self.r, self.value(a)
         n = t.shape[0] if t.ndim else 1
-        one = r.choice(
-            ("0", "-1", "None", "...", ":1", "1:", "::2", "True", "[0]", f"[0, {n - 1}]", f"T.tensor([0, {n - 1}])", "T.tensor(0)")
-            + (f"{a} > 0", "...,0", ":,0", "None,0", "0:1,...,None", "[0,0],...", "()", "..., :1", "9", "[0],[0]", ":, [0]", "False")
+        return r.choice(
+            (
+                "0",
+                "-1",
+                "None",
+                "...",
+                ":1",
+                "1:",
+                "::2",
+                "True",
+                "[0]",
+                f"[0, {n - 1}]",
+                f"T.tensor([0, {n - 1}])",
+                "T.tensor(0)",
+            )
+            + (
+                f"{a} > 0",
+                "...,0",
+                ":,0",
+                "None,0",
+                "0:1,...,None",
+                "[0,0],...",
+                "()",
+                "..., :1",
+                "9",
+                "[0],[0]",
+                ":, [0]",
+                "False",
+            )
             + ("T.tensor([0]), 0" if t.ndim > 1 else "0",)
         )
-        return one
 
     def cast(self, a: str) -> str:
         """Another dtype."""
-        return f"{self.new()} = {a}." + self.r.choice(("float()", "double()", "long()", "bool()", "half()", "to(T.int32)", "to(T.uint8)"))
+        return f"{self.new()} = {a}." + self.r.choice(
+            ("float()", "double()", "long()", "bool()", "half()", "to(T.int32)", "to(T.uint8)")
+        )
 
     def joined(self, a: str) -> str:
         """Two or more tensors as one, or elements picked."""
         b = self.pick(lambda t: t.shape == self.value(a).shape) or a
         form = self.r.choice(
-            ("T.cat([{a}, {b}])", "T.stack([{a}, {b}], {d})", "T.cat([{a}, {b}], {d})", "{a} @ {b}", "T.flip({a}, [{d}])", "{a}.roll(1, {d})")
+            (
+                "T.cat([{a}, {b}])",
+                "T.stack([{a}, {b}], {d})",
+                "T.cat([{a}, {b}], {d})",
+                "{a} @ {b}",
+                "T.flip({a}, [{d}])",
+                "{a}.roll(1, {d})",
+            )
             + ("T.gather({a}, {d}, T.zeros({s}, dtype=T.int64))", "{a}.repeat(*{twos})", "T.tril({a})", "T.outer({a}, {b})")
-            + ("T.nn.functional.pad({a}, (1, 1))", "{a}.masked_fill({a} > 0, 3)", "{a}.repeat_interleave(2, {d})", "T.dot({a}, {b})")
+            + (
+                "T.nn.functional.pad({a}, (1, 1))",
+                "{a}.masked_fill({a} > 0, 3)",
+                "{a}.repeat_interleave(2, {d})",
+                "T.dot({a}, {b})",
+            )
             + ("{a}.clamp(0, 1)", "{a}.clamp({b}, {b} + 1)", "T.nn.functional.leaky_relu({a})", "T.nn.functional.elu({a}, 1.5)")
-            + ("T.nn.functional.softplus({a})", "T.nn.functional.silu({a})", "T.nn.functional.gelu({a})", "T.einsum('...,...->...', {a}, {b})")
-            + ("T.nn.functional.mse_loss({a}, {b})", "T.nn.functional.l1_loss({a}, {b})", "T.nn.functional.smooth_l1_loss({a}, {b})")
+            + (
+                "T.nn.functional.softplus({a})",
+                "T.nn.functional.silu({a})",
+                "T.nn.functional.gelu({a})",
+                "T.einsum('...,...->...', {a}, {b})",
+            )
+            + (
+                "T.nn.functional.mse_loss({a}, {b})",
+                "T.nn.functional.l1_loss({a}, {b})",
+                "T.nn.functional.smooth_l1_loss({a}, {b})",
+            )
         )
         shape = self.value(a).shape
         return f"{self.new()} = " + form.format(a=a, b=b, d=self.dim(a), s=tuple(shape), twos=[2] * max(len(shape), 1))
@@ -183,12 +283,43 @@ class Program:
         b = self.other(a)
         data = "{a}.data.mul_(2)" if not self.value(a).requires_grad else "{a}.mul_(2)"
         form = self.r.choice(
-            ("{a}.add_({b})", "{a}.mul_({b})", "{a}.sub_({b})", "{a}.div_({b})", "{a}.zero_()", "{a}.fill_(2)", "{a}.relu_()", "{a}.exp_()")
-            + ("{a} += {b}", "{a} *= {b}", "{a}.clamp_(0, 1)", "{a}.neg_()", "{a}.sigmoid_()", "{a}.masked_fill_({a} > 0, 1)", "{a}.abs_()")
-            + ("{a}[{i}] = {c}", "{a}[{i}] = {c}", "{a}[{i}] += 1", "{a}[{i}].mul_(2)", "{a}[{i}].zero_()", "{a}.square_()", "{a}.floor_()")
+            (
+                "{a}.add_({b})",
+                "{a}.mul_({b})",
+                "{a}.sub_({b})",
+                "{a}.div_({b})",
+                "{a}.zero_()",
+                "{a}.fill_(2)",
+                "{a}.relu_()",
+                "{a}.exp_()",
+            )
+            + (
+                "{a} += {b}",
+                "{a} *= {b}",
+                "{a}.clamp_(0, 1)",
+                "{a}.neg_()",
+                "{a}.sigmoid_()",
+                "{a}.masked_fill_({a} > 0, 1)",
+                "{a}.abs_()",
+            )
+            + (
+                "{a}[{i}] = {c}",
+                "{a}[{i}] = {c}",
+                "{a}[{i}] += 1",
+                "{a}[{i}].mul_(2)",
+                "{a}[{i}].zero_()",
+                "{a}.square_()",
+                "{a}.floor_()",
+            )
             + (("{a}.copy_({b})", "{a}.copy_({b})", "{a}[{i}] = {b}") if b.startswith("x") else ("{a}.pow_(2)",))
             + ("{a}.squeeze_()", "{a}.unsqueeze_(0)", "{a}.t_()", "{a}.view(-1).mul_(2)", "{a}.reshape(-1)[0] = 5", data)
-            + ("{a}.detach().add_(1)", "{a}.detach_()", "{a}.unsqueeze(0)[0] *= 3", "{a}[None].fill_(1)", "{a}.flatten().neg_()")
+            + (
+                "{a}.detach().add_(1)",
+                "{a}.detach_()",
+                "{a}.unsqueeze(0)[0] *= 3",
+                "{a}[None].fill_(1)",
+                "{a}.flatten().neg_()",
+            )
         )
         return form.format(a=a, b=b, i=self.index(a), c=self.scalar())
 
@@ -196,11 +327,24 @@ class Program:
         """Backward, hooks, flags."""
         form = self.r.choice(
             ("{a}.sum().backward()", "{a}.sum().backward(retain_graph=True)", "({a} * {a}).sum().backward(retain_graph=True)")
-            + ("{a}.backward(T.ones_like({a}))", "{a}.mean().backward(retain_graph=True)", "{a}.retain_grad()", "{a}.requires_grad_()")
+            + (
+                "{a}.backward(T.ones_like({a}))",
+                "{a}.mean().backward(retain_graph=True)",
+                "{a}.retain_grad()",
+                "{a}.requires_grad_()",
+            )
             + ("{a}.register_hook(lambda g: hooked.append(g.clone()))", "{a}.register_hook(lambda g: g * 2)", "{a}.grad = None")
-            + ("{n} = T.autograd.grad(({a} * {a}).sum(), {b}, retain_graph=True, allow_unused=True)[0]", "{a}.requires_grad_(False)")
+            + (
+                "{n} = T.autograd.grad(({a} * {a}).sum(), {b}, retain_graph=True, allow_unused=True)[0]",
+                "{a}.requires_grad_(False)",
+            )
             + ("{n} = T.autograd.grad(({a} ** 3).sum(), {b}, create_graph=True, allow_unused=True)[0]", "{n} = {a}.grad")
-            + ("{a}.grad.zero_()", "{n} = {a}.detach()", "{a}.sum().backward(inputs=[{b}], retain_graph=True)", "{a}.sum().backward()")
+            + (
+                "{a}.grad.zero_()",
+                "{n} = {a}.detach()",
+                "{a}.sum().backward(inputs=[{b}], retain_graph=True)",
+                "{a}.sum().backward()",
+            )
         )
         seen = any(t._base is self.value(a) for t in map(self.value, self.tensors()))
         if "requires_grad_" in form and (seen or self.value(a)._is_view()):  # what that means for views is nobody's business
@@ -300,7 +444,13 @@ class Program:
             self.differ(f"{name} is {seen[0]} on PyTorch, {seen[1]} here")
         a, b = theirs.detach().numpy(), ours.detach().cpu().numpy()
         text = "\n".join(self.lines)  # a number is as exact as the coarsest on the way to it: float32 also of integers
-        coarse = "float16" if "float16" in text or "half" in text else "float64" if text.count("dtype=T.float64") == text.count("dtype=") else "float32"
+        coarse = (
+            "float16"
+            if "float16" in text or "half" in text
+            else "float64"
+            if text.count("dtype=T.float64") == text.count("dtype=")
+            else "float32"
+        )
         tolerance = max(TOLERANCE[coarse], TOLERANCE[seen[0][1]]) if seen[0][1] in TOLERANCE else 0
         with np.errstate(all="ignore"):
             if not np.allclose(b.astype(float), a.astype(float), rtol=tolerance, atol=tolerance, equal_nan=True):

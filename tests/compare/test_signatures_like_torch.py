@@ -15,7 +15,20 @@ import tinygrad_norm as tn  # noqa: E402
 # arguments that PyTorch has and that do not exist here at all: where a result is written to, layouts, out-of-scope modes
 UNSUPPORTED = {"out", "layout", "memory_format", "dtype_out", "names", "sparse_grad", "driver", "_stacklevel", "is_coalesced"}
 # arguments that exist here only: NumPy's names, other ways to give sizes, a generator where PyTorch's is global
-OURS = {"axis", "sizes", "order", "generator", "bounds", "shape", "size", "dims", "repeats", "split_size", "more", "memory_format"}
+OURS = {
+    "axis",
+    "sizes",
+    "order",
+    "generator",
+    "bounds",
+    "shape",
+    "size",
+    "dims",
+    "repeats",
+    "split_size",
+    "more",
+    "memory_format",
+}
 WRONG_TEXTS = {"value", "divisor", "tensor2", "batch2", "dimension"}
 OTHER = {  # where ours differs on purpose
     "torch.where": "condition alone is a form of its own there",
@@ -65,7 +78,9 @@ def theirs_of(function: Any, name: str) -> list[tuple[str, Any]] | None:
     """PyTorch's arguments, from the signature or the first line of the text; None if neither says."""
     try:
         parameters = inspect.signature(function).parameters.values()
-        return [(p.name, None if p.default is p.empty else repr(p.default)) for p in parameters if p.name not in ("args", "kwargs")]
+        return [
+            (p.name, None if p.default is p.empty else repr(p.default)) for p in parameters if p.name not in ("args", "kwargs")
+        ]
     except (ValueError, TypeError):
         pass
     for line in (inspect.getdoc(function) or "").splitlines()[:4]:
@@ -83,7 +98,9 @@ def compare(where: str, name: str, theirs: Any, ours: Any, skip: int = 0) -> str
         return None
     if not expected or {n for n, _ in expected} & WRONG_TEXTS:  # the parser takes other names than the text of a method says
         return None
-    expected = [(n, d) for n, d in expected if n not in UNSUPPORTED and not n.startswith("*") and n not in ("self", "requires_grad_")]
+    expected = [
+        (n, d) for n, d in expected if n not in UNSUPPORTED and not n.startswith("*") and n not in ("self", "requires_grad_")
+    ]
     parameters = list(inspect.signature(ours).parameters.values())[skip:]
     found = {p.name: p for p in parameters}
     missing = [n for n, _ in expected if n not in found and n not in ("device", "dtype", "pin_memory", "generator")]
@@ -105,8 +122,12 @@ def compare(where: str, name: str, theirs: Any, ours: Any, skip: int = 0) -> str
             except Exception:
                 continue
             return f"{where}.{name}: {n}={value!r}, PyTorch's default is {default}"
-    extra = [n for n in found if n not in dict(expected) and n not in OURS | {"self", "dtype", "device", "requires_grad", "input"}]
-    extra = [n for n in extra if found[n].default is inspect.Parameter.empty and found[n].kind is not inspect.Parameter.VAR_KEYWORD]
+    extra = [
+        n for n in found if n not in dict(expected) and n not in OURS | {"self", "dtype", "device", "requires_grad", "input"}
+    ]
+    extra = [
+        n for n in extra if found[n].default is inspect.Parameter.empty and found[n].kind is not inspect.Parameter.VAR_KEYWORD
+    ]
     return f"{where}.{name}: {extra} are needed here only" if extra else None
 
 
@@ -137,7 +158,11 @@ def test_a_class_is_made_from_what_pytorchs_is_made_from(where: str) -> None:
     ours, theirs = tn, torch
     for part in where.split("."):
         ours, theirs = getattr(ours, part), getattr(theirs, part)
-    names = [n for n in public(ours, theirs) if "tinygrad_norm" in str(getattr(getattr(ours, n), "__module__", "")) and inspect.isclass(getattr(ours, n))]
+    names = [
+        n
+        for n in public(ours, theirs)
+        if "tinygrad_norm" in str(getattr(getattr(ours, n), "__module__", "")) and inspect.isclass(getattr(ours, n))
+    ]
     assert len(names) > 4
     found = [compare(where, n, getattr(theirs, n), getattr(ours, n)) for n in names]
     assert [f for f in found if f] == []
@@ -155,6 +180,8 @@ def test_the_other_functions_take_what_pytorchs_take(where: str) -> None:
     ours, theirs = tn, torch
     for part in where.split("."):
         ours, theirs = getattr(ours, part), getattr(theirs, part)
-    names = [n for n in public(ours, theirs) if inspect.isfunction(getattr(ours, n)) and n not in ("gradcheck", "gradgradcheck")]
+    names = [
+        n for n in public(ours, theirs) if inspect.isfunction(getattr(ours, n)) and n not in ("gradcheck", "gradgradcheck")
+    ]
     found = [compare(where, n, getattr(theirs, n), getattr(ours, n)) for n in names]
     assert [f for f in found if f] == []

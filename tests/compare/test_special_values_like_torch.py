@@ -13,31 +13,35 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 INF, NAN = float("inf"), float("nan")
 SPECIAL = [NAN, INF, -INF, 0.0, -0.0, 1.0, -1.0, 2.5, -3.5, 1e30, -1e30, 1e-30, 0.5]
 
-UNARY = {
-    name: (lambda t, F, x, name=name: getattr(x, name)())
-    for name in (
-        "neg abs exp log log2 log10 log1p expm1 sqrt rsqrt reciprocal square sin cos tan sinh cosh tanh erf sigmoid relu "
-        "sign floor ceil trunc round"
-    ).split()
-} | {
-    name: (lambda t, F, x, name=name: getattr(F, name)(x))
-    for name in "elu selu silu softplus logsigmoid leaky_relu".split()
-} | {
-    "clamp": lambda t, F, x: x.clamp(-1, 1),
-    "clamp_min": lambda t, F, x: x.clamp(min=0.0),
-    "clamp_max": lambda t, F, x: x.clamp(max=0.5),
-    "elu_2": lambda t, F, x: F.elu(x, alpha=2.0),
-    "softplus_3": lambda t, F, x: F.softplus(x, beta=3.0, threshold=1.0),
-    "where": lambda t, F, x: t.where(x > 0, x, t.zeros_like(x)),
-    "where_inf": lambda t, F, x: t.where(x > 0, x, INF),
-    "masked_fill": lambda t, F, x: x.masked_fill(x > 0, -INF),
-    "pow_2": lambda t, F, x: x**2,
-    "pow_0": lambda t, F, x: x**0,
-    "pow_half": lambda t, F, x: x**0.5,
-    "pow_-1": lambda t, F, x: x**-1,
-    "clamp_then_sqrt": lambda t, F, x: x.clamp(min=0).sqrt(),
-    "relu_then_log": lambda t, F, x: x.relu().log(),
-}
+UNARY = (
+    {
+        name: (lambda t, F, x, name=name: getattr(x, name)())
+        for name in (
+            "neg abs exp log log2 log10 log1p expm1 sqrt rsqrt reciprocal square sin cos tan sinh cosh tanh erf sigmoid relu "
+            "sign floor ceil trunc round"
+        ).split()
+    }
+    | {
+        name: (lambda t, F, x, name=name: getattr(F, name)(x))
+        for name in "elu selu silu softplus logsigmoid leaky_relu".split()
+    }
+    | {
+        "clamp": lambda t, F, x: x.clamp(-1, 1),
+        "clamp_min": lambda t, F, x: x.clamp(min=0.0),
+        "clamp_max": lambda t, F, x: x.clamp(max=0.5),
+        "elu_2": lambda t, F, x: F.elu(x, alpha=2.0),
+        "softplus_3": lambda t, F, x: F.softplus(x, beta=3.0, threshold=1.0),
+        "where": lambda t, F, x: t.where(x > 0, x, t.zeros_like(x)),
+        "where_inf": lambda t, F, x: t.where(x > 0, x, INF),
+        "masked_fill": lambda t, F, x: x.masked_fill(x > 0, -INF),
+        "pow_2": lambda t, F, x: x**2,
+        "pow_0": lambda t, F, x: x**0,
+        "pow_half": lambda t, F, x: x**0.5,
+        "pow_-1": lambda t, F, x: x**-1,
+        "clamp_then_sqrt": lambda t, F, x: x.clamp(min=0).sqrt(),
+        "relu_then_log": lambda t, F, x: x.relu().log(),
+    }
+)
 BINARY = {
     "add": lambda t, a, b: a + b,
     "sub": lambda t, a, b: a - b,
@@ -58,21 +62,26 @@ BINARY = {
     "huber": lambda t, a, b: t.nn.functional.huber_loss(a, b, reduction="none", delta=0.5),
     "mse": lambda t, a, b: t.nn.functional.mse_loss(a, b, reduction="none"),
 }
-REDUCTIONS = {
-    name: (lambda t, x, name=name: getattr(x, name)(dim=-1))
-    for name in "sum mean amax amin prod logsumexp softmax log_softmax cumsum".split()
-} | {
-    "max": lambda t, x: x.max(-1).values,
-    "min": lambda t, x: x.min(-1).values,
-    "max_all": lambda t, x: x.max(),
-    "var": lambda t, x: x.var(-1),
-    "std": lambda t, x: x.std(-1),
-    "sort": lambda t, x: x.sort(-1).values,
-    "sort_down": lambda t, x: x.sort(-1, descending=True).values,
-    "topk": lambda t, x: x.topk(2, -1).values,
-} | {f"norm_{p}": (lambda t, x, p=p: t.norm(x, p, -1)) for p in (0.5, 1, 1.5, 2, 3, INF, -INF, 0)}
+REDUCTIONS = (
+    {
+        name: (lambda t, x, name=name: getattr(x, name)(dim=-1))
+        for name in "sum mean amax amin prod logsumexp softmax log_softmax cumsum".split()
+    }
+    | {
+        "max": lambda t, x: x.max(-1).values,
+        "min": lambda t, x: x.min(-1).values,
+        "max_all": lambda t, x: x.max(),
+        "var": lambda t, x: x.var(-1),
+        "std": lambda t, x: x.std(-1),
+        "sort": lambda t, x: x.sort(-1).values,
+        "sort_down": lambda t, x: x.sort(-1, descending=True).values,
+        "topk": lambda t, x: x.topk(2, -1).values,
+    }
+    | {f"norm_{p}": (lambda t, x, p=p: t.norm(x, p, -1)) for p in (0.5, 1, 1.5, 2, 3, INF, -INF, 0)}
+)
 COMPARED = {
-    name: (lambda t, a, b, name=name: getattr(t, name)(a, b)) for name in "eq ne lt le gt ge logical_and logical_or isclose".split()
+    name: (lambda t, a, b, name=name: getattr(t, name)(a, b))
+    for name in "eq ne lt le gt ge logical_and logical_or isclose".split()
 } | {name: (lambda t, a, b, name=name: getattr(t, name)(a)) for name in "isnan isinf isfinite logical_not".split()}
 # where another value is given, and the README says so: the gradient of prod at inf is right here, that of norm(p < 1) at 0
 # is 0 beside inf; roots of -inf and of -0
@@ -126,7 +135,15 @@ def test_a_function_of_two_special_values(name: str) -> None:
 
 @pytest.mark.parametrize("name", REDUCTIONS)
 def test_a_reduction_of_special_values(name: str) -> None:
-    rows = [[0.0, 0.0, 0.0], [1.0, 1.0, -1.0], [NAN, 1.0, NAN], [INF, 2.0, 1.0], [-INF, -INF, -INF], [-INF, 0.0, 1.0], [INF, -INF, 0.0]]
+    rows = [
+        [0.0, 0.0, 0.0],
+        [1.0, 1.0, -1.0],
+        [NAN, 1.0, NAN],
+        [INF, 2.0, 1.0],
+        [-INF, -INF, -INF],
+        [-INF, 0.0, 1.0],
+        [INF, -INF, 0.0],
+    ]
     for i, row in enumerate(rows):
         if i in KNOWN.get(name, ()):
             continue
@@ -149,7 +166,12 @@ def test_the_cross_entropies_of_special_values(value: float) -> None:
     x = np.array([[value, 1.0, 0.0], [0.5, 0.2, -1.0]])
     agree(lambda lib, x: lib.nn.functional.cross_entropy(x, lib.tensor([0, 2])), x, second=False)
     if 0 <= value <= 1:
-        agree(lambda lib, x: lib.nn.functional.binary_cross_entropy(x, lib.full_like(x, 0.25), reduction="none"), np.array([value]), second=False, rtol=1e-6)
+        agree(
+            lambda lib, x: lib.nn.functional.binary_cross_entropy(x, lib.full_like(x, 0.25), reduction="none"),
+            np.array([value]),
+            second=False,
+            rtol=1e-6,
+        )
 
 
 @pytest.mark.parametrize("name", ["max_pool2d", "avg_pool2d"])

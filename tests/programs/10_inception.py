@@ -34,7 +34,7 @@ rng = np.random.default_rng(5)
 
 class Inception(nn.Module):
     def __init__(self, c1, c2, c3, c4, **kwargs):
-        super(Inception, self).__init__(**kwargs)
+        super().__init__(**kwargs)
         self.b1_1 = nn.LazyConv2d(c1, kernel_size=1)
         self.b2_1 = nn.LazyConv2d(c2[0], kernel_size=1)
         self.b2_2 = nn.LazyConv2d(c2[1], kernel_size=3, padding=1)

@@ -67,7 +67,9 @@ class BatchNorm(nn.Module):
         return Y
 
 
-net = nn.Sequential(nn.Conv2d(1, 4, 3), BatchNorm(4, 4), nn.Sigmoid(), nn.Flatten(), nn.Linear(64, 8), BatchNorm(8, 2), nn.Linear(8, 3))
+net = nn.Sequential(
+    nn.Conv2d(1, 4, 3), BatchNorm(4, 4), nn.Sigmoid(), nn.Flatten(), nn.Linear(64, 8), BatchNorm(8, 2), nn.Linear(8, 3)
+)
 X = torch.tensor(rng.random((7, 1, 6, 6)), dtype=torch.float32)
 losses = train(net, X, torch.tensor(rng.integers(0, 3, 7)), lr=0.5)
 losses += net[1].gamma.reshape((-1,)).tolist() + net[1].moving_mean.reshape(-1).tolist()

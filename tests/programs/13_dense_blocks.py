@@ -38,7 +38,7 @@ def conv_block(num_channels):
 
 class DenseBlock(nn.Module):
     def __init__(self, num_convs, num_channels):
-        super(DenseBlock, self).__init__()
+        super().__init__()
         self.net = nn.Sequential(*[conv_block(num_channels) for _ in range(num_convs)])
 
     def forward(self, X):
@@ -48,7 +48,9 @@ class DenseBlock(nn.Module):
         return X
 
 
-net = nn.ModuleList([DenseBlock(2, 4), nn.Sequential(nn.LazyConv2d(3, 1), nn.AvgPool2d(2, 2)), nn.Sequential(nn.Flatten(), nn.LazyLinear(4))])
+net = nn.ModuleList(
+    [DenseBlock(2, 4), nn.Sequential(nn.LazyConv2d(3, 1), nn.AvgPool2d(2, 2)), nn.Sequential(nn.Flatten(), nn.LazyLinear(4))]
+)
 
 
 class Net(nn.Module):

@@ -46,7 +46,7 @@ from tinygrad_norm.autograd.graph import Node, elementwise, op
 from tinygrad_norm.autograd.tensor import RemovableHandle, Size, Tensor, wrap
 
 
-def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:  # noqa: N802
+def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:
     """The Tensor itself, under the name that it needed before PyTorch 0.4; it then asks for a gradient, or not."""
     return data.detach().requires_grad_(requires_grad)
 

@@ -69,7 +69,9 @@ def grad(
     if is_grads_batched:
         raise NotImplementedError("is_grads_batched: call grad() once for each of the cotangents")
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False")
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False"
+        )
     wanted = _sequence(inputs, "inputs")
     for x in wanted:
         if not x.requires_grad:
@@ -136,7 +138,7 @@ def _propagate(
             single = node.plan.single
             if single is not None and not node.guards and not create_graph:  # the short way
                 vjp, pick = single
-                gradients: Sequence[Any] = (vjp(g, *pick(node.saved)),)
+                gradients: Sequence[Any] = (vjp(g, *pick(node.saved)),)  # type: ignore[arg-type]  # an op without guards keeps them
             else:
                 gradients = _vjps(node, g, retain, create_graph, needed)
             for target, gx in zip(node.edges, gradients):
@@ -145,7 +147,7 @@ def _propagate(
                 if target.__class__ is Node:
                     shape, dtype = target.shape, target.dtype
                 else:
-                    shape, dtype = target.array.shape, target.array.dtype
+                    shape, dtype = target.array.shape, target.array.dtype  # type: ignore[union-attr]
                     if gx is g or getattr(gx.array if create_graph else gx, "base", None) is not None:
                         borrowed.add(target)
                 if gx.shape != shape or gx.dtype is not dtype:
@@ -290,7 +292,9 @@ def _through_hooks(hooks: dict[int, Callable] | None, g: Tensor) -> Tensor:
             continue
         name = getattr(hook, "__name__", type(hook).__name__)
         if not isinstance(replacement, Tensor):
-            raise TypeError(f"hook {name!r}: expected None or a Tensor as the new gradient, but got {type(replacement).__name__}")
+            raise TypeError(
+                f"hook {name!r}: expected None or a Tensor as the new gradient, but got {type(replacement).__name__}"
+            )
         for what, new, old in (("type", replacement.dtype, g.dtype), ("size", list(replacement.shape), list(g.shape))):
             if new != old:
                 raise RuntimeError(f"hook {name!r} has changed the {what} of value: expected {old}, but got {new}")

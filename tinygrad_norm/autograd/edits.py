@@ -58,8 +58,8 @@ def check_editable(x: Tensor, name: str, *others: Any, constant: bool = False, o
     """Whether editing x in place, with these other operands, is to be recorded. Raises where PyTorch forbids it.
 
     Forbidden are leaves that require grad and their views, views that share one element among several places (unless
-    all get the same constant, or overlap says that it does no harm), and, where it would be recorded, views made under no_grad or by functions that return
-    several.
+    all get the same constant, or overlap says that it does no harm), and, where it would be recorded, views made under
+    no_grad or by functions that return several.
     """
     if x.view_of is not None:
         refresh(x)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from tinygrad_norm.backend import backend_of, is_array
+
+F = TypeVar("F", bound=Callable)
 
 
 def explain(name: str, inputs: list[Any], broadcasts: bool, error: Exception) -> Exception | None:
@@ -30,7 +32,7 @@ def not_an_operand(name: str, value: Any) -> TypeError:
     return TypeError(f"{name}(): expected a Tensor or a number, but got {type(value).__name__}: convert it with tensor()")
 
 
-def guarded(function: Callable) -> Callable:
+def guarded(function: F) -> F:
     """The function, with errors that come of arguments of the wrong kind said as a TypeError that names the argument.
 
     Arguments annotated as Tensor have to be Tensors. They are only looked at once something has gone wrong.
@@ -59,7 +61,7 @@ def guarded(function: Callable) -> Callable:
             said = ", ".join(f"{name}={type(v).__name__}" for name, v in given.items())
             raise TypeError(f"{function.__name__}(): {error} (called with {said})") from error
 
-    return call
+    return cast(F, call)
 
 
 def mixed_devices(name: str, arrays: list[Any]) -> RuntimeError | None:

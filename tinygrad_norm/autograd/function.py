@@ -43,7 +43,9 @@ class Context:
         """Keep inputs and outputs for backward; it raises RuntimeError if one was edited in place since."""
         for t in tensors:
             if t is not None and not isinstance(t, Tensor):
-                raise TypeError(f"save_for_backward can only save variables, but got {type(t).__name__}: use an attribute of ctx")
+                raise TypeError(
+                    f"save_for_backward can only save variables, but got {type(t).__name__}: use an attribute of ctx"
+                )
         self._saved = list(tensors)
 
     @property
@@ -140,7 +142,9 @@ def _record(cls: type[Function], context: Context, args: tuple, outputs: list) -
     shapes = [out.array.shape for out in live]
     flat = wrap(module.concatenate([out.array.reshape(-1) for out in live]))
     inputs = tuple(a for a in args if isinstance(a, Tensor))
-    cls._op.op.record_edit(inputs, {"context": context, "args": tuple(isinstance(a, Tensor) for a in args), "shapes": shapes}, flat)
+    cls._op.op.record_edit(
+        inputs, {"context": context, "args": tuple(isinstance(a, Tensor) for a in args), "shapes": shapes}, flat
+    )
     start = 0
     for out, shape in zip(live, shapes):
         size = math.prod(shape)
@@ -170,7 +174,8 @@ def _op_for(cls: type[Function]) -> Any:
         found = found if isinstance(found, (tuple, list)) else (found,)
         if len(found) < len(args) or any(v is not None for v in found[len(args) :]):
             raise RuntimeError(
-                f"function {cls.__name__}Backward returned an incorrect number of gradients (expected {len(args)}, got {len(found)})"
+                f"function {cls.__name__}Backward returned an incorrect number of gradients "
+                f"(expected {len(args)}, got {len(found)})"
             )
         of_tensors = [v for v, is_tensor in zip(found, args) if is_tensor]
         return of_tensors if isinstance(g, Tensor) else [None if v is None else v.array for v in of_tensors]

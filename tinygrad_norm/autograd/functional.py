@@ -47,7 +47,9 @@ class _Run:
         cotangents = cotangents or [None] * len(outputs)
         pairs = [(out, c) for out, c in zip(outputs, cotangents) if out.requires_grad]
         if self.strict and len(pairs) < len(outputs):
-            raise RuntimeError("an output of the user-provided function does not require gradient: it is independent of the inputs")
+            raise RuntimeError(
+                "an output of the user-provided function does not require gradient: it is independent of the inputs"
+            )
         found: Any = [None] * len(self.inputs)
         if pairs:
             found = grad([o for o, _ in pairs], self.inputs, [c for _, c in pairs], True, create_graph, allow_unused=True)

@@ -57,7 +57,8 @@ class _Recording:
 
 def _resumed(source: Generator, enabled: bool) -> Generator:
     """A generator that runs in the mode, and leaves its consumer in the consumer's own."""
-    resume, value = source.send, None
+    resume: Any = source.send
+    value: Any = None
     while True:
         with _Recording(enabled):
             try:

@@ -385,7 +385,9 @@ def refresh(x: Tensor) -> None:
         if view.frozen:
             if not grad_mode.enabled:
                 return
-            raise RuntimeError(f"{view.frozen}, and its base or another view of its base was modified inplace: clone() it first")
+            raise RuntimeError(
+                f"{view.frozen}, and its base or another view of its base was modified inplace: clone() it first"
+            )
         before, grad_mode.enabled = grad_mode.enabled, True
         try:
             shown = base

@@ -12,7 +12,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import numpy as np
 
@@ -24,17 +24,19 @@ def read_idx(path: str | os.PathLike) -> np.ndarray:
     try:
         with open(path, "rb") as plain:
             zipped = plain.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if zipped else open(path, "rb") as file:  # type: ignore[attr-defined]
+        with gzip.open(path) if zipped else open(path, "rb") as file:
             return _read(path, file)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path}: a damaged gzip file ({error}): fetch it again") from error
 
 
-def _read(path: str | os.PathLike, file: IO[bytes]) -> np.ndarray:
+def _read(path: str | os.PathLike, file: Any) -> np.ndarray:
     """The array; no more is read, or unpacked, than the header says, and one byte."""
     start = file.read(4)
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _TYPES:
-        raise ValueError(f"{path}: not an IDX file: it starts with {start.hex(' ') or 'nothing'}, expected 00 00 and a type code")
+        raise ValueError(
+            f"{path}: not an IDX file: it starts with {start.hex(' ') or 'nothing'}, expected 00 00 and a type code"
+        )
     dtype, ndim = np.dtype(_TYPES[start[2]]), start[3]
     sizes = file.read(4 * ndim)
     if len(sizes) < 4 * ndim:

@@ -82,7 +82,8 @@ class _Row(Module):
     def __add__(self, other: Iterable[Module]) -> Any:
         if not isinstance(other, Iterable):
             return NotImplemented
-        return type(self)(*self, *other) if isinstance(self, Sequential) else type(self)([*self, *other])
+        joined = [*self, *other]
+        return Sequential(*joined) if isinstance(self, Sequential) else ModuleList(joined)
 
     def __iadd__(self, other: Iterable[Module]) -> Any:
         return self.extend(other)

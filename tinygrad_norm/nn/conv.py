@@ -57,7 +57,7 @@ class _Conv(Module):
         self.register_parameter("bias", Parameter(empty(out_channels, device=device, dtype=dtype)) if bias else None)
         self.reset_parameters()
 
-    def _each(self, value: Any, name: str) -> tuple[int, ...]:
+    def _each(self, value: Any, name: str) -> Any:
         """One number for each spatial dimension."""
         return pair(value, name) if self.dimensions == 2 else (single(value, name),)
 

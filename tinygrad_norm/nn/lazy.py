@@ -56,7 +56,9 @@ class _LazyConv(_Lazy):
         """in_channels from the dimension before the spatial ones."""
         spatial = len(self.kernel_size)
         if input.ndim not in (spatial + 1, spatial + 2):
-            raise RuntimeError(f"{type(self).__name__}: expected an input of shape (N, C, *S) or (C, *S), but got {list(input.shape)}")
+            raise RuntimeError(
+                f"{type(self).__name__}: expected an input of shape (N, C, *S) or (C, *S), but got {list(input.shape)}"
+            )
         self.in_channels = input.array.shape[-spatial - 1]
         if self.in_channels % self.groups:
             raise ValueError("in_channels must be divisible by groups")
@@ -127,6 +129,9 @@ def _shape(layer: Any, shape: tuple[int, ...]) -> None:
 
 
 class _LazyBatchNorm(_Lazy):
+    running_mean: Any
+    running_var: Any
+
     def __init__(
         self,
         eps: float = 1e-5,

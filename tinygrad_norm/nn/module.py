@@ -178,9 +178,7 @@ class Module:
         seen = hook if with_kwargs else lambda module, inputs, keywords, output: hook(module, inputs, output)
         return RemovableHandle(self._hooks, seen, prepend)
 
-    def register_forward_pre_hook(
-        self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False
-    ) -> RemovableHandle:
+    def register_forward_pre_hook(self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False) -> RemovableHandle:
         """Call hook(module, inputs) before forward; what it returns, if not None, are the inputs.
 
         with_kwargs: hook(module, inputs, keywords), which returns None or both; prepend: before the hooks that are there.
@@ -309,8 +307,8 @@ class Module:
                 dtype = arg
         if dtype is not None and (dtype := dtypes.of(dtype)).kind != "f":
             raise TypeError(f"nn.Module.to only accepts floating point dtypes, but got desired dtype={dtype}")
-        for tensor in (*self.parameters(), *self.buffers()):
-            for t in (tensor, tensor.grad):
+        for part in (*self.parameters(), *self.buffers()):
+            for t in (part, part.grad):
                 if t is not None:
                     wanted = dtype if t.dtype.kind == "f" else None
                     t.array = to(t.detach(), dtype=wanted, device=device).array
@@ -384,7 +382,9 @@ class Module:
         for key in common:
             value, current = state_dict[key], own[key]
             if not hasattr(value, "shape"):
-                problems.append(f'While copying the parameter named "{key}", expected a Tensor, but got {type(value).__name__}.')
+                problems.append(
+                    f'While copying the parameter named "{key}", expected a Tensor, but got {type(value).__name__}.'
+                )
             elif tuple(value.shape) != tuple(current.shape) and not isinstance(current, UninitializedParameter):
                 problems.append(
                     f"size mismatch for {key}: copying a param with shape {tuple(value.shape)} from checkpoint, "

@@ -38,9 +38,7 @@ FUNCTIONS = {
     ),
     reduce: "sum mean var std norm prod cumsum any all logsumexp softmax log_softmax",
     extremes: "amax amin max min argmax argmin sort argsort topk",
-    shape: (
-        "reshape permute transpose swapaxes t movedim flatten unflatten squeeze unsqueeze broadcast_to tile"
-    ),
+    shape: ("reshape permute transpose swapaxes t movedim flatten unflatten squeeze unsqueeze broadcast_to tile"),
     joining: "cat stack split chunk unbind narrow flip roll repeat_interleave",
     indexing: "gather scatter_add take_along_dim index_select nonzero",
     linalg: "matmul mm bmm mv dot addmm outer einsum tril triu diag diagonal trace",
@@ -84,9 +82,7 @@ _ONLY_METHODS: dict[Any, str] = {
         "to astype type type_as cpu cuda contiguous is_contiguous numpy item tolist size dim element_size "
         "new_tensor new_full new_zeros new_ones new_empty"
     ),
-    inplace: (
-        "relu_ masked_fill_ fill_ zero_ normal_ uniform_ bernoulli_ copy_ unsqueeze_ squeeze_ transpose_ t_"
-    ),
+    inplace: ("relu_ masked_fill_ fill_ zero_ normal_ uniform_ bernoulli_ copy_ unsqueeze_ squeeze_ transpose_ t_"),
 }
 
 functions = {name: guarded(getattr(module, name)) for module, names in FUNCTIONS.items() for name in names.split()}

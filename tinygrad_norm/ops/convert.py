@@ -51,7 +51,13 @@ def contiguous(input: Tensor, memory_format: Any = None) -> Tensor:
 
 
 def to(
-    input: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False, **more: Any
+    input: Tensor,
+    *args: Any,
+    dtype: Any = None,
+    device: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    **more: Any,
 ) -> Tensor:
     """In another dtype, on another device, or both: x.to("cuda"), x.to(float64), x.to(other_tensor).
 

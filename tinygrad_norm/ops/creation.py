@@ -19,6 +19,7 @@ from tinygrad_norm.ops.shape import sizes_of
 
 
 def made(array: Array, requires_grad: bool = False) -> Tensor:
+    """A new leaf around the array."""
     result = wrap(array)
     return result.requires_grad_() if requires_grad else result
 
@@ -45,7 +46,9 @@ def number(name: str, value: Any) -> Any:
 # ---- from data ----------------------------------------------------------------------------
 
 
-def tensor(data: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+def tensor(
+    data: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False, pin_memory: bool = False
+) -> Tensor:
     """A copy of data: nested lists, numbers, arrays or Tensors.
 
     Python floats become float32, integers int64, bools bool; arrays, and lists of arrays, keep their dtype.
@@ -71,9 +74,9 @@ def _from_lists(data: Any, wanted: Any) -> np.ndarray:
         raise ValueError(f"tensor: expected rows of one length: {error}") from None
     if wanted is None:
         wanted = dtypes.promote([(dtype, (1,)) for dtype in found]) if found else dtypes.DEFAULT
-    if array.dtype.kind not in "fib" and not (array.dtype.kind in "Ou" and wanted.kind == "f"):
-        if array.dtype != dtypes.uint8:
-            raise ValueError(f"Overflow when unpacking long long: an integer is too large for int64: {data!r:.80}")
+    whole = array.dtype == dtypes.uint8 or (array.dtype.kind in "Ou" and wanted.kind == "f")
+    if array.dtype.kind not in "fib" and not whole:
+        raise ValueError(f"Overflow when unpacking long long: an integer is too large for int64: {data!r:.80}")
     if wanted.kind in "iu" and array.size:
         low, high = np.iinfo(wanted).min, np.iinfo(wanted).max
         low = -high if wanted.kind == "u" else low  # a negative number wraps around

@@ -59,7 +59,7 @@ def amin(input: Tensor, dim: Dim = (), keepdim: bool = False) -> Tensor:
 
 def _over(input: Tensor, dim: Any, keepdim: bool, extreme: Callable, name: str) -> Tensor:
     axes = axes_of(input, dim)
-    _require_elements(input, axes, name, RuntimeError if dim is None or dim.__class__ is tuple and not dim else IndexError)
+    _require_elements(input, axes, name, RuntimeError if dim is None or (dim.__class__ is tuple and not dim) else IndexError)
     return extreme(input, axes=axes, keepdims=bool(keepdim))
 
 
@@ -71,7 +71,7 @@ class Extreme(NamedTuple):
 
 
 def _max_or_min(input: Tensor, dim: Any, keepdim: bool, other: Any, name: str) -> Any:
-    if isinstance(dim, Tensor) and dim.dtype.kind not in "iu" or isinstance(dim, Tensor) and dim.ndim:
+    if (isinstance(dim, Tensor) and dim.dtype.kind not in "iu") or (isinstance(dim, Tensor) and dim.ndim):
         dim, other = None, dim
     if other is not None:
         return (maximum if name == "max" else minimum)(input, other)

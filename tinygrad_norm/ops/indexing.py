@@ -135,7 +135,9 @@ def _checked(index: Any, shape: tuple[int, ...]) -> Any:
             at += skipped
         elif isinstance(i, int):
             if not shape:
-                raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim tensor to a number")
+                raise IndexError(
+                    "invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim tensor to a number"
+                )
             if not -shape[at] <= i < shape[at]:
                 raise IndexError(f"index {i} is out of bounds for dimension {at} with size {shape[at]}")
             at += 1
@@ -199,7 +201,9 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     axis = normalize_dim(input.ndim, dim)
     _check_index("scatter_add", index)
     if input.dtype != src.dtype:
-        raise RuntimeError(f"scatter_add(): Expected self.dtype to be equal to src.dtype, but got {input.dtype} and {src.dtype}")
+        raise RuntimeError(
+            f"scatter_add(): Expected self.dtype to be equal to src.dtype, but got {input.dtype} and {src.dtype}"
+        )
     if not max(input.ndim, 1) == max(index.ndim, 1) == max(src.ndim, 1):
         raise RuntimeError(
             "Index tensor must have the same number of dimensions as input and src, "

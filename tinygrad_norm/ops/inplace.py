@@ -47,7 +47,9 @@ def overwrite(target: Tensor, result: Tensor, name: str) -> Tensor:
     return target
 
 
-def _inplace(function: Callable, name: str) -> Callable:
+def in_place_of(function: Callable, name: str) -> Callable:
+    """The method `name`, which writes function(input, ...) over its input."""
+
     def method(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         old = input
         if check_editable(input, name, *args, *kwargs.values()):
@@ -61,7 +63,7 @@ def _inplace(function: Callable, name: str) -> Callable:
 
 
 METHODS: dict[str, Callable] = {
-    f"{name}_": _inplace(getattr(module, name), f"{name}_")
+    f"{name}_": in_place_of(getattr(module, name), f"{name}_")
     for module, names in {
         elementwise: (
             "add sub mul div floor_divide remainder fmod pow neg abs sign floor ceil trunc round exp expm1 log log2 log10 "
@@ -133,8 +135,10 @@ def fill_(input: Tensor, value: Any) -> Tensor:
         if value.ndim:
             raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
         check_editable(input, "fill_", value)
-        return overwrite(input, to(value, dtype=input.dtype).expand(input.array.shape), "fill_") if value.needs_grad else (
-            fill_in_place(input, number_for(value.item(), input.dtype), "fill_")
+        return (
+            overwrite(input, to(value, dtype=input.dtype).expand(input.array.shape), "fill_")
+            if value.needs_grad
+            else (fill_in_place(input, number_for(value.item(), input.dtype), "fill_"))
         )
     return fill_in_place(input, number_for(value, input.dtype), "fill_")
 

@@ -95,9 +95,7 @@ def _parts(input: Tensor, indices: Sequence[Any]) -> tuple[Tensor, ...]:
     return parts
 
 
-def split(
-    tensor: Tensor, split_size_or_sections: Any = None, dim: int = 0, *, split_size: Any = None
-) -> tuple[Tensor, ...]:
+def split(tensor: Tensor, split_size_or_sections: Any = None, dim: int = 0, *, split_size: Any = None) -> tuple[Tensor, ...]:
     """Views of consecutive parts along dim: of one size (the last may be smaller), or of the sizes listed."""
     if not tensor.ndim:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
@@ -312,7 +310,8 @@ def _fold(g, *, axis, size, step, shape):
     """The adjoint of _unfold: each window added where it was."""
     out, lead = xp(g).zeros(shape, g.dtype), (slice(None),) * axis
     for i in range(size):
-        out[(*lead, slice(i, i + (g.shape[axis] - 1) * step + 1, step))] += g[..., i]
+        where = lead + (slice(i, i + (g.shape[axis] - 1) * step + 1, step),)
+        out[where] += g[..., i]
     return out
 
 

@@ -104,7 +104,8 @@ def _require_dtype(name: str, *tensors: Tensor) -> None:
     for t in tensors[1:]:
         if t.dtype != tensors[0].dtype:
             raise RuntimeError(
-                f"{name}: expected m1 and m2 to have the same dtype, but got: {tensors[0].dtype} != {t.dtype}: convert with .to()"
+                f"{name}: expected m1 and m2 to have the same dtype, but got: {tensors[0].dtype} != {t.dtype}: "
+                "convert one with .to()"
             )
 
 
@@ -269,7 +270,7 @@ def _require_fitting(input: Tensor, weight: Tensor, bias: Tensor | None) -> None
 def _einsum(*operands, subscripts, result):
     formula = f"{','.join(subscripts)}->{result}"
     if any(x.dtype == dtypes.float16 for x in operands):  # added up in float32
-        operands = [x.astype(np.float32) for x in operands]
+        operands = tuple(x.astype(np.float32) for x in operands)
         return xp(*operands).einsum(formula, *operands, optimize=len(operands) > 2).astype(np.float16)
     out = xp(*operands).einsum(formula, *operands, optimize=len(operands) > 2)
     return out.copy() if len(operands) == 1 else out  # NumPy gives a view of one operand

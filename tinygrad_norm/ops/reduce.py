@@ -19,7 +19,7 @@ from tinygrad_norm.autograd import Tensor, op, wrap
 from tinygrad_norm.backend import xp
 from tinygrad_norm.kernels.sums import total
 from tinygrad_norm.ops.convert import clone, to
-from tinygrad_norm.ops.elementwise import abs, exp, pow, sign, square, zeros_of
+from tinygrad_norm.ops.elementwise import abs, exp, pow, sign, zeros_of
 from tinygrad_norm.ops.joining import cat, flip
 from tinygrad_norm.ops.select import select, where
 from tinygrad_norm.ops.shape import _broadcast_to, in_own_shape, in_shape, move_to_front, normalize_dim, normalize_dims, summed
@@ -153,7 +153,9 @@ _squares.vjp(x=_squares_vjp)
 def _variance(name: str, input: Tensor, dim: Any, unbiased: bool, keepdim: bool, correction: float | None) -> Tensor:
     """The variance in float64: neither overflow nor underflow of a float32's square."""
     if input.dtype.kind != "f":
-        raise RuntimeError(f"{name} only support floating point and complex dtypes, but got {input.dtype}: convert with .float()")
+        raise RuntimeError(
+            f"{name} only support floating point and complex dtypes, but got {input.dtype}: convert with .float()"
+        )
     input = to(input, dtype=dtypes.float64)
     if isinstance(dim, bool):
         unbiased, dim = dim, None
@@ -230,9 +232,7 @@ _norm.vjp(x=_norm_vjp)
 
 
 @numpy_names
-def norm(
-    input: Tensor, p: float | str | None = "fro", dim: Dim = None, keepdim: bool = False, *, dtype: Any = None
-) -> Tensor:
+def norm(input: Tensor, p: float | str | None = "fro", dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """(sum |x|**p)**(1/p); the largest |x| for inf, the smallest for -inf; its derivative is 0 at 0."""
     input = input if dtype is None else to(input, dtype=dtype)
     if input.dtype.kind != "f":
@@ -242,7 +242,7 @@ def norm(
         )
     if isinstance(p, str) and p not in ("fro", "inf", "-inf"):
         raise RuntimeError(f"norm: expected a number, 'fro', inf or -inf for p, but got {p!r}")
-    power = 2.0 if p in ("fro", None) else float(p)  # type: ignore[arg-type]
+    power = 2.0 if p in ("fro", None) else float(p)
     axes = axes_of(input, dim)
     if math.isinf(power) and not count_of(input.array.shape, axes):
         raise RuntimeError("linalg.vector_norm cannot compute the infinity norm on an empty tensor: it has no identity")

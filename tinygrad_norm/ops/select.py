@@ -73,7 +73,9 @@ def check_mask(name: str, argument: str, mask: Any) -> None:
     if not isinstance(mask, Tensor):
         raise TypeError(f"{name}(): argument {argument!r} must be Tensor, not {type(mask).__name__}")
     if mask.dtype != dtypes.bool:
-        raise RuntimeError(f"{name} expected {argument} to be a boolean tensor, but got a tensor with dtype {mask.dtype}: use .bool()")
+        raise RuntimeError(
+            f"{name} expected {argument} to be a boolean tensor, but got a tensor with dtype {mask.dtype}: use .bool()"
+        )
 
 
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
@@ -81,7 +83,9 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     check_mask("masked_fill", "mask", mask)
     if isinstance(value, Tensor):
         if value.ndim:
-            raise RuntimeError(f"masked_fill only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimensions.")
+            raise RuntimeError(
+                f"masked_fill only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimensions."
+            )
         value = to(value, dtype=input.dtype)
     else:
         value = number_for(value, input.dtype)
@@ -177,7 +181,9 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
     if min is None and max is None:
         raise RuntimeError("clamp: at least one of 'min' or 'max' must not be None")
     if isinstance(min, Tensor) != isinstance(max, Tensor):  # one Tensor without dimensions may be a number
-        min, max = (b.item() if isinstance(b, Tensor) and not b.ndim and not (min is None or max is None) else b for b in (min, max))
+        min, max = (
+            b.item() if isinstance(b, Tensor) and not b.ndim and not (min is None or max is None) else b for b in (min, max)
+        )
     if not isinstance(min, Tensor) and not isinstance(max, Tensor):
         for name, bound in (("min", min), ("max", max)):
             if bound is not None and not isinstance(bound, NUMBERS):

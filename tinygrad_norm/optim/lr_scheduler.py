@@ -46,7 +46,9 @@ class LRScheduler:
             self.last_epoch += 1
             rates = self.get_lr()
         else:
-            warnings.warn("The epoch parameter in `scheduler.step()` is deprecated: call step() once for each epoch", stacklevel=2)
+            warnings.warn(
+                "The epoch parameter in `scheduler.step()` is deprecated: call step() once for each epoch", stacklevel=2
+            )
             self.last_epoch = epoch
             rates = self._get_closed_form_lr() if hasattr(self, "_get_closed_form_lr") else self.get_lr()
         for group, rate in zip(self.optimizer.param_groups, rates):

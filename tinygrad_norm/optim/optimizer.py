@@ -33,7 +33,8 @@ class Optimizer:
             )
         if not isinstance(params, Iterable):
             raise TypeError(
-                f"params argument given to the optimizer should be an iterable of Tensors or dicts, but got {type(params).__name__}"
+                "params argument given to the optimizer should be an iterable of Tensors or dicts, "
+                f"but got {type(params).__name__}"
             )
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []

@@ -4,29 +4,77 @@ A fused op stands below its definition, the plain composition that a reader read
 hold the two equal in value, gradient and second gradient.
 """
 
-from typing import TYPE_CHECKING, Any
+from tinygrad_norm.autograd.errors import guarded
+from tinygrad_norm.nn.functional.activation import (
+    elu,
+    gelu,
+    leaky_relu,
+    log_softmax,
+    logsigmoid,
+    relu,
+    selu,
+    silu,
+    softmax,
+    softplus,
+)
+from tinygrad_norm.nn.functional.classification import cross_entropy, nll_loss
+from tinygrad_norm.nn.functional.conv import conv1d, conv2d, unfold
+from tinygrad_norm.nn.functional.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
+from tinygrad_norm.nn.functional.embedding import embedding
+from tinygrad_norm.nn.functional.loss import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    huber_loss,
+    l1_loss,
+    mse_loss,
+    smooth_l1_loss,
+)
+from tinygrad_norm.nn.functional.norm import batch_norm, group_norm, instance_norm, layer_norm
+from tinygrad_norm.nn.functional.pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d
+from tinygrad_norm.ops import elementwise, indexing, inplace, joining, linalg
 
-from tinygrad_norm.autograd.errors import guarded as _guarded
-from tinygrad_norm.nn.functional import activation, classification, conv, dropout, embedding, loss, norm, pool
-from tinygrad_norm.ops import indexing, joining, linalg
+linear, one_hot, pad = guarded(linalg.linear), guarded(indexing.one_hot), guarded(joining.pad)
+relu_, sigmoid, tanh = guarded(inplace.relu_), elementwise.sigmoid, elementwise.tanh
 
-_functions = {
-    activation: "elu gelu leaky_relu log_softmax logsigmoid relu relu_ selu sigmoid silu softmax softplus tanh",
-    conv: "conv1d conv2d unfold",
-    classification: "cross_entropy nll_loss",
-    dropout: "alpha_dropout dropout dropout1d dropout2d dropout3d",
-    embedding: "embedding",
-    loss: "binary_cross_entropy binary_cross_entropy_with_logits huber_loss l1_loss mse_loss smooth_l1_loss",
-    norm: "batch_norm group_norm instance_norm layer_norm",
-    pool: "adaptive_avg_pool2d avg_pool2d max_pool2d",
-    indexing: "one_hot",
-    joining: "pad",
-    linalg: "linear",
-}
-__all__ = sorted(name for names in _functions.values() for name in names.split())
-for _module, _names in _functions.items():
-    globals().update({_name: _guarded(getattr(_module, _name)) for _name in _names.split()})
-
-if TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any: ...
+__all__ = [
+    "adaptive_avg_pool2d",
+    "alpha_dropout",
+    "avg_pool2d",
+    "batch_norm",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "conv1d",
+    "conv2d",
+    "cross_entropy",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "elu",
+    "embedding",
+    "gelu",
+    "group_norm",
+    "huber_loss",
+    "instance_norm",
+    "l1_loss",
+    "layer_norm",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "logsigmoid",
+    "max_pool2d",
+    "mse_loss",
+    "nll_loss",
+    "one_hot",
+    "pad",
+    "relu",
+    "relu_",
+    "selu",
+    "sigmoid",
+    "silu",
+    "smooth_l1_loss",
+    "softmax",
+    "softplus",
+    "tanh",
+    "unfold",
+]

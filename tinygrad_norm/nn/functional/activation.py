@@ -8,42 +8,26 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm.autograd import Tensor, elementwise
+from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.backend import xp
-from tinygrad_norm.ops import inplace, reduce
 from tinygrad_norm.ops import elementwise as ops
+from tinygrad_norm.ops import reduce
 from tinygrad_norm.ops.elementwise import erf, exp, sigmoid, tanh, zeros_of
+from tinygrad_norm.ops.inplace import in_place_of, relu_
 from tinygrad_norm.ops.select import where
-
-__all__ = [
-    "elu",
-    "gelu",
-    "leaky_relu",
-    "log_softmax",
-    "logsigmoid",
-    "relu",
-    "relu_",
-    "selu",
-    "sigmoid",
-    "silu",
-    "softmax",
-    "softplus",
-    "tanh",
-]
 
 
 def _in_memory_of(input: Tensor, inplace_: bool, function: Any, *args: Any) -> Tensor:
     """function(input, *args), written over the input if so asked."""
     if not inplace_:
         return function(input, *args)
-    return inplace._inplace(function, f"{function.__name__}_")(input, *args)
+    return in_place_of(function, f"{function.__name__}_")(input, *args)
 
 
+@guarded
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(x, 0), in x's memory if inplace; the derivative at 0 is 0."""
     return relu_(input) if inplace else ops.relu(input)
-
-
-relu_ = inplace.relu_
 
 
 @elementwise
@@ -62,6 +46,7 @@ _leaky_relu_gradient.vjp(
 )
 
 
+@guarded
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope * x; the derivative at 0 is negative_slope."""
     return _in_memory_of(input, inplace, lambda x: _leaky_relu(x, negative_slope=negative_slope))
@@ -75,21 +60,25 @@ def _elu(x, *, alpha, scale):
 _elu.vjp(x=lambda g, x, alpha, scale: where(x <= 0, g * (exp(where(x < 0, x, 0.0)) * (alpha * scale)), g * scale))
 
 
+@guarded
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where x > 0, else alpha * (e**x - 1); the derivative at 0 is alpha. Clevert et al. 2015, arXiv:1511.07289."""
     return _in_memory_of(input, inplace, lambda x: _elu(x, alpha=alpha, scale=1.0))
 
 
+@guarded
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """1.0507 * elu(x, 1.6733): outputs keep mean 0 and variance 1. Klambauer et al. 2017, arXiv:1706.02515."""
     return _in_memory_of(input, inplace, lambda x: _elu(x, alpha=1.6732632423543772, scale=1.0507009873554805))
 
 
+@guarded
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x * sigmoid(x). Hendrycks and Gimpel 2016, arXiv:1606.08415."""
     return _in_memory_of(input, inplace, lambda x: x * sigmoid(x))
 
 
+@guarded
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """x * Phi(x), Phi the normal distribution function; with approximate="tanh" the usual approximation.
 
@@ -114,21 +103,25 @@ def _softplus(x, *, beta, threshold):
 _softplus.vjp(x=lambda g, x, beta, threshold: where(x * beta > threshold, g, g * sigmoid(x * beta)))
 
 
+@guarded
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + e**(beta x)) / beta; x itself where beta * x > threshold."""
     return _softplus(input, beta=beta, threshold=threshold)
 
 
+@guarded
 def logsigmoid(input: Tensor) -> Tensor:
     """log(sigmoid(x)), without overflow."""
     return -_softplus(-input, beta=1.0, threshold=math.inf)
 
 
+@guarded
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """e**x / sum(e**x) along dim."""
     return reduce.softmax(input, _last_or_first(input, dim), dtype=dtype)
 
 
+@guarded
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """log(softmax(x)) along dim, without overflow."""
     return reduce.log_softmax(input, _last_or_first(input, dim), dtype=dtype)

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
+from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.backend import xp
 from tinygrad_norm.kernels import gpu
 from tinygrad_norm.nn.functional.loss import check_reduction, reduced, reduction_of
@@ -16,6 +17,7 @@ from tinygrad_norm.ops.reduce import log_softmax, sum
 from tinygrad_norm.ops.select import select, where
 
 
+@guarded
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -84,6 +86,7 @@ def _cross_entropy_vjp(g, exponentials, totals, target, ignore_index):
     return gradient, None
 
 
+@guarded
 def cross_entropy(
     input: Tensor,
     target: Tensor,

@@ -13,11 +13,12 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
+from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.kernels import conv as kernel
 from tinygrad_norm.kernels.conv import Geometry
 from tinygrad_norm.kernels.window import Windows
-from tinygrad_norm.ops.linalg import einsum
 from tinygrad_norm.ops.joining import pad, stack
+from tinygrad_norm.ops.linalg import einsum
 from tinygrad_norm.ops.shape import in_own_shape, reshape, sizes_of, summed, unsqueeze
 
 Pair = int | tuple[int, int]
@@ -60,9 +61,7 @@ def _in_float32(compute: Any) -> Any:
     return run
 
 
-_forward, _input_gradient, _weight_gradient = map(
-    _in_float32, (kernel.forward, kernel.input_gradient, kernel.weight_gradient)
-)
+_forward, _input_gradient, _weight_gradient = map(_in_float32, (kernel.forward, kernel.input_gradient, kernel.weight_gradient))
 
 
 @op(keeps=("turned",))
@@ -99,6 +98,7 @@ _conv2d_weight_gradient.vjp(
 )
 
 
+@guarded
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -219,6 +219,7 @@ def _check(
         )
 
 
+@guarded
 def conv1d(
     input: Tensor,
     weight: Tensor,
@@ -233,7 +234,9 @@ def conv1d(
     It is conv2d of images of height 1. Arguments and errors are conv2d's.
     """
     if input.ndim not in (2, 3):
-        raise RuntimeError(f"Expected 2D (unbatched) or 3D (batched) input to conv1d, but got input of size: {list(input.shape)}")
+        raise RuntimeError(
+            f"Expected 2D (unbatched) or 3D (batched) input to conv1d, but got input of size: {list(input.shape)}"
+        )
     if weight.ndim != 3:
         raise RuntimeError(f"conv1d: expected a weight of shape (O, C / groups, k), but got {list(weight.shape)}")
     stride, dilation = (1, single(stride, "stride")), (1, single(dilation, "dilation"))
@@ -252,6 +255,7 @@ def single(value: Any, name: str) -> int:
     return numbers[0]
 
 
+@guarded
 def unfold(input: Tensor, kernel_size: Pair, dilation: Pair = 1, padding: Pair = 0, stride: Pair = 1) -> Tensor:
     """The windows of (N, C, H, W) as columns: (N, C * kh * kw, number of windows); (C, H, W) likewise."""
     if input.ndim == 3:

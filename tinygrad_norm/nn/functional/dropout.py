@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor, check_editable, op, wrap
+from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.backend import Generator, default_generator, xp
 from tinygrad_norm.kernels import gpu
 from tinygrad_norm.ops.inplace import overwrite
@@ -33,6 +34,7 @@ def _dropout(x, *, kept, p):
 _dropout.vjp(x=lambda g, kept, p: _dropout(g, kept=kept, p=p))
 
 
+@guarded
 def dropout(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None
 ) -> Tensor:
@@ -40,15 +42,19 @@ def dropout(
     return _dropped("dropout", input, p, training, inplace, generator, input.array.shape)
 
 
+@guarded
 def dropout1d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None
 ) -> Tensor:
     """Each channel of (N, C, L) or (C, L) dropped as a whole with probability p."""
     if input.ndim not in (2, 3):
-        raise RuntimeError(f"dropout1d: Expected 2D or 3D input, but received a {input.ndim}D input of shape {list(input.shape)}")
+        raise RuntimeError(
+            f"dropout1d: Expected 2D or 3D input, but received a {input.ndim}D input of shape {list(input.shape)}"
+        )
     return _dropped("dropout1d", input, p, training, inplace, generator, (*input.array.shape[:-1], 1))
 
 
+@guarded
 def dropout2d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None
 ) -> Tensor:
@@ -56,6 +62,7 @@ def dropout2d(
     return _channels_dropped("dropout2d", input, p, training, inplace, generator)
 
 
+@guarded
 def dropout3d(
     input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None
 ) -> Tensor:
@@ -63,6 +70,7 @@ def dropout3d(
     return _channels_dropped("dropout3d", input, p, training, inplace, generator)
 
 
+@guarded
 def alpha_dropout(
     input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False, *, generator: Generator | None = None
 ) -> Tensor:

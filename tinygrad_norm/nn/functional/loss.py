@@ -18,6 +18,7 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise, op
+from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.backend import xp
 from tinygrad_norm.nn.functional.activation import logsigmoid
 from tinygrad_norm.ops.convert import to
@@ -27,6 +28,7 @@ from tinygrad_norm.ops.select import clamp_min, where
 
 
 def reduced(losses: Tensor, reduction: str) -> Tensor:
+    """The losses, or their mean or sum."""
     if reduction == "mean":
         return mean(losses)
     if reduction == "sum":
@@ -81,6 +83,7 @@ def _mse_loss_vjp(g, input, target, needs):
     return gradient, -gradient if needs[1] else None
 
 
+@guarded
 def mse_loss(
     input: Tensor,
     target: Tensor,
@@ -116,6 +119,7 @@ def _weighted(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
     return sum(losses * weight) / sum(weight) if reduction == "mean" else reduced(losses * weight, reduction)
 
 
+@guarded
 def l1_loss(
     input: Tensor,
     target: Tensor,
@@ -144,6 +148,7 @@ def _smooth_l1_vjp(g, d, beta):
 _smooth_l1.vjp(d=_smooth_l1_vjp)
 
 
+@guarded
 def smooth_l1_loss(
     input: Tensor,
     target: Tensor,
@@ -161,6 +166,7 @@ def smooth_l1_loss(
     return reduced(losses, reduction_of(reduction, size_average, reduce))
 
 
+@guarded
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
@@ -174,6 +180,7 @@ def huber_loss(
 # ---- two classes -----------------------------------------------------------------------
 
 
+@guarded
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -187,7 +194,7 @@ def binary_cross_entropy(
     if input.dtype.kind != "f":
         raise RuntimeError(f"binary_cross_entropy: not implemented for {input.dtype}: convert with .float()")
     p = input.array
-    if isinstance(p, np.ndarray) and p.size and not (0 <= p.min() and p.max() <= 1):
+    if isinstance(p, np.ndarray) and p.size and not (p.min() >= 0 and p.max() <= 1):
         raise RuntimeError("all elements of input should be between 0 and 1: apply sigmoid(), or use the loss with logits")
     losses = _binary_cross_entropy(input, target)
     return reduced(losses if weight is None else losses * weight, reduction_of(reduction, size_average, reduce))
@@ -211,6 +218,7 @@ def clamp_min_of(x: Any, least: float) -> Any:
     return clamp_min(x, least) if isinstance(x, Tensor) else xp(x).maximum(x, least)
 
 
+@guarded
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,

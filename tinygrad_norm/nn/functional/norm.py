@@ -25,6 +25,7 @@ from typing import Any
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, mark_edited, op
+from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.backend import Array
 from tinygrad_norm.kernels import moments as kernel
 from tinygrad_norm.ops.convert import to
@@ -108,6 +109,7 @@ def _channels_of(ndim: int) -> Axes:
 # ---- batch and instance norm --------------------------------------------------------------
 
 
+@guarded
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,
@@ -144,6 +146,7 @@ def batch_norm(
     return _by_own_moments("batch", input, running_mean, running_var, weight, bias, momentum, eps)
 
 
+@guarded
 def instance_norm(
     input: Tensor,
     running_mean: Tensor | None = None,
@@ -211,25 +214,32 @@ def _check_channels(x: Tensor, mean: Tensor | None, var: Tensor | None, weight: 
     """Raise unless everything there is has one number for each channel of x."""
     named = {"running_mean": mean, "running_var": var, "weight": weight, "bias": bias}
     if x.ndim < 2:
-        raise RuntimeError(f"Expected at least 2 dimensions, (N, C, *S), for input tensor but received {x.ndim}: {list(x.shape)}")
+        raise RuntimeError(
+            f"Expected at least 2 dimensions, (N, C, *S), for input tensor but received {x.ndim}: {list(x.shape)}"
+        )
     channels = x.array.shape[1]
     for name, p in named.items():
         if p is not None and p.array.shape != (channels,):
             raise RuntimeError(f"{name} should contain {channels} elements not {p.numel()}")
         if p is not None and name.startswith("running") and p.requires_grad:
-            raise RuntimeError(f"not differentiable with respect to argument {name!r}. This input cannot have requires_grad True.")
+            raise RuntimeError(
+                f"not differentiable with respect to argument {name!r}. This input cannot have requires_grad True."
+            )
     _require_dtypes(x, **named)
 
 
 # ---- layer and group norm -----------------------------------------------------------------
 
 
+@guarded
 def layer_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
     """(..., *normalized_shape), normalized over its last dimensions; weight and bias of normalized_shape."""
     if not isinstance(normalized_shape, (tuple, list)):
-        raise TypeError(f"layer_norm(): argument 'normalized_shape' must be tuple of ints, not {type(normalized_shape).__name__}")
+        raise TypeError(
+            f"layer_norm(): argument 'normalized_shape' must be tuple of ints, not {type(normalized_shape).__name__}"
+        )
     shape = sizes_of((), tuple(normalized_shape), "normalized_shape")
     if not shape:
         raise RuntimeError("Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element")
@@ -250,6 +260,7 @@ def layer_norm(
     return _affine(input, weight, bias, axes=axes, affine=leading + shape, eps=eps)
 
 
+@guarded
 def group_norm(
     input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:

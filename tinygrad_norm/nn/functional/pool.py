@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op, wrap
+from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.backend import xp
 from tinygrad_norm.kernels import pool as kernel
 from tinygrad_norm.kernels.window import Windows
@@ -18,7 +19,6 @@ from tinygrad_norm.ops.joining import cat, pad, stack
 from tinygrad_norm.ops.reduce import mean
 from tinygrad_norm.ops.select import raw
 from tinygrad_norm.ops.shape import unsqueeze
-
 
 Two = tuple[int, int]
 
@@ -38,7 +38,9 @@ def _windows_over(
     shape: tuple[int, ...], kernels: Two, strides: Two | None, paddings: Two, dilations: Two, ceil_mode: bool
 ) -> tuple[Windows, ...]:
     if 0 in shape[-3:]:
-        raise RuntimeError(f"Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, but got: {list(shape)}")
+        raise RuntimeError(
+            f"Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, but got: {list(shape)}"
+        )
     if len(shape) not in (3, 4):
         raise RuntimeError(f"Expected 3D or 4D (batch mode) tensor for input, but got input of size: {list(shape)}")
     strides = kernels if strides is None else strides
@@ -106,6 +108,7 @@ _pick_maximum.vjp(
 )
 
 
+@guarded
 def max_pool2d(
     input: Tensor,
     kernel_size: Pair,
@@ -160,6 +163,7 @@ _avg_pool2d.vjp(x=lambda g, rows, columns, divisor: _spread_mean(g, rows=rows, c
 _spread_mean.vjp(g=lambda g_out, rows, columns, divisor: _avg_pool2d(g_out, rows=rows, columns=columns, divisor=divisor))
 
 
+@guarded
 def avg_pool2d(
     input: Tensor,
     kernel_size: Pair,
@@ -195,6 +199,7 @@ def avg_pool2d(
 # ---- adaptive -----------------------------------------------------------------------------
 
 
+@guarded
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     """The mean of (N, C, H, W) or (C, H, W) over output_size windows that cover it evenly.
 
@@ -210,13 +215,18 @@ def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     if min(counts) < 0:
         raise RuntimeError(f"adaptive_avg_pool2d: elements of output_size must be greater than or equal to 0, but got {counts}")
     if 0 in sizes:
-        raise RuntimeError(f"adaptive_avg_pool2d(): Expected input to have non-zero size for non-batch dimensions: {list(sizes)}")
+        raise RuntimeError(
+            f"adaptive_avg_pool2d(): Expected input to have non-zero size for non-batch dimensions: {list(sizes)}"
+        )
     if 0 not in counts and all(n % c == 0 for n, c in zip(sizes, counts)):
         return avg_pool2d(input, tuple(n // c for n, c in zip(sizes, counts)))
     if 0 in counts:
         return input[..., : counts[0], : counts[1]] * 1
     lines = [_even_parts(n, c) for n, c in zip(sizes, counts)]
-    rows = [cat([mean(input[..., top:bottom, left:right], (-2, -1), True) for left, right in lines[1]], -1) for top, bottom in lines[0]]
+    rows = [
+        cat([mean(input[..., top:bottom, left:right], (-2, -1), True) for left, right in lines[1]], -1)
+        for top, bottom in lines[0]
+    ]
     return cat(rows, -2)
 
 
