@@ -108,7 +108,9 @@ class ndarray:
     nbytes = property(lambda self: self.inner.nbytes)
     strides = property(lambda self: self.inner.strides)
     itemsize = property(lambda self: self.inner.itemsize)
-    flags = property(lambda self: self.inner.flags)
+    flags = property(  # CuPy's know nothing of what is writeable: all is
+        lambda self: SimpleNamespace(c_contiguous=self.inner.flags.c_contiguous, f_contiguous=self.inner.flags.f_contiguous)
+    )
     T = property(lambda self: _out(self.inner.T, [self]))
 
     def get(self) -> np.ndarray:
@@ -171,6 +173,8 @@ def _out(result: Any, sources: list) -> Any:
     if isinstance(result, tuple):
         return tuple(_out(r, sources) for r in result)
     if isinstance(result, (np.ndarray, np.generic)):
+        if isinstance(result, np.ndarray) and not result.flags.writeable:
+            result.flags.writeable = True
         for source in sources:
             if isinstance(source, ndarray):
                 if result is source.inner:

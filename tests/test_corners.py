@@ -121,9 +121,10 @@ def test_arguments_that_do_not_fit_are_runtime_errors(call) -> None:
 # ---- sums ---------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(tn.get_backend() != "numpy", reason="a GPU adds up in a tree anyhow; its double does not")
 def test_sums_of_many_rows_are_as_exact_as_sums_in_pairs() -> None:
     x = tn.full((1_000_000, 2), 1000.1)
-    assert abs(x.mean(0)[0].item() / np.float64(np.float32(1000.1)) - 1) < 2e-6
+    assert abs(x.mean(0)[0].item() / np.float64(np.float32(1000.1)) - 1) < 1e-6
     assert abs(tn.full((5_000_000,), 0.0005).cumsum(0)[-1].item() - 2500) < 0.01
     b = tn.ones(2, requires_grad=True)
     (tn.full((1_000_000, 2), 0.1) * b).sum().backward()

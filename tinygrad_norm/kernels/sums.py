@@ -129,7 +129,7 @@ def _along_memory(a: np.ndarray, b: np.ndarray | None) -> np.ndarray:
 def _across_memory(x: np.ndarray) -> np.ndarray:
     """Sums over the first and third of four dimensions: rows added to rows."""
     length, run = x.shape[2:]
-    piece = min(length, 256)
+    piece = min(length, 128)
     whole = length - length % piece
     rows = x[:, :, :whole].reshape(*x.shape[:2], -1, piece, run)
     total = _ones(piece, x.dtype) @ rows if run <= 512 else rows.sum(axis=3)
