@@ -30,7 +30,7 @@ OTHER_TESTS = {
     "to_dtype": [test_gradients_come_back_in_the_dtype_of_their_input],
     "to_device": [test_gradients_flow_between_backends],  # the table goes there and back, and -1 * -1 is 1
 }
-ZERO = {"sign", "floor", "ceil", "round", "zeros_of", "replaced"}
+ZERO = {"sign", "floor", "ceil", "trunc", "round", "rounded_div", "filled"}
 
 
 def run(case: Case) -> None:

@@ -71,6 +71,12 @@ for _name, _function, _reference, _inputs in (
     ("exp", tn.exp, np.exp, any_array),
     ("log", tn.log, np.log, positive),
     ("log1p", tn.log1p, np.log1p, positive),
+    ("log2", tn.log2, np.log2, positive),
+    ("log10", tn.log10, np.log10, positive),
+    ("tan", tn.tan, np.tan, testing.arrays(low=-1.0, high=1.0)),
+    ("sinh", tn.sinh, np.sinh, any_array),
+    ("cosh", tn.cosh, np.cosh, any_array),
+    ("trunc", tn.trunc, np.trunc, testing.arrays(avoid=(-2, -1, 0, 1, 2))),
     ("expm1", tn.expm1, np.expm1, any_array),
     ("sqrt", tn.sqrt, np.sqrt, positive),
     ("rsqrt", tn.rsqrt, lambda x: 1 / np.sqrt(x), positive),
@@ -404,6 +410,70 @@ for _equation, _shapes in (
         st.integers(0, 100).map(lambda seed, s=_shapes: tuple(testing.values(x, seed + i) for i, x in enumerate(s))),
         lambda *xs, equation=_equation: np.einsum(equation, *xs),
     )
+
+# ---- the later additions: choosing, dividing, parts of matrices, windows ---------------------------
+
+apart = any_array.map(lambda x: (x, 0.7 * x + 3 * np.sign(x)))
+case(
+    "clamp_tensors",
+    lambda x, a, b: x.clamp(a, b),
+    any_array.map(lambda x: (x, x[::-1] * 0 - 0.5, x * 0 + 0.6) if x.ndim else (x, x * 0 - 3, x * 0 + 3)),
+    np.clip,
+)
+case("clamp_min_tensor", lambda x, a: x.clamp(min=a), apart, np.maximum)
+case("clamp_max_tensor", lambda x, b: x.clamp(max=b), apart, np.minimum)
+case("remainder", tn.remainder, testing.arrays(low=0.6, high=0.9).map(lambda x: (4.5 * x / x + x / 9, x)), np.remainder)
+case("fmod", tn.fmod, testing.arrays(low=0.6, high=0.9).map(lambda x: (-4.5 * x / x - x / 9, x)), np.fmod)
+case(
+    "div_floor",
+    lambda a, b: tn.div(a, b, rounding_mode="floor"),
+    testing.arrays(low=0.6, high=0.9).map(lambda x: (4.5 * x / x, x)),
+    np.floor_divide,
+)
+case("tril", lambda x: x.tril(-1), matrices, lambda x: np.tril(x, -1))
+case("triu", lambda x: x.triu(), matrices, np.triu)
+case("diagonal", lambda x: x.diagonal(1, -2, -1) * 2, matrices, lambda x: 2 * np.diagonal(x, 1, -2, -1))
+case("diag", lambda x: tn.diag(x, -1), testing.arrays(testing.shapes(min_dims=1, max_dims=1)), lambda x: np.diag(x, -1))
+case("trace", tn.trace, testing.arrays(testing.shapes(min_dims=2, max_dims=2)), np.trace)
+case(
+    "unfold_dim",
+    lambda x: x.unfold(0, 1 + (len(x) > 1), 1),
+    vectors,
+    lambda x: np.lib.stride_tricks.sliding_window_view(x, 1 + (len(x) > 1), 0),
+)
+case("repeat_interleave", lambda x: x.repeat_interleave(2, 0), vectors, lambda x: np.repeat(x, 2, 0))
+case("movedim", lambda x: x.movedim(0, -1), matrices, lambda x: np.moveaxis(x, 0, -1))
+case("sort", lambda x: x.sort(0, descending=True).values, vectors, lambda x: -np.sort(-x, 0))
+case("topk", lambda x: x.topk(1, 0).values, vectors, lambda x: x.max(0, keepdims=True))
+case(
+    "addmm",
+    lambda c, a: tn.addmm(c, a, a.T, beta=0.5, alpha=2),
+    testing.arrays(testing.shapes(min_dims=2, max_dims=2)).map(lambda a: (a[:, :1] * 3, a)),
+    lambda c, a: 0.5 * c + 2 * a @ a.T,
+)
+case("norm_half", lambda x: tn.norm(x, 0.5), any_array, lambda x: (abs(x) ** 0.5).sum() ** 2)
+case("norm_3", lambda x: tn.norm(x, 3.0), any_array, lambda x: (abs(x) ** 3).sum() ** (1 / 3))
+case("elu_2", lambda x: F.elu(x, 2.0), any_array, lambda x: np.where(x > 0, x, 2 * np.expm1(x)))
+case("selu", F.selu, any_array, lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(x)))
+case("logsigmoid", F.logsigmoid, any_array, lambda x: -np.log1p(np.exp(-x)))
+case(
+    "bce",
+    lambda p, y: F.binary_cross_entropy(p, y),
+    testing.arrays(low=0.1, high=0.9, avoid=()).map(lambda p: (p, 0.3 + 0.2 * p)),
+    lambda p, y: np.mean(-y * np.log(p) - (1 - y) * np.log(1 - p)),
+)
+case(
+    "adaptive_avg_pool2d",
+    lambda x: F.adaptive_avg_pool2d(x, (2, 1)),
+    testing.arrays((1, 2, 3, 2)),
+    lambda x: np.stack([x[:, :, :2].mean((2, 3)), x[:, :, 1:].mean((2, 3))], 2)[..., None],
+)
+case(
+    "conv1d",
+    lambda x, w: F.conv1d(x, w),
+    testing.arrays((2, 1, 4)).map(lambda x: (x, 0.5 * x[:, :, :2] + 1)),
+    lambda x, w: np.stack([[np.correlate(a[0], k[0], "valid") for k in w] for a in x]),
+)
 
 # ---- losses -------------------------------------------------------------------------------
 

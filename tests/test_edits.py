@@ -275,7 +275,7 @@ def test_a_function_with_a_context() -> None:
 
         @staticmethod
         def backward(ctx, g, g_other):
-            x, w, y = ctx.saved_tensors
+            x, w, _ = ctx.saved_tensors
             assert ctx.needs_input_grad == (True, False, True)
             return g * ctx.factor * w + g_other, None, (g * ctx.factor * x)
 
