@@ -300,6 +300,31 @@ case("getitem_none", lambda x: x[None, 0], vectors, lambda x: x[None, 0])
 case("getitem_mask", lambda x: x[x > 0.1], testing.arrays(avoid=(0.1,)), lambda x: x[x > 0.1])
 case("getitem_list", lambda x: x[[0, -1, 0]], vectors, lambda x: x[[0, -1, 0]])
 case("getitem_tensor", lambda x, index: x[on(index)], indexed(), lambda x, index: x[index])
+
+
+def set_item(x: tn.Tensor, value: tn.Tensor) -> tn.Tensor:
+    """A copy of x, its second row and its last column edited in place."""
+    y = x.clone()
+    y[1] = value
+    y[[0, 2], -1] = value[:2] * 2
+    return y
+
+
+def np_set_item(x: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """The same in NumPy."""
+    y = x.copy()
+    y[1] = value
+    y[[0, 2], -1] = value[:2] * 2
+    return y
+
+
+case(
+    "set_item",
+    set_item,
+    st.integers(0, 999).map(lambda seed: (testing.values((3, 4), seed), testing.values((4,), seed + 1))),
+    np_set_item,
+)
+
 case("gather", lambda x, dim, index: x.gather(dim, on(index)), gathered(), np_gather)
 
 

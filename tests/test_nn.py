@@ -89,8 +89,8 @@ def test_a_module_before_init_and_a_plain_list_are_noticed() -> None:
 
 def test_names_are_checked() -> None:
     net = Net()
-    for name in ("", "a.b", "forward", 3):
-        with pytest.raises(KeyError):
+    for name, error in {"": KeyError, "a.b": KeyError, "forward": KeyError, 3: TypeError}.items():
+        with pytest.raises(error):
             net.register_buffer(name, None)
     with pytest.raises(TypeError, match="Parameter or None required"):
         net.register_parameter("p", tn.zeros(1))

@@ -92,7 +92,7 @@ def test_a_python_number_or_a_wider_scalar_never_widens(dtype, number, zero_dim)
         x / other,
         x - (1 if other is True else other),
         x**other,
-        tn.maximum(x, other),
+        tn.clamp(x, min=other) if not zero_dim else tn.maximum(x, other),
         tn.where(x > 1, x, other),
     ):
         assert y.dtype == dtype

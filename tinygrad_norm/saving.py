@@ -25,7 +25,8 @@ import numpy as np
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Size, Tensor, wrap
 from tinygrad_norm.backend import is_array, transfer
-from tinygrad_norm.nn.module import Module, Parameter
+from tinygrad_norm.nn.module import Module
+from tinygrad_norm.nn.parameter import Parameter
 
 _KEY, _CHECKSUM = "tinygrad_norm", "tinygrad_norm_sha256"
 _MAPPINGS = {"dict": dict, "OrderedDict": OrderedDict, "Counter": Counter}

@@ -18,13 +18,14 @@ Underneath it is an op like any other. Several outputs are the parts of one vect
 
 from __future__ import annotations
 
+import functools
 import math
 import weakref
 from typing import Any
 
 from tinygrad_norm.autograd.grad_mode import grad_mode, no_grad
 from tinygrad_norm.autograd.graph import op
-from tinygrad_norm.autograd.tensor import Tensor, wrap
+from tinygrad_norm.autograd.tensor import Tensor, Version, wrap
 from tinygrad_norm.backend import xp
 
 
@@ -38,6 +39,8 @@ class Context:
         self.needs_input_grad = needs_input_grad
         self._saved: list[Any] = []
         self._constant: tuple[Tensor, ...] = ()
+        self._materialize = True
+        self._arrived: set[int] = set()  # which outputs got a gradient, where that is asked for
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep inputs and outputs for backward; it raises RuntimeError if one was edited in place since."""
@@ -62,7 +65,8 @@ class Context:
         raise NotImplementedError("mark_dirty: a Function cannot edit its inputs in place here: edit x.clone()")
 
     def set_materialize_grads(self, value: bool) -> None:
-        """Accepted; outputs without a gradient always get one of zeros."""
+        """Whether backward is given zeros (the default) or None for an output that no gradient arrived at."""
+        self._materialize = value
 
 
 class _Saved:
@@ -107,6 +111,10 @@ class Function:
         """The gradients of the arguments, given those of the outputs."""
         raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function")
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Not the way: use apply."""
+        raise RuntimeError(f"{type(self).__name__} is called by its static method: {type(self).__name__}.apply(...)")
+
     @classmethod
     def apply(cls, *args: Any) -> Any:
         """Compute, and record."""
@@ -132,52 +140,99 @@ def _record(cls: type[Function], context: Context, args: tuple, outputs: list) -
     if "_op" not in cls.__dict__:
         cls._op = _op_for(cls)
     live = [
-        out
+        isinstance(out, Tensor) and out.array.dtype.kind == "f" and not any(out is c for c in context._constant)
         for out in outputs
-        if isinstance(out, Tensor) and out.array.dtype.kind == "f" and not any(out is c for c in context._constant)
     ]
-    if not live:
+    parts = [out for out, is_live in zip(outputs, live) if is_live]
+    if not parts:
         return
-    module = xp(live[0].array)
-    shapes = [out.array.shape for out in live]
-    flat = wrap(module.concatenate([out.array.reshape(-1) for out in live]))
+    module = xp(parts[0].array)
+    shapes = [(out.array.shape, out.array.dtype) if isinstance(out, Tensor) else None for out in outputs]
+    flat = wrap(module.concatenate([out.array.reshape(-1) for out in parts]))
     inputs = tuple(a for a in args if isinstance(a, Tensor))
-    cls._op.op.record_edit(
-        inputs, {"context": context, "args": tuple(isinstance(a, Tensor) for a in args), "shapes": shapes}, flat
-    )
+    tensors = tuple(isinstance(a, Tensor) for a in args)
+    cls._op.op.record_edit(inputs, {"context": context, "args": tensors, "shapes": shapes, "live": live}, flat)
+    if context._saved and flat.node is not None:  # an entry that never trips: with it backward() lets go of what is saved
+        flat.node.guards = [(0, (version := Version()), version.count)]
     start = 0
-    for out, shape in zip(live, shapes):
-        size = math.prod(shape)
-        part = flat[start : start + size].reshape(shape)
-        out.node, out.needs_grad = part.node, True
-        start += size
-    context._saved = [s if s is None else _Saved(s, any(s is out for out in live)) for s in context._saved]
+    for i, out in enumerate(outputs):
+        if live[i]:
+            part = flat[start : start + out.array.size].reshape(out.array.shape)
+            out.node, out.needs_grad = part.node, True
+            start += out.array.size
+            if not context._materialize:
+                out.register_hook(lambda g, i=i: context._arrived.add(i))
+    context._saved = [s if s is None else _Saved(s, any(s is out for out in parts)) for s in context._saved]
 
 
 def _op_for(cls: type[Function]) -> Any:
-    def forward(*tensors: Any, context: Any, args: Any, shapes: Any) -> Any:
+    def forward(*tensors: Any, context: Any, args: Any, shapes: Any, live: Any) -> Any:
         raise NotImplementedError
 
     forward.__name__ = cls.__name__
     made = op(forward)
 
     @made.joint_vjp
-    def vjp(g: Any, context: Context, args: tuple[bool, ...], shapes: list) -> list:
-        """args: for each argument of apply, whether it is a Tensor."""
-        pieces, start = [], 0
-        for shape in shapes:
-            size = math.prod(shape)
-            piece = g[start : start + size].reshape(shape)
-            pieces.append(piece if isinstance(piece, Tensor) else wrap(piece))
-            start += size
-        found = cls.backward(context, *pieces)
-        found = found if isinstance(found, (tuple, list)) else (found,)
-        if len(found) < len(args) or any(v is not None for v in found[len(args) :]):
+    def vjp(g: Any, context: Context, args: tuple[bool, ...], shapes: list, live: list[bool]) -> list:
+        """args, live: for each argument whether it is a Tensor, for each output whether it has a gradient, a part of g."""
+        pieces: list[Tensor | None] = []
+        start = 0
+        for i, found in enumerate(shapes):
+            if found is None or not (context._materialize or i in context._arrived):
+                pieces.append(None)
+            elif not live[i]:
+                pieces.append(wrap(xp(g.array if isinstance(g, Tensor) else g).zeros(*found)))
+            else:
+                piece = g[start : start + math.prod(found[0])].reshape(found[0])
+                pieces.append(piece if isinstance(piece, Tensor) else wrap(piece))
+            start += math.prod(found[0]) if live[i] else 0
+        context._arrived.clear()
+        given = cls.backward(context, *pieces)
+        given = given if isinstance(given, (tuple, list)) else (given,)
+        if len(given) < len(args) or any(v is not None for v in given[len(args) :]):
             raise RuntimeError(
                 f"function {cls.__name__}Backward returned an incorrect number of gradients "
-                f"(expected {len(args)}, got {len(found)})"
+                f"(expected {len(args)}, got {len(given)})"
             )
-        of_tensors = [v for v, is_tensor in zip(found, args) if is_tensor]
+        for i, v in enumerate(given):
+            if v is not None and not isinstance(v, Tensor):
+                raise RuntimeError(
+                    f"expected Variable or None (got {type(v).__name__}): {cls.__name__}.backward has to return "
+                    f"Tensors, but argument {i} got {v!r}"
+                )
+        of_tensors = [v for v, is_tensor in zip(given, args) if is_tensor]
         return of_tensors if isinstance(g, Tensor) else [None if v is None else v.array for v in of_tensors]
 
     return made
+
+
+def once_differentiable(backward: Any) -> Any:
+    """Decorator of a backward that cannot be differentiated again: what it returns has no history, and says so."""
+
+    @functools.wraps(backward)
+    def checked(ctx: Any, *gradients: Any) -> Any:
+        with no_grad():
+            given = backward(ctx, *gradients)
+        if not (grad_mode.enabled and any(isinstance(g, Tensor) and g.needs_grad for g in gradients)):
+            return given
+        several = isinstance(given, (tuple, list))
+        marked = [_undifferentiable(v) if isinstance(v, Tensor) else v for v in (given if several else (given,))]
+        return tuple(marked) if several else marked[0]
+
+    return checked
+
+
+def _undifferentiable(t: Tensor) -> Tensor:
+    return _Once.apply(t.detach().requires_grad_())
+
+
+class _Once(Function):
+    """The identity, whose derivative is refused."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")

@@ -118,7 +118,9 @@ class set_grad_enabled(_Recording):
     """Record or not, from the call on; as a context or a decorator, inside it only."""
 
     def __init__(self, mode: bool) -> None:
-        super().__init__(bool(mode))
+        if not isinstance(mode, bool):
+            raise TypeError(f"set_grad_enabled(): argument 'mode' must be bool, not {type(mode).__name__}")
+        super().__init__(mode)
         super().__enter__()
 
     def __enter__(self) -> None:

@@ -306,9 +306,9 @@ class RemovableHandle:
 
     _ids = itertools.count()
 
-    def __init__(self, hooks: dict[int, Callable], hook: Callable, first: bool = False) -> None:
+    def __init__(self, hooks: dict[int, Any], hook: Any, first: bool = False) -> None:
         self._hooks, self.id = hooks, next(self._ids)
-        others = dict(hooks) if first else {}
+        others: dict[int, Any] = dict(hooks) if first else {}
         if first:
             hooks.clear()
         hooks[self.id] = hook

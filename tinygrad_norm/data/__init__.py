@@ -4,7 +4,14 @@ from tinygrad_norm.data.dataset import ConcatDataset, Dataset, IterableDataset, 
 from tinygrad_norm.data.idx import read_idx, write_idx
 from tinygrad_norm.data.images import digits, fashion_mnist, mnist
 from tinygrad_norm.data.loader import DataLoader, default_collate, default_convert
-from tinygrad_norm.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, SubsetRandomSampler
+from tinygrad_norm.data.sampler import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 
 __all__ = [
     "BatchSampler",
@@ -18,6 +25,7 @@ __all__ = [
     "Subset",
     "SubsetRandomSampler",
     "TensorDataset",
+    "WeightedRandomSampler",
     "default_collate",
     "default_convert",
     "digits",

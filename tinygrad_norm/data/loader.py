@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.backend import Generator
 from tinygrad_norm.data.dataset import IterableDataset, Subset, TensorDataset
-from tinygrad_norm.data.sampler import BatchSampler, RandomSampler, SequentialSampler
+from tinygrad_norm.data.sampler import BatchSampler, RandomSampler, SequentialSampler, require_generator
 from tinygrad_norm.ops.creation import as_tensor, tensor
 from tinygrad_norm.ops.joining import stack
 
@@ -55,6 +55,11 @@ class DataLoader:
             raise ValueError("num_workers option should be non-negative; use num_workers=0 to disable multiprocessing.")
         if timeout < 0:
             raise ValueError("timeout option should be non-negative")
+        if not num_workers and prefetch_factor is not None:
+            raise ValueError("prefetch_factor option could only be specified in multiprocessing: with num_workers > 0")
+        if not num_workers and persistent_workers:
+            raise ValueError("persistent_workers option needs num_workers > 0")
+        require_generator(generator)
         if num_workers:
             warnings.warn(f"num_workers={num_workers} is accepted, but batches are loaded in this process", stacklevel=2)
         iterable = isinstance(dataset, IterableDataset)
@@ -89,6 +94,9 @@ class DataLoader:
         return len(self.sampler if self.batch_sampler is None else self.batch_sampler)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[Any]:
+        return _Batches(self)
+
+    def _batches(self) -> Iterator[Any]:
         if isinstance(self.dataset, IterableDataset):
             yield from self._stream()
         elif self.batch_sampler is None:
@@ -96,8 +104,9 @@ class DataLoader:
                 yield self.collate_fn(self.dataset[index])
         else:
             batch_at = _batch_at(self.dataset) if self.collate_fn is default_collate else None
+            items_at = getattr(self.dataset, "__getitems__", None) or (lambda indices: [self.dataset[i] for i in indices])
             for indices in self.batch_sampler:
-                yield self.collate_fn([self.dataset[i] for i in indices]) if batch_at is None else batch_at(indices)
+                yield self.collate_fn(items_at(indices)) if batch_at is None else batch_at(indices)
 
     def _stream(self) -> Iterator[Any]:
         """The batches of a dataset that can only be iterated over."""
@@ -108,6 +117,22 @@ class DataLoader:
         while batch := list(itertools.islice(items, self.batch_size)):
             if len(batch) == self.batch_size or not self.drop_last:
                 yield self.collate_fn(batch)
+
+
+class _Batches:
+    """An iterator over the batches, with a length where the loader has one."""
+
+    def __init__(self, loader: DataLoader) -> None:
+        self._loader, self._batches = loader, loader._batches()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._batches)
+
+    def __len__(self) -> int:
+        return len(self._loader)
 
 
 def _batch_at(dataset: Any) -> Callable | None:

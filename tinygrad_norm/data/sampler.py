@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any
 
 from tinygrad_norm.backend import Generator, default_generator
+from tinygrad_norm.ops.creation import as_tensor
+from tinygrad_norm.ops.random import multinomial
 
 
 class Sampler:
@@ -43,6 +45,7 @@ class RandomSampler(Sampler):
     ) -> None:
         if num_samples is not None and num_samples <= 0:
             raise ValueError(f"num_samples should be a positive integer value, but got num_samples={num_samples}")
+        require_generator(generator)
         self.data_source, self.replacement, self._num_samples = data_source, replacement, num_samples
         self.generator = generator
 
@@ -64,6 +67,7 @@ class SubsetRandomSampler(Sampler):
     """The given indices in a new random order each time."""
 
     def __init__(self, indices: Sequence[int], generator: Generator | None = None) -> None:
+        require_generator(generator)
         self.indices, self.generator = indices, generator
 
     def __iter__(self) -> Iterator[int]:
@@ -72,6 +76,39 @@ class SubsetRandomSampler(Sampler):
 
     def __len__(self) -> int:
         return len(self.indices)
+
+
+class WeightedRandomSampler(Sampler):
+    """num_samples of the indices 0 ... len(weights) - 1, each drawn with a probability in proportion to its weight.
+
+    weights: numbers >= 0, not all 0. replacement=False: none twice.
+    """
+
+    def __init__(
+        self, weights: Sequence[float], num_samples: int, replacement: bool = True, generator: Generator | None = None
+    ) -> None:
+        if not isinstance(num_samples, int) or isinstance(num_samples, bool) or num_samples <= 0:
+            raise ValueError(f"num_samples should be a positive integer value, but got num_samples={num_samples}")
+        if not isinstance(replacement, bool):
+            raise ValueError(f"replacement should be a boolean value, but got replacement={replacement}")
+        require_generator(generator)
+        self.weights = as_tensor(weights, dtype="float64")
+        if self.weights.ndim != 1:
+            raise ValueError(f"weights should be a 1d sequence, but got the shape {list(self.weights.shape)}")
+        self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
+
+    def __iter__(self) -> Iterator[int]:
+        drawn = multinomial(self.weights, self.num_samples, self.replacement, generator=self.generator)
+        yield from drawn.tolist()
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+def require_generator(generator: Any) -> None:
+    """Raise TypeError unless it is a Generator or None."""
+    if generator is not None and not isinstance(generator, Generator):
+        raise TypeError(f"generator has to be a Generator, but got {type(generator).__name__}: Generator().manual_seed(n)")
 
 
 class BatchSampler(Sampler):

@@ -77,6 +77,8 @@ def forward(x: Array, weight: Array, geometry: Geometry) -> Array:
 def weight_gradient(x: Array, g: Array, geometry: Geometry) -> Array:
     """The gradient of weight (O, C / groups, kh, kw), given that of the output."""
     rows, columns, groups = geometry
+    if not x.shape[1]:
+        return xp(g).zeros((g.shape[1], 0, rows.kernel, columns.kernel), g.dtype)
     out_channels = g.shape[1] // groups
     together = _lines_together(x, g.shape[1], geometry)
     lines = _lines(_lower(x, geometry), geometry, together)
@@ -99,6 +101,8 @@ def input_gradient(g: Array, weight: Array, geometry: Geometry) -> Array:
     """The gradient of x (N, C, H, W), given that of the output."""
     rows, columns, groups = geometry
     channels, width = weight.shape[1], weight.shape[3]
+    if not channels:
+        return xp(g).zeros((len(g), 0, rows.size, columns.size), g.dtype)
     lines = _grouped_lines(g, geometry)
     # for each line of the kernel, what takes an output line to the lowered line: (groups, C * kw, kh, O)
     steps = weight.reshape(groups, -1, channels, rows.kernel, width).transpose(0, 2, 4, 3, 1)[:, :, :, ::-1]

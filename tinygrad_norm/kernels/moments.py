@@ -173,7 +173,7 @@ def _gradients_per_element(
 
 def _slope_and_offset(sum_gy: Array, sum_gyc: Array, mean: Array, rstd: Array, size: int) -> tuple[Array, Array]:
     """Gx = rstd * gy + slope * c + offset, of the sums of gy and of gy * (c - mean) over the groups of c."""
-    part = rstd * (-sum_gy.size / size)
+    part = rstd * (-sum_gy.size / max(size, 1))
     slope = part * rstd * rstd * sum_gyc
     return slope, part * sum_gy - slope * mean
 

@@ -34,7 +34,7 @@ from tinygrad_norm.nn.loss import (
     NLLLoss,
     SmoothL1Loss,
 )
-from tinygrad_norm.nn.module import Module, Parameter, UninitializedParameter
+from tinygrad_norm.nn.module import Module
 from tinygrad_norm.nn.norm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -45,6 +45,7 @@ from tinygrad_norm.nn.norm import (
     InstanceNorm3d,
     LayerNorm,
 )
+from tinygrad_norm.nn.parameter import Parameter, UninitializedParameter
 
 __all__ = [
     "ELU",

@@ -8,7 +8,8 @@ from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.nn import functional as F
 from tinygrad_norm.nn.functional.conv import Pair, padding_pairs, pair, single
 from tinygrad_norm.nn.layers import reset_weight_and_bias
-from tinygrad_norm.nn.module import Module, Parameter
+from tinygrad_norm.nn.module import Module
+from tinygrad_norm.nn.parameter import Parameter
 from tinygrad_norm.ops.creation import empty
 from tinygrad_norm.ops.shape import sizes_of
 

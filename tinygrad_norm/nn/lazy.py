@@ -10,24 +10,26 @@ from typing import Any
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.nn.conv import Conv1d, Conv2d
 from tinygrad_norm.nn.layers import Linear
-from tinygrad_norm.nn.module import Module, UninitializedParameter
+from tinygrad_norm.nn.module import Module
 from tinygrad_norm.nn.norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from tinygrad_norm.nn.parameter import UninitializedParameter
 from tinygrad_norm.ops.creation import ones, zeros
 
 
 class _Lazy(Module):
-    """What they share: the first call runs `infer` before it."""
+    """What they share: the first call runs `infer`, and makes an ordinary layer of it."""
 
     becomes: type[Module]
 
-    def _wait_for_input(self) -> None:
-        def first_call(layer: Any, inputs: tuple) -> None:
-            if type(layer) is not layer.becomes:
-                layer.infer(inputs[0])
-                layer.__class__ = layer.becomes
-                handle.remove()
+    def __call__(self, *inputs: Any, **arguments: Any) -> Any:
+        """The first call, and the last of this kind."""
+        self.infer(*inputs, **arguments)
+        self.__class__ = self.becomes  # type: ignore[assignment]
+        return self(*inputs, **arguments)
 
-        handle = self.register_forward_pre_hook(first_call)
+    def has_uninitialized_params(self) -> bool:
+        """Whether a parameter has no shape yet."""
+        return any(isinstance(p, UninitializedParameter) for p in self.parameters(recurse=False))
 
     def infer(self, input: Tensor) -> None:
         """Take the sizes from the input, and initialise."""
@@ -43,7 +45,6 @@ class LazyLinear(_Lazy, Linear):
         super().__init__(0, 0, bias, device, dtype)
         self.out_features = out_features
         _forget(self, device, dtype)
-        self._wait_for_input()
 
     def infer(self, input: Tensor) -> None:
         """in_features from the last dimension."""
@@ -86,7 +87,6 @@ class LazyConv1d(_LazyConv, Conv1d):
         super().__init__(0, 0, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype)
         self.out_channels = out_channels
         _forget(self, device, dtype)
-        self._wait_for_input()
 
 
 class LazyConv2d(_LazyConv, Conv2d):
@@ -110,7 +110,6 @@ class LazyConv2d(_LazyConv, Conv2d):
         super().__init__(0, 0, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype)
         self.out_channels = out_channels
         _forget(self, device, dtype)
-        self._wait_for_input()
 
 
 def _forget(layer: Any, device: Any, dtype: Any) -> None:
@@ -146,7 +145,6 @@ class _LazyBatchNorm(_Lazy):
         super().__init__(0, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)  # type: ignore[call-arg]
         if self.weight is not None:
             _forget(self, device, dtype)
-        self._wait_for_input()
 
     def infer(self, input: Tensor) -> None:
         """num_features from the second dimension."""

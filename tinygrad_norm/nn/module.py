@@ -8,58 +8,15 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, NamedTuple
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import RemovableHandle, Tensor, no_grad
+from tinygrad_norm.nn.parameter import Parameter, UninitializedParameter, reset_gradient
 from tinygrad_norm.ops.convert import to
-from tinygrad_norm.ops.creation import empty, tensor
 
-
-class Parameter(Tensor):
-    """A leaf Tensor that a Module trains: it requires grad, and assigning it registers it.
-
-    data: a Tensor, whose memory it shares, or what `tensor` takes; an empty Tensor by default.
-    """
-
-    def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
-        data = empty(0) if data is None else data
-        super().__init__(data.detach() if isinstance(data, Tensor) else tensor(data), requires_grad=requires_grad)
-
-    def __deepcopy__(self, memo: dict) -> Parameter:
-        if id(self) not in memo:
-            memo[id(self)] = type(self)(self.detach().clone(), self.needs_grad)
-        return memo[id(self)]
-
-    def __repr__(self) -> str:
-        return f"Parameter containing:\n{super().__repr__()}"
-
-
-class UninitializedParameter(Parameter):
-    """A Parameter whose shape the first input will tell."""
-
-    def __init__(self, requires_grad: bool = True, device: str | None = None, dtype: Any = None) -> None:
-        super().__init__(empty(0, device=device, dtype=dtype), requires_grad)
-
-    def materialize(self, shape: tuple[int, ...]) -> None:
-        """Become a Parameter of this shape, not initialised yet."""
-        self.array = empty(shape, device=self.device, dtype=self.dtype).array
-        self.__class__ = Parameter  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        return "<UninitializedParameter>"
-
-
-def reset_gradient(p: Tensor, set_to_none: bool) -> None:
-    """Forget the gradient, or set it to zero, in its own memory."""
-    if p.grad is None:
-        return
-    if set_to_none:
-        p.grad = None
-    else:
-        p.grad.detach_() if p.grad.grad_fn is not None else p.grad.requires_grad_(False)
-        p.grad.zero_()
+EXTRA = "_extra_state"  # the name of get_extra_state's entry in a state_dict
 
 
 class IncompatibleKeys(NamedTuple):
@@ -67,6 +24,36 @@ class IncompatibleKeys(NamedTuple):
 
     missing_keys: list[str]
     unexpected_keys: list[str]
+
+
+class Registered(MutableMapping):
+    """The parameters, buffers or submodules of one Module by name: a view, not a copy."""
+
+    def __init__(self, module: Module, kind: str) -> None:
+        self._module, self._kind = module, kind
+
+    def __getitem__(self, name: str) -> Any:
+        if self._module._kinds.get(name) != self._kind:
+            raise KeyError(name)
+        return self._module.__dict__[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._module._register(
+            name, value, self._kind, {"parameter": Parameter, "buffer": Tensor, "module": Module}[self._kind]
+        )
+
+    def __delitem__(self, name: str) -> None:
+        self[name]
+        delattr(self._module, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([name for name, kind in self._module._kinds.items() if kind == self._kind])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 class Module:
@@ -93,11 +80,15 @@ class Module:
 
     def __call__(self, *inputs: Any, **arguments: Any) -> Any:
         """Run forward, with the hooks before and after it."""
-        for pre_hook in list(self._pre_hooks.values()) if self._pre_hooks else ():
-            inputs, arguments = pre_hook(self, inputs, arguments)
+        for pre_hook, named in list(self._pre_hooks.values()) if self._pre_hooks else ():
+            changed = pre_hook(self, inputs, arguments) if named else pre_hook(self, inputs)
+            if changed is not None and named:
+                inputs, arguments = changed
+            elif changed is not None:
+                inputs = changed if isinstance(changed, tuple) else (changed,)
         output = self.forward(*inputs, **arguments)
-        for hook in list(self._hooks.values()) if self._hooks else ():
-            changed = hook(self, inputs, arguments, output)
+        for hook, named in list(self._hooks.values()) if self._hooks else ():
+            changed = hook(self, inputs, arguments, output) if named else hook(self, inputs, output)
             output = output if changed is None else changed
         return output
 
@@ -139,12 +130,29 @@ class Module:
             if its_kind == kind and self.__dict__[name] is not None:
                 yield name, self.__dict__[name]
 
+    @property
+    def _parameters(self) -> Registered:
+        """This module's own parameters by name, to look at and to change."""
+        return Registered(self, "parameter")
+
+    @property
+    def _buffers(self) -> Registered:
+        """Its own buffers."""
+        return Registered(self, "buffer")
+
+    @property
+    def _modules(self) -> Registered:
+        """Its direct submodules."""
+        return Registered(self, "module")
+
     def _register(self, name: str, value: Any, kind: str, cls: type) -> None:
         if "_kinds" not in self.__dict__:
             raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
-        if not isinstance(name, str) or not name or "." in name:
+        if not isinstance(name, str):
+            raise TypeError(f"{kind} name should be a string. Got {type(name).__name__}")
+        if not name or "." in name:
             raise KeyError(f'a name has to be a non-empty string without ".", but got {name!r}')
-        if hasattr(self, name) and name not in self._kinds:
+        if hasattr(self, name) and self._kinds.get(name) != kind:
             raise KeyError(f"attribute '{name}' already exists")
         if value is not None and not isinstance(value, cls):
             raise TypeError(
@@ -175,24 +183,14 @@ class Module:
 
         with_kwargs: hook(module, inputs, keywords, output); prepend: before the hooks that are there.
         """
-        seen = hook if with_kwargs else lambda module, inputs, keywords, output: hook(module, inputs, output)
-        return RemovableHandle(self._hooks, seen, prepend)
+        return RemovableHandle(self._hooks, (hook, with_kwargs), prepend)
 
     def register_forward_pre_hook(self, hook: Callable, *, prepend: bool = False, with_kwargs: bool = False) -> RemovableHandle:
         """Call hook(module, inputs) before forward; what it returns, if not None, are the inputs.
 
         with_kwargs: hook(module, inputs, keywords), which returns None or both; prepend: before the hooks that are there.
         """
-
-        def seen(module: Module, inputs: tuple, keywords: dict) -> tuple[tuple, dict]:
-            changed = hook(module, inputs, keywords) if with_kwargs else hook(module, inputs)
-            if changed is None:
-                return inputs, keywords
-            if with_kwargs:
-                return changed
-            return (changed if isinstance(changed, tuple) else (changed,)), keywords
-
-        return RemovableHandle(self._pre_hooks, seen, prepend)
+        return RemovableHandle(self._pre_hooks, (hook, with_kwargs), prepend)
 
     # ---- walking the tree -----------------------------------------------------------------
 
@@ -258,6 +256,22 @@ class Module:
             found = getattr(found, name)
         if not isinstance(found, Module):
             raise AttributeError(f"`{target}` is not an nn.Module")
+        return found
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter of that dotted name."""
+        return self._get(target, "parameter", Parameter)
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer of that dotted name."""
+        return self._get(target, "buffer", Tensor)
+
+    def _get(self, target: str, kind: str, cls: type) -> Any:
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path)
+        found = getattr(owner, name)
+        if owner._kinds.get(name) != kind or not isinstance(found, cls):
+            raise AttributeError(f"`{name}` is not a {kind}")
         return found
 
     def apply(self, fn: Callable[[Module], None]) -> Module:
@@ -352,9 +366,19 @@ class Module:
             for name, part in self._parts(kind):
                 if name not in self._non_persistent:
                     state[prefix + name] = part if keep_vars else part.detach()
+        if type(self).get_extra_state is not Module.get_extra_state:
+            state[prefix + EXTRA] = self.get_extra_state()
         for name, module in self._parts("module"):
             module.state_dict(state, f"{prefix}{name}.", keep_vars)
         return state
+
+    def get_extra_state(self) -> Any:
+        """What else belongs into state_dict: define it together with set_extra_state."""
+        raise RuntimeError(f"{type(self).__name__} has no extra state: define get_extra_state() and set_extra_state()")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take back what get_extra_state has given."""
+        raise RuntimeError(f"{type(self).__name__} has no extra state: define get_extra_state() and set_extra_state()")
 
     def load_state_dict(self, state_dict: dict[str, Any], strict: bool = True, assign: bool = False) -> IncompatibleKeys:
         """Copy the values in. If a size does not fit or (strict) a key is missing or unexpected,
@@ -366,6 +390,11 @@ class Module:
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
         own = self.state_dict(keep_vars=True)
         versions = getattr(state_dict, "_metadata", {})
+        problems: list[str] = []
+        state_dict = dict(state_dict)  # for overrides of _load_from_state_dict to change
+        for path, module in self.named_modules(remove_duplicate=False):
+            prefix = f"{path}." if path else ""
+            module._load_from_state_dict(state_dict, prefix, versions.get(path, {}), strict, [], [], problems)
         optional = {
             f"{path}.{name}" if path else name
             for path, module in self.named_modules(remove_duplicate=False)
@@ -373,7 +402,6 @@ class Module:
         }
         missing = [key for key in own if key not in state_dict and key not in optional]
         unexpected = [key for key in state_dict if key not in own]
-        problems = []
         if strict and unexpected:
             problems.append("Unexpected key(s) in state_dict: " + ", ".join(f'"{k}"' for k in unexpected) + ". ")
         if strict and missing:
@@ -381,6 +409,8 @@ class Module:
         common = [key for key in own if key in state_dict]
         for key in common:
             value, current = state_dict[key], own[key]
+            if key.rpartition(".")[2] == EXTRA:
+                continue
             if not hasattr(value, "shape"):
                 problems.append(
                     f'While copying the parameter named "{key}", expected a Tensor, but got {type(value).__name__}.'
@@ -394,13 +424,34 @@ class Module:
             raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems))
         with no_grad():
             for key in common:
+                path, _, name = key.rpartition(".")
+                if name == EXTRA:
+                    self.get_submodule(path).set_extra_state(state_dict[key])
+                    continue
                 if assign:
-                    own[key].data = state_dict[key].detach()
+                    value = state_dict[key]
+                    if isinstance(own[key], Parameter) and not isinstance(value, Parameter):
+                        value = Parameter(value, own[key].requires_grad)
+                    setattr(self.get_submodule(path), name, value)
                     continue
                 if isinstance(own[key], UninitializedParameter):
                     own[key].materialize(tuple(state_dict[key].shape))
                 own[key].detach().copy_(state_dict[key])
         return IncompatibleKeys(missing, unexpected)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict,
+        prefix: str,
+        local_metadata: dict,
+        strict: bool,
+        missing_keys: list,
+        unexpected_keys: list,
+        error_msgs: list,
+    ) -> None:
+        """Called for each module before anything is loaded: an override may rename or change entries of state_dict, which is
+        a copy, and add to error_msgs.
+        """
 
     def _newer_keys(self, version: int | None) -> tuple[str, ...]:
         """Keys that a state_dict of this version (None: unknown) need not have."""

@@ -7,7 +7,8 @@ from typing import Any
 
 from tinygrad_norm.autograd import Tensor, mark_edited
 from tinygrad_norm.nn import functional as F
-from tinygrad_norm.nn.module import Module, Parameter
+from tinygrad_norm.nn.module import Module
+from tinygrad_norm.nn.parameter import Parameter
 from tinygrad_norm.ops.creation import ones, tensor, zeros
 from tinygrad_norm.ops.shape import sizes_of
 

@@ -169,6 +169,8 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: str | None = 
     wanted = dtypes.of(dtype) if dtype is not None else kind or dtypes.of_scalar(value)
     if wanted.kind in "iu":
         value = int(value)
+    elif wanted.kind == "f" and np.finfo(wanted).max < abs(value) != math.inf:
+        raise RuntimeError(f"value {value} cannot be converted to type {wanted} without overflow")
     return made(module_for(device).full(shape_of((size,)), value, dtype=wanted), requires_grad)
 
 

@@ -41,6 +41,10 @@ def _is_bool(x):
     return x.__class__ is bool or getattr(x, "dtype", None) == dtypes.bool
 
 
+def _not_for_bools(name):
+    return NotImplementedError(f"{name} is not implemented for bool tensors: convert with .int() or .float()")
+
+
 _sub.vjp(input=lambda g: g, other=lambda g: -g)
 
 
@@ -95,6 +99,8 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
 
 @elementwise
 def _rounded_div(input, other, *, mode):
+    if _is_bool(input) and _is_bool(other):
+        raise _not_for_bools("div with a rounding_mode")
     module = xp(input, other)
     if module.result_type(input, other).kind == "f":
         return module.trunc(input / other) if mode == "trunc" else module.floor_divide(input, other)
@@ -123,6 +129,8 @@ floor_divide.vjp(input=_no_derivative, other=_no_derivative)
 @elementwise
 def remainder(input, other):
     """What input // other leaves, with the sign of other: input % other."""
+    if _is_bool(input) and _is_bool(other):
+        raise _not_for_bools("remainder")
     module = xp(input, other)
     if module.result_type(input, other).kind != "f" and module.any(module.equal(other, 0)):
         raise RuntimeError("ZeroDivisionError: integer remainder by zero")
@@ -135,6 +143,8 @@ remainder.vjp(input=lambda g: g, other=lambda g, input, other: -(g * div(input, 
 @elementwise
 def fmod(input, other):
     """What the quotient rounded towards 0 leaves, with the sign of input."""
+    if _is_bool(input) and _is_bool(other):
+        raise _not_for_bools("fmod")
     module = xp(input, other)
     if module.result_type(input, other).kind != "f" and module.any(module.equal(other, 0)):
         raise RuntimeError("ZeroDivisionError: integer remainder by zero")
@@ -148,7 +158,13 @@ fmod.vjp(input=lambda g: g, other=lambda g, input, other: -(g * div(input, other
 def pow(input, exponent):
     """input ** exponent. d/dinput is 0 where the exponent is 0; d/dexponent is 0 where input is 0 and exponent >= 0."""
     if _is_bool(input) and _is_bool(exponent):
-        return input | (exponent ^ True)
+        if exponent.__class__ is bool:
+            return input | (not exponent)
+        raise _not_for_bools("pow")
+    if exponent.__class__ is int and exponent < 0 and input.dtype.kind in "iub":
+        raise RuntimeError(f"Integers to negative integer powers are not allowed: {input.dtype} ** {exponent}: use .float()")
+    if _is_bool(input) and getattr(exponent, "dtype", dtypes.float32).kind in "iu":
+        input = input.astype(exponent.dtype)
     if getattr(exponent, "dtype", dtypes.float32).kind == "i" and getattr(input, "dtype", dtypes.int64).kind in "iu":
         module = xp(input, exponent)  # 1 / input**n, rounded towards 0: only of 1 and -1 there is something left
         whole = input ** module.maximum(exponent, 0)
@@ -186,6 +202,8 @@ neg.vjp(input=lambda g: -g)
 @elementwise
 def abs(input):
     """|input|; the derivative at 0 is 0."""
+    if _is_bool(input):
+        raise _not_for_bools("abs")
     return xp(input).abs(input)
 
 
@@ -203,6 +221,8 @@ def sign(input):
 
 def _whole(name: str, x: Any) -> Any:
     """Floats rounded by the function of that name; integers are whole already."""
+    if _is_bool(x):
+        raise _not_for_bools(name)
     return getattr(xp(x), name)(x) if x.dtype.kind == "f" else x.copy()
 
 
@@ -226,6 +246,8 @@ def trunc(input):
 
 @elementwise
 def _round(input, *, decimals):
+    if _is_bool(input):
+        raise _not_for_bools("round")
     return xp(input).round(input, decimals)
 
 

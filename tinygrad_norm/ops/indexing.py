@@ -10,7 +10,7 @@ from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op, wrap
 from tinygrad_norm.backend import backend_of, is_array, xp
 from tinygrad_norm.ops.creation import tensor
-from tinygrad_norm.ops.shape import flatten, in_own_shape, normalize_dim, unsqueeze
+from tinygrad_norm.ops.shape import flatten, in_own_shape, normalize_dim, reshape, unsqueeze
 
 
 @op(view=True)
@@ -179,6 +179,8 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
     """out[i, j, ...] = input[index[i, j, ...], j, ...] for dim 0, and so on for the others."""
     axis = normalize_dim(input.ndim, dim)
     _check_index("gather", index)
+    if not index.array.size and index.ndim != input.ndim:
+        return reshape(flatten(input)[:0], index.array.shape)
     if max(input.ndim, 1) != max(index.ndim, 1):
         raise RuntimeError(
             f"Index tensor must have the same number of dimensions as input tensor, but got {index.ndim} and {input.ndim}"
@@ -226,6 +228,8 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """As gather, but the other dimensions broadcast; without dim, from the flattened tensor."""
     _check_index("take_along_dim", indices)
+    size = input.numel() if dim is None else input.array.shape[normalize_dim(input.ndim, dim)] if input.ndim else 1
+    indices = wrap(xp(indices.array).where(indices.array < 0, indices.array + size, indices.array))  # counted from the end
     if dim is None:
         return take_along_dim(flatten(input), flatten(indices), 0)
     if input.ndim != indices.ndim:

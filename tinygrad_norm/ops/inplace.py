@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import (
     Tensor,
@@ -189,7 +191,9 @@ def _check_drawable(input: Tensor, name: str) -> None:
 def copy_(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """The elements of src, broadcast and converted."""
     if not isinstance(src, Tensor):
-        if not is_array(src):
+        if isinstance(src, NUMBERS):
+            src = np.asarray(src)
+        elif not is_array(src):
             raise TypeError(f"copy_(): argument 'src' must be Tensor, not {type(src).__name__}")
         src = wrap(xp(input.array).asarray(src))
     recorded = check_editable(input, "copy_", src)

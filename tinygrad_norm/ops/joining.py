@@ -268,8 +268,17 @@ def roll(input: Tensor, shifts: Ints, dims: Ints | None = None) -> Tensor:
     return _roll(input, shifts=moves, dims=tuple(normalize_dim(input.ndim, d) for d in axes))
 
 
-def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
-    """Each element repeated so often in a row: by one number, or by one for each; flattened without dim."""
+def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
+    """Each element repeated so often in a row: by one number, or by one for each; flattened without dim.
+
+    Of integers alone, each position as often as they say: repeat_interleave(tensor([0, 2])) is [1, 1]. output_size: how
+    many there have to be in the end; RuntimeError if there are not.
+    """
+    if repeats is None:
+        if input.dtype.kind not in "iu" or input.ndim != 1:
+            raise RuntimeError(f"repeats has to be a vector of integers, but got {input.dtype} of shape {list(input.shape)}")
+        module = xp(input.array)
+        input, repeats, dim = wrap(module.arange(input.array.size, dtype="int64")), input, 0
     if dim is None:
         input, dim = flatten(input), 0
     axis = normalize_dim(input.ndim, dim)
@@ -283,6 +292,8 @@ def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None, *, ou
         raise RuntimeError("repeats can not be negative")
     module = xp(input.array)
     at = module.repeat(module.arange(n), counts.tolist() if counts.ndim else int(counts))
+    if output_size is not None and output_size != at.size:
+        raise RuntimeError(f"output_size is {output_size}, but the repeats add up to {at.size}")
     return input[(slice(None),) * axis + (wrap(at),)]
 
 

@@ -239,6 +239,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             out = matmul(input, weight)
             return out if bias is None else out + bias
         _require_fitting(input, weight, bias)
+        if bias is not None and bias.array.shape != w.shape[:1]:
+            return _linear(input, weight, None) + bias
     return _linear(input, weight, bias)
 
 
@@ -259,8 +261,9 @@ def _require_fitting(input: Tensor, weight: Tensor, bias: Tensor | None) -> None
                 f"mat1 and mat2 must have the same dtype, but got {input.dtype} and, for {name}, {other.dtype}: "
                 "convert the input with .to(dtype), or the module with .float() or .double()"
             )
-    if bias is not None and list(bias.shape) != size[:1]:
-        raise RuntimeError(f"linear: expected a bias of shape [{size[0]}], but got {list(bias.shape)}")
+    out, added = (*shape[:-1], size[0]), () if bias is None else bias.array.shape
+    if len(added) > len(out) or any(n not in (1, m) for n, m in zip(added[::-1], out[::-1])):
+        raise RuntimeError(f"linear: expected a bias of shape [{size[0]}], but got {list(added)}")
 
 
 # ---- einsum -------------------------------------------------------------------------------

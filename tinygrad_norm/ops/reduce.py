@@ -376,5 +376,7 @@ def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 
 
 def _truth(name: str, input: Tensor, dim: Dim, keepdim: bool) -> Tensor:
+    if isinstance(dim, (tuple, list)) and not dim:  # unlike sums: nothing is reduced
+        return to(input, dtype=dtypes.uint8 if input.dtype == dtypes.uint8 else dtypes.bool, copy=True)
     found = wrap(getattr(xp(input.array), name)(input.array, axis=axes_of(input, dim), keepdims=bool(keepdim)))
     return to(found, dtype=dtypes.uint8) if input.dtype == dtypes.uint8 else found

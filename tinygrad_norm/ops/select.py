@@ -5,6 +5,8 @@ A gradient is chosen as well, never multiplied by a mask: where nothing was chos
 
 from __future__ import annotations
 
+import builtins
+import math
 import operator
 from typing import Any
 
@@ -61,8 +63,9 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     if input is None and other is None:
         return tuple(wrap(places) for places in xp(raw(condition)).nonzero(raw(condition)))
     if isinstance(condition, Tensor):
-        check_mask("where", "condition", condition)
-        condition = condition.array.copy()  # a later edit of the mask must not reach the gradient
+        if condition.dtype != dtypes.uint8:
+            check_mask("where", "condition", condition)
+        condition = condition.array.astype(bool)  # a later edit of the mask must not reach the gradient
         if not isinstance(input, Tensor) and not isinstance(other, Tensor):
             input = wrap(xp(condition).asarray(input, dtype=common_dtype([input, other])))
     return _where(input, other, condition=condition)
@@ -98,7 +101,7 @@ def number_for(value: Any, dtype: Any) -> Any:
         raise TypeError(f"expected a number, but got {type(value).__name__}")
     value = value.item() if hasattr(value, "item") else value
     if dtype.kind == "f":
-        return float(value)
+        return require_range(float(value), dtype)
     if dtype.kind == "b":
         return bool(value)
     info = np.iinfo(dtype)
@@ -108,18 +111,33 @@ def number_for(value: Any, dtype: Any) -> Any:
     return converted(int(value), dtype)
 
 
+def require_range(value: float, dtype: Any) -> float:
+    """The number, unless it is finite and too large for a floating point dtype: then RuntimeError."""
+    if np.finfo(dtype).max < builtins.abs(value) != math.inf:
+        raise RuntimeError(f"value {value} cannot be converted to type {dtype} without overflow")
+    return value
+
+
 # ---- maximum, minimum, clamp --------------------------------------------------------------
+
+
+def _require_arrays(name: str, *operands: Any) -> None:
+    for x in operands:
+        if not is_array(x):
+            raise TypeError(f"{name}(): expected two Tensors, but got {x!r}: for a number use clamp()")
 
 
 @elementwise
 def maximum(input, other):
     """The larger of the two; where they are equal each gets half the gradient."""
+    _require_arrays("maximum", input, other)
     return xp(input, other).maximum(input, other)
 
 
 @elementwise
 def minimum(input, other):
     """The smaller of the two; where they are equal each gets half the gradient."""
+    _require_arrays("minimum", input, other)
     return xp(input, other).minimum(input, other)
 
 
@@ -189,7 +207,10 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
             if bound is not None and not isinstance(bound, NUMBERS):
                 raise TypeError(f"clamp(): argument {name!r} must be Number or Tensor, not {type(bound).__name__}")
         bounds = [b for b in (min, max) if b is not None]
-        return _clamp(to(input, dtype=common_dtype([input.array, *bounds])), min=min, max=max)
+        wanted = common_dtype([input.array, *bounds])
+        for bound in bounds if wanted.kind == "f" else ():
+            require_range(bound, wanted)
+        return _clamp(to(input, dtype=wanted), min=min, max=max)
     for name, bound in (("min", min), ("max", max)):
         if bound is not None and not isinstance(bound, Tensor):
             raise TypeError(f"clamp(): both bounds have to be numbers, or both Tensors, but {name} is {type(bound).__name__}")

@@ -9,7 +9,7 @@ from typing import Any
 
 from tinygrad_norm.autograd import Tensor, enable_grad, mark_edited, wrap
 from tinygrad_norm.backend import Array, is_array, xp
-from tinygrad_norm.nn.module import reset_gradient
+from tinygrad_norm.nn.parameter import reset_gradient
 from tinygrad_norm.ops.convert import to
 
 IGNORED = ("foreach", "capturable", "differentiable", "fused")  # PyTorch's ways to run the same rule

@@ -17,6 +17,11 @@ from tinygrad_norm.ops.inplace import in_place_of, relu_
 from tinygrad_norm.ops.select import where
 
 
+def _require_floats(name: str, x: Tensor) -> None:
+    if x.dtype.kind != "f":
+        raise NotImplementedError(f"{name} is not implemented for {x.dtype}: convert with .float()")
+
+
 def _in_memory_of(input: Tensor, inplace_: bool, function: Any, *args: Any) -> Tensor:
     """function(input, *args), written over the input if so asked."""
     if not inplace_:
@@ -49,6 +54,7 @@ _leaky_relu_gradient.vjp(
 @guarded
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope * x; the derivative at 0 is negative_slope."""
+    _require_floats("leaky_relu", input)
     return _in_memory_of(input, inplace, lambda x: _leaky_relu(x, negative_slope=negative_slope))
 
 
@@ -63,18 +69,21 @@ _elu.vjp(x=lambda g, x, alpha, scale: where(x <= 0, g * (exp(where(x < 0, x, 0.0
 @guarded
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where x > 0, else alpha * (e**x - 1); the derivative at 0 is alpha. Clevert et al. 2015, arXiv:1511.07289."""
+    _require_floats("elu", input)
     return _in_memory_of(input, inplace, lambda x: _elu(x, alpha=alpha, scale=1.0))
 
 
 @guarded
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """1.0507 * elu(x, 1.6733): outputs keep mean 0 and variance 1. Klambauer et al. 2017, arXiv:1706.02515."""
+    _require_floats("selu", input)
     return _in_memory_of(input, inplace, lambda x: _elu(x, alpha=1.6732632423543772, scale=1.0507009873554805))
 
 
 @guarded
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x * sigmoid(x). Hendrycks and Gimpel 2016, arXiv:1606.08415."""
+    _require_floats("silu", input)
     return _in_memory_of(input, inplace, lambda x: x * sigmoid(x))
 
 
@@ -84,6 +93,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
     Hendrycks and Gimpel 2016, arXiv:1606.08415.
     """
+    _require_floats("gelu", input)
     if approximate == "tanh":
         inner = math.sqrt(2 / math.pi) * (input + 0.044715 * input * input * input)
         return 0.5 * input * (1 + tanh(inner))
@@ -106,12 +116,14 @@ _softplus.vjp(x=lambda g, x, beta, threshold: where(x * beta > threshold, g, g *
 @guarded
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + e**(beta x)) / beta; x itself where beta * x > threshold."""
+    _require_floats("softplus", input)
     return _softplus(input, beta=beta, threshold=threshold)
 
 
 @guarded
 def logsigmoid(input: Tensor) -> Tensor:
     """log(sigmoid(x)), without overflow."""
+    _require_floats("logsigmoid", input)
     return -_softplus(-input, beta=1.0, threshold=math.inf)
 
 

@@ -153,7 +153,7 @@ def _checked_classes(input: Tensor, target: Tensor, weight: Tensor | None, ignor
     """
     shape = input.array.shape
     expected = shape[:axis] + shape[axis + 1 :]
-    if target.dtype not in (dtypes.int64, dtypes.uint8, dtypes.int32):
+    if target.dtype not in (dtypes.int64, dtypes.uint8):
         raise RuntimeError(f"expected target classes of dtype int64, but got {target.dtype}: use .long()")
     if axis and target.ndim and target.array.shape[0] != shape[0]:
         raise ValueError(f"Expected input batch_size ({shape[0]}) to match target batch_size ({target.array.shape[0]}).")
@@ -161,6 +161,8 @@ def _checked_classes(input: Tensor, target: Tensor, weight: Tensor | None, ignor
         raise RuntimeError(f"Expected target size {list(expected)}, got {list(target.shape)}")
     if weight is not None and weight.array.shape != (shape[axis],):
         raise RuntimeError(f"weight should be defined for all {shape[axis]} classes, but got the shape {list(weight.shape)}")
+    if weight is not None and weight.dtype != input.dtype:
+        raise RuntimeError(f"expected a weight of dtype {input.dtype}, but got {weight.dtype}: use .to(input.dtype)")
     classes, complete = target.array, False
     if isinstance(classes, np.ndarray) and classes.size:
         complete = classes.min() >= 0 and classes.max() < shape[axis]

@@ -170,11 +170,15 @@ def smooth_l1_loss(
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
-    """d**2 / 2 where d = |input - target| < delta, else delta * (d - delta/2): delta times smooth_l1_loss."""
+    """d**2 / 2 where d = |input - target| < delta, else delta * (d - delta/2): delta times smooth_l1_loss.
+
+    Times weight; the mean is over all elements, not over their weights.
+    """
     _warn_if_broadcast("huber_loss", input, target)
     if not delta > 0:
         raise RuntimeError(f"huber_loss does not support non-positive values for delta, but got {delta}")
-    return _weighted(_smooth_l1(_difference(input, target), beta=delta) * delta, weight, reduction)
+    losses = _smooth_l1(_difference(input, target), beta=delta) * delta
+    return reduced(losses, reduction) if weight is None else reduced(_weighted(losses, weight, "none"), reduction)
 
 
 # ---- two classes -----------------------------------------------------------------------
@@ -193,9 +197,14 @@ def binary_cross_entropy(
     _require_one_size("binary_cross_entropy", input, target)
     if input.dtype.kind != "f":
         raise RuntimeError(f"binary_cross_entropy: not implemented for {input.dtype}: convert with .float()")
-    p = input.array
-    if isinstance(p, np.ndarray) and p.size and not (p.min() >= 0 and p.max() <= 1):
-        raise RuntimeError("all elements of input should be between 0 and 1: apply sigmoid(), or use the loss with logits")
+    if target.dtype != input.dtype:
+        raise RuntimeError(
+            f"binary_cross_entropy: expected a target of {input.dtype}, but got {target.dtype}: use .to(input.dtype)"
+        )
+    for name, t, hint in (("input", input, ": apply sigmoid(), or use the loss with logits"), ("target", target, "")):
+        p = t.array
+        if isinstance(p, np.ndarray) and p.size and not (p.min() >= 0 and p.max() <= 1):
+            raise RuntimeError(f"all elements of {name} should be between 0 and 1{hint}")
     losses = _binary_cross_entropy(input, target)
     return reduced(losses if weight is None else losses * weight, reduction_of(reduction, size_average, reduce))
 
@@ -230,6 +239,8 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     """-(w_pos y log(p) + (1 - y) log(1 - p)) with p = sigmoid(input), without overflow; times weight."""
     _require_one_size("binary_cross_entropy_with_logits", input, target)
+    if target.dtype.kind != "f":
+        raise RuntimeError(f"expected a target of floating point dtype, but got {target.dtype}: use .to(input.dtype)")
     log_p = logsigmoid(input)
     losses = (1 - target) * input - (log_p if pos_weight is None else log_p * (1 + (pos_weight - 1) * target))
     return reduced(losses if weight is None else losses * weight, reduction_of(reduction, size_average, reduce))
