@@ -455,5 +455,10 @@ def _relu_gradient(g, y):
     return special.masked(g, y != 0)  # y = relu(x) is not negative; a nan lets the gradient through
 
 
-relu.vjp(input=lambda g, out: _relu_gradient(g, out))
+def _relu_vjp(g, out):
+    """Of arrays at once: on the way back through every layer nothing is recorded."""
+    return special.masked(g, out != 0) if g.__class__ is np.ndarray else _relu_gradient(g, out)
+
+
+relu.vjp(input=_relu_vjp)
 _relu_gradient.vjp(g=lambda h, y: _relu_gradient(h, y), y=lambda h: zeros_of(h))

@@ -83,9 +83,9 @@ add_, mul_, div_, clamp_ = (METHODS[f"{name}_"] for name in ("add", "mul", "div"
 def relu_(input: Tensor) -> Tensor:
     """relu, in place, without a copy: its derivative needs the result only."""
     recorded = check_editable(input, "relu_")
-    if input.dtype.kind == "b":
-        raise RuntimeError("Boolean inputs not supported for relu")
     array, history = input.array, input.node
+    if array.dtype.kind == "b":
+        raise RuntimeError("Boolean inputs not supported for relu")
     if recorded and input.view_of is not None:
         history = before_edit(input, array).node
     special.rectified(array, out=array)
