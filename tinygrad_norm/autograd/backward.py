@@ -157,11 +157,8 @@ def _propagate(
                     borrowed.discard(target)
                 arrived[target] = gx
         for leaf, g in arrived.items():
-            if leaf.__class__ is Node or not (leading is None or leaf in captured):
-                continue
-            if leaf.view_of is None or not leaf.view_of.inherits:
-                g = _own(g, leaf in borrowed)
-                final[leaf] = _through_hooks(leaf.hooks, g) if leaf.hooks else g
+            if leaf.__class__ is not Node and (leading is None or leaf in captured) and not _inherits(leaf):
+                final[leaf] = _through_hooks(leaf.hooks, _own(g, leaf in borrowed))
     finally:
         grad_mode.enabled = before
     return final

@@ -82,7 +82,7 @@ _ONLY_METHODS: dict[Any, str] = {
         "to astype type type_as cpu cuda contiguous is_contiguous numpy item tolist size dim element_size "
         "new_tensor new_full new_zeros new_ones new_empty"
     ),
-    inplace: ("relu_ masked_fill_ fill_ zero_ normal_ uniform_ bernoulli_ copy_ unsqueeze_ squeeze_ transpose_ t_"),
+    inplace: ("relu_ fill_ zero_ normal_ uniform_ bernoulli_ copy_ unsqueeze_ squeeze_ transpose_ t_"),
 }
 
 functions = {name: guarded(getattr(module, name)) for module, names in FUNCTIONS.items() for name in names.split()}

@@ -162,6 +162,13 @@ ones, ones_like = _filled("ones", "A Tensor of ones")
 empty, empty_like = _filled("empty", "A Tensor of whatever stood in memory")
 
 
+def require_range(value: float, dtype: Any) -> float:
+    """The number, unless it is finite and too large for a floating point dtype: then RuntimeError."""
+    if np.finfo(dtype).max < abs(value) != math.inf:
+        raise RuntimeError(f"value {value} cannot be converted to type {dtype} without overflow")
+    return value
+
+
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
     """A Tensor of that size filled with a number; the dtype follows the number."""
     kind = fill_value.dtype if isinstance(fill_value, Tensor) else None
@@ -169,8 +176,8 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: str | None = 
     wanted = dtypes.of(dtype) if dtype is not None else kind or dtypes.of_scalar(value)
     if wanted.kind in "iu":
         value = int(value)
-    elif wanted.kind == "f" and np.finfo(wanted).max < abs(value) != math.inf:
-        raise RuntimeError(f"value {value} cannot be converted to type {wanted} without overflow")
+    elif wanted.kind == "f":
+        require_range(value, wanted)
     return made(module_for(device).full(shape_of((size,)), value, dtype=wanted), requires_grad)
 
 

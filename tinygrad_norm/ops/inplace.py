@@ -71,7 +71,7 @@ METHODS: dict[str, Callable] = {
             "add sub mul div floor_divide remainder fmod pow neg abs sign floor ceil trunc round exp expm1 log log2 log10 "
             "log1p sqrt rsqrt reciprocal square sin cos tan sinh cosh tanh erf sigmoid"
         ),
-        select: "clamp clamp_min clamp_max",
+        select: "clamp clamp_min clamp_max masked_fill",
         linalg: "tril triu",
         indexing: "scatter_add",
     }.items()
@@ -98,14 +98,6 @@ def relu_(input: Tensor) -> Tensor:
         elementwise.relu.op.record(1, [history], (input,), [array], {}, result)
         rebase(input, result.node)  # type: ignore[arg-type]
     return input
-
-
-def masked_fill_(input: Tensor, mask: Tensor, value: Any) -> Tensor:
-    """masked_fill, in place."""
-    old = input
-    if check_editable(input, "masked_fill_", value):
-        old = before_edit(input, input.array.copy())
-    return overwrite(input, select.masked_fill(old, mask, value), "masked_fill_")
 
 
 # ---- constants ----------------------------------------------------------------------------
@@ -198,9 +190,14 @@ def copy_(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
         src = wrap(xp(input.array).asarray(src))
     recorded = check_editable(input, "copy_", src)
     value = shape.expand(to(src, dtype=input.dtype, device=input.device), input.array.shape)
+    return _replace(input, value, recorded, "copy_")
+
+
+def _replace(input: Tensor, value: Tensor, recorded: bool, name: str) -> Tensor:
+    """Write value, of input's shape and dtype, over input; recorded: what check_editable said."""
     if value.needs_grad or not recorded:
-        return overwrite(input, value, "copy_")
-    return fill_in_place(input, value.array, "copy_")
+        return overwrite(input, value, name)
+    return fill_in_place(input, value.array, name)
 
 
 # ---- shapes -------------------------------------------------------------------------------
@@ -272,11 +269,7 @@ def _assign_to_view(part: Tensor, value: Any) -> None:
     value = to(_fitting(value, part.array.shape), dtype=part.dtype)
     if (mixture := mixed_devices(name, [part.array, value.array])) is not None:
         raise mixture
-    value = shape.expand(value, part.array.shape)
-    if value.needs_grad or not recorded:
-        overwrite(part, value, name)
-    else:
-        fill_in_place(part, value.array, name)
+    _replace(part, shape.expand(value, part.array.shape), recorded, name)
 
 
 def _assign_at(input: Tensor, index: Any, value: Any) -> None:

@@ -5,8 +5,6 @@ A gradient is chosen as well, never multiplied by a mask: where nothing was chos
 
 from __future__ import annotations
 
-import builtins
-import math
 import operator
 from typing import Any
 
@@ -20,6 +18,7 @@ from tinygrad_norm.autograd.tensor import NUMBERS
 from tinygrad_norm.backend import is_array, xp
 from tinygrad_norm.kernels import special
 from tinygrad_norm.ops.convert import to
+from tinygrad_norm.ops.creation import require_range
 
 
 def raw(x: Any) -> Any:
@@ -109,13 +108,6 @@ def number_for(value: Any, dtype: Any) -> Any:
     if not least <= value <= info.max:  # nan is not either
         raise RuntimeError(f"value {value} cannot be converted to type {dtype} without overflow")
     return converted(int(value), dtype)
-
-
-def require_range(value: float, dtype: Any) -> float:
-    """The number, unless it is finite and too large for a floating point dtype: then RuntimeError."""
-    if np.finfo(dtype).max < builtins.abs(value) != math.inf:
-        raise RuntimeError(f"value {value} cannot be converted to type {dtype} without overflow")
-    return value
 
 
 # ---- maximum, minimum, clamp --------------------------------------------------------------
