@@ -58,10 +58,9 @@ class Training:
                 raise SystemExit(f"--resume: {path} was made with --{name} {state['fixed'][name]}, not {value}")
         for name in ("model", "optimizer", "scheduler"):
             getattr(self, name).load_state_dict(state[name])
-        for name in ("epoch", "batch", "loss_sum", "history"):
+        for name in ("epoch", "batch", "loss_sum", "order", "history"):
             setattr(self, name, state[name])
-        self.order = state["order"].numpy()
-        tn.default_generator().set_state(state["random"].numpy())
+        tn.default_generator().set_state(state["random"])
 
     def batches(self):
         """What is left of this epoch, in its order."""

@@ -51,7 +51,11 @@ def interrupted(out: Path, number: int, kills: int, seconds: float) -> int:
         run = begin(out, "--resume")
         try:
             run.wait(random.uniform(0.3, 1) * seconds if done < kills else None)
-            finished = run.returncode == 0 and result(out)["epoch"] == 6
+            if run.returncode != 0:
+                raise SystemExit(
+                    f"a run of {EXAMPLE.name} failed, exit status {run.returncode}: start it with --resume to see why"
+                )
+            finished = result(out)["epoch"] == 6
         except subprocess.TimeoutExpired:
             run.send_signal(number)
             run.wait()
@@ -67,7 +71,8 @@ def main() -> int:
     random.seed(0)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        begin(Path(folder) / "whole").wait()
+        if begin(Path(folder) / "whole").wait() != 0:
+            raise SystemExit(f"{EXAMPLE.name} fails without any interruption")
         seconds = time.perf_counter() - began
         expected = result(Path(folder) / "whole")
         for number, wanted in ((signal.SIGKILL, kills), (signal.SIGINT, max(kills // 5, 1))):

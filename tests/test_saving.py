@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import itertools
 import os
+from typing import Any
 
 import numpy as np
 import pytest
-from helpers import close
+from helpers import close, example
 
 import tinygrad_norm as tn
 
@@ -86,3 +89,26 @@ def test_files_of_other_dtypes_and_folders_are_refused_by_name(tmp_path) -> None
         tn.load(tmp_path / "a")
     with pytest.raises(ValueError, match="a folder"):
         tn.load(tmp_path)
+
+
+def test_the_lenet_of_the_examples_goes_on_from_its_checkpoint_bit_for_bit(tmp_path) -> None:
+    script = example("lenet")
+    names = "data model norm dropout optimizer lr weight_decay batch_size epochs seed".split()
+    values = "digits", "lenet5", "batch", 0.2, "adam", 0.002, 1e-3, 8, 2, 0
+    arguments = argparse.Namespace(**dict(zip(names, values)))
+    images = tn.data.digits(train=True)
+    few = tn.data.TensorDataset(*images[:48])
+
+    def begin() -> Any:
+        tn.manual_seed(0)
+        return script.Training(arguments, few)
+
+    def go_on(training: Any, steps: int) -> list[float]:
+        return [training.step(x, y) for x, y in itertools.islice(training.batches(), steps)]
+
+    saved, resumed = begin(), begin()
+    go_on(saved, 2)
+    saved.save(tmp_path / "checkpoint")
+    expected = go_on(saved, 3)
+    resumed.load(tmp_path / "checkpoint")
+    assert go_on(resumed, 3) == expected
