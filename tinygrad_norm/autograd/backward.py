@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
+from tinygrad_norm.autograd.edits import mark_edited
 from tinygrad_norm.autograd.errors import mixed_devices
 from tinygrad_norm.autograd.grad_mode import grad_mode
 from tinygrad_norm.autograd.graph import Node, Plan, op
@@ -43,9 +44,11 @@ def backward(
     roots = _roots(_sequence(tensors, "tensors"), grad_tensors, create_graph)
     for x in only or ():
         x.retain_grad()  # for those that are no leaves: their gradient is left there while the walk passes
-    for leaf, gradient in _propagate(roots, only, retain_graph, create_graph).items():
-        if isinstance(leaf, Tensor) and leaf.needs_grad:
-            _deposit(leaf, gradient, create_graph)
+    gradients = _propagate(roots, only, retain_graph, create_graph)
+    with _depositing:
+        for leaf, gradient in gradients.items():
+            if leaf.__class__ is not Node and leaf.needs_grad:
+                _deposit(leaf, gradient, create_graph)
 
 
 def grad(
@@ -158,7 +161,8 @@ def _propagate(
                 arrived[target] = gx
         for leaf, g in arrived.items():
             if leaf.__class__ is not Node and (leading is None or leaf in captured) and not _inherits(leaf):
-                final[leaf] = _through_hooks(leaf.hooks, _own(g, leaf in borrowed))
+                g = _own(g, leaf in borrowed)
+                final[leaf] = _through_hooks(leaf.hooks, g) if leaf.hooks else g
     finally:
         grad_mode.enabled = before
     return final
@@ -280,13 +284,14 @@ def _observe(node: Node, g: Any, create_graph: bool) -> Any:
         seen = _through_hooks(node.hooks, g if create_graph else _own(g, True))
         g = seen if create_graph else seen.array
     if node.retained is not None and (tensor := node.retained()) is not None:
-        _deposit(tensor, _own(g, True), True)
+        with _depositing:
+            _deposit(tensor, _own(g, True), True)
     return g
 
 
-def _through_hooks(hooks: dict[int, Callable] | None, g: Tensor) -> Tensor:
+def _through_hooks(hooks: dict[int, Callable], g: Tensor) -> Tensor:
     """The gradient after each hook has seen it, and perhaps replaced it."""
-    for hook in list(hooks.values()) if hooks else ():
+    for hook in list(hooks.values()):
         replacement = hook(g)
         if replacement is None:
             continue
@@ -333,16 +338,14 @@ _depositing = threading.Lock()  # two threads may add to one .grad
 
 def _deposit(leaf: Tensor, gradient: Tensor, anew: bool) -> None:
     """Add to leaf.grad: in its memory, or (anew) as a new Tensor with a history."""
-    with _depositing:
-        old = leaf._grad
-        if old is None:
-            leaf._grad = gradient
-        elif anew:
-            leaf._grad = old + gradient
-        else:
-            old.array += gradient.array
-            old.version.count += 1
-            old.version.last_edit = "backward"
+    old = leaf._grad
+    if old is None:
+        leaf._grad = gradient
+    elif anew:
+        leaf._grad = old + gradient
+    else:
+        old.array += gradient.array
+        mark_edited(old, "backward")
 
 
 # ---- the ends -----------------------------------------------------------------------------

@@ -110,7 +110,9 @@ def _overlaps_itself(array: Array) -> bool:
 
 def mark_edited(x: Tensor, name: str) -> None:
     """Count an edit of x's memory by the method `name`, and bring the copies that stand for views up to date."""
-    version = x._version or x.version
+    version = x._version
+    if version is None:  # nobody has asked for it: nothing was saved, and there are no views
+        return
     version.count += 1
     version.last_edit = name
     if version.copies:

@@ -44,7 +44,7 @@ def guarded(function: F) -> F:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except (RuntimeError, IndexError, KeyboardInterrupt):
+        except (RuntimeError, IndexError, AssertionError, KeyboardInterrupt):
             raise
         except Exception as error:
             try:

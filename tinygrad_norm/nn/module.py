@@ -80,14 +80,16 @@ class Module:
 
     def __call__(self, *inputs: Any, **arguments: Any) -> Any:
         """Run forward, with the hooks before and after it."""
-        for pre_hook, named in list(self._pre_hooks.values()) if self._pre_hooks else ():
+        if not self._pre_hooks and not self._hooks:
+            return self.forward(*inputs, **arguments)
+        for pre_hook, named in list(self._pre_hooks.values()):
             changed = pre_hook(self, inputs, arguments) if named else pre_hook(self, inputs)
             if changed is not None and named:
                 inputs, arguments = changed
             elif changed is not None:
                 inputs = changed if isinstance(changed, tuple) else (changed,)
         output = self.forward(*inputs, **arguments)
-        for hook, named in list(self._hooks.values()) if self._hooks else ():
+        for hook, named in list(self._hooks.values()):
             changed = hook(self, inputs, arguments, output) if named else hook(self, inputs, output)
             output = output if changed is None else changed
         return output

@@ -44,6 +44,8 @@ def normalize_dims(ndim: int, dim: Any) -> tuple[int, ...]:
 
 def normalize_dim(ndim: int, dim: Any) -> int:
     """One dimension, counted from 0; 0 for a tensor without dimensions."""
+    if dim.__class__ is int and -ndim <= dim < ndim:
+        return dim % ndim
     if isinstance(dim, (tuple, list)):
         raise TypeError(f"dim must be an integer, but got {dim!r}")
     return (normalize_dims(ndim, dim) or (0,))[0]
@@ -135,7 +137,8 @@ def view(input: Tensor, *sizes: Any, size: Any = None, dtype: Any = None) -> Ten
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """The dimensions from start_dim to end_dim as one."""
-    start, end = (normalize_dim(max(input.ndim, 1), d) for d in (start_dim, end_dim))
+    ndim = max(input.array.ndim, 1)
+    start, end = normalize_dim(ndim, start_dim), normalize_dim(ndim, end_dim)
     if start > end:
         raise RuntimeError(f"flatten() has invalid args: start_dim ({start_dim}) cannot come after end_dim ({end_dim})")
     shape = input.array.shape

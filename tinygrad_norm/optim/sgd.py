@@ -55,7 +55,7 @@ class SGD(Optimizer):
 
     def update(self, param: Tensor, p: Array, g: Array, group: dict[str, Any]) -> None:
         """The rule above, in place; `work` holds what the rule calls g."""
-        if gpu.on_gpu(p):
+        if p.__class__ is not np.ndarray:
             self._update_on_gpu(param, p, g, group)
             return
         work, momentum, weight_decay = self.scratch(param), group["momentum"], group["weight_decay"]

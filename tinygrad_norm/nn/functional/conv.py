@@ -120,7 +120,7 @@ def conv2d(
         return in_own_shape(out, out.array.shape[1:])
     shapes = input.array.shape, weight.array.shape, None if bias is None else bias.array.shape
     around = padding if isinstance(padding, str) else pair(padding, "padding")
-    (groups,) = sizes_of((groups,), None, "groups")
+    groups, _ = pair(groups, "groups")
     geometry = _geometry(*shapes, pair(stride, "stride"), around, pair(dilation, "dilation"), groups)
     for name, other in (("weight", weight), ("bias", bias)):
         if other is not None and other.array.dtype != input.array.dtype:
@@ -160,6 +160,10 @@ def _geometry(
 
 def pair(value: Any, name: str) -> tuple[int, int]:
     """One number for both dimensions, or one for each."""
+    if value.__class__ is int:
+        return value, value
+    if value.__class__ is tuple and len(value) == 2 and value[0].__class__ is value[1].__class__ is int:
+        return value
     numbers = sizes_of((value,), None, name)
     if len(numbers) == 1:
         numbers *= 2

@@ -122,7 +122,7 @@ def check_probability(p: float) -> None:
     """Raise ValueError unless 0 <= p <= 1."""
     try:
         fits = 0.0 <= float(p) <= 1.0
-    except TypeError:
+    except (TypeError, ValueError):
         raise TypeError(f"dropout probability has to be a number, but got {type(p).__name__}") from None
     if not fits:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")

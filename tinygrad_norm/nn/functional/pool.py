@@ -27,15 +27,15 @@ def _windows(
     input: Tensor, kernel_size: Pair, stride: Any, padding: Pair, dilation: Pair, ceil_mode: bool
 ) -> tuple[Windows, ...]:
     """The windows along height and width, checked."""
-    stride = None if isinstance(stride, (tuple, list)) and not stride else stride
-    named = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation}
-    pairs = (None if v is None else pair(v, name) for name, v in named.items())
-    return _windows_over(input.array.shape, *pairs, bool(ceil_mode))
+    kernels = pair(kernel_size, "kernel_size")
+    strides = kernels if stride is None or (isinstance(stride, (tuple, list)) and not stride) else pair(stride, "stride")
+    paddings, dilations = pair(padding, "padding"), pair(dilation, "dilation")
+    return _windows_over(input.array.shape, kernels, strides, paddings, dilations, bool(ceil_mode))
 
 
 @functools.lru_cache(maxsize=1024)
 def _windows_over(
-    shape: tuple[int, ...], kernels: Two, strides: Two | None, paddings: Two, dilations: Two, ceil_mode: bool
+    shape: tuple[int, ...], kernels: Two, strides: Two, paddings: Two, dilations: Two, ceil_mode: bool
 ) -> tuple[Windows, ...]:
     if 0 in shape[-3:]:
         raise RuntimeError(
@@ -43,7 +43,6 @@ def _windows_over(
         )
     if len(shape) not in (3, 4):
         raise RuntimeError(f"Expected 3D or 4D (batch mode) tensor for input, but got input of size: {list(shape)}")
-    strides = kernels if strides is None else strides
     if min(*kernels, *strides, *dilations) <= 0:
         raise RuntimeError(
             f"kernel size, stride and dilation should be greater than zero, but got {kernels}, {strides} and {dilations}"

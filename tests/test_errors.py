@@ -1,0 +1,232 @@
+"""Wrong calls: the kind of the error is PyTorch's, and its text names what was wrong."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import leaf
+
+import tinygrad_norm as tn
+from tinygrad_norm import autograd, data, nn, optim
+from tinygrad_norm.nn import functional as F
+
+
+def x(*shape: int) -> tn.Tensor:
+    return tn.ones(shape, dtype="float32")
+
+
+def ints(*values: int) -> tn.Tensor:
+    return tn.tensor(values)
+
+
+def flags(*values: bool) -> tn.Tensor:
+    return tn.tensor(values)
+
+
+def sgd(**settings: Any) -> optim.SGD:
+    return optim.SGD([leaf([1.0])], **{"lr": 0.1, **settings})
+
+
+def reload(name: str, value: Any) -> None:
+    state = {"state": {0: {name: value}}, "param_groups": [{"params": [0]}]}
+    optim.Adam([leaf([1.0])]).load_state_dict(state)
+
+
+def double(t: tn.Tensor) -> tn.Tensor:
+    return t * 2
+
+
+WRONG_CALLS = [
+    # autograd
+    (lambda: autograd.grad(leaf([1.0]).sum(), leaf([1.0]), is_grads_batched=True), NotImplementedError, "is_grads_batched"),
+    (lambda: autograd.backward([leaf([1.0])], [3.0]), TypeError, "gradients can be either Tensors or None, but got float"),
+    (lambda: autograd.backward([leaf([1.0]), leaf([1.0])], [None]), RuntimeError, "got 2 tensors and 1 gradients"),
+    (lambda: autograd.backward([leaf([1.0])], inputs=[]), RuntimeError, "cannot be empty"),
+    (lambda: autograd.backward(["a"]), TypeError, "tensors: expected Tensors, but got str"),
+    (lambda: autograd.functional.jacobian(double, "a"), TypeError, "must be a Tensor or a tuple of Tensors"),
+    (lambda: autograd.functional.hessian(double, x(2)), RuntimeError, "should contain a single element"),
+    (lambda: autograd.functional.vjp(double, x(2)), RuntimeError, "the vector v can only be None if"),
+    (lambda: autograd.functional.vjp(double, x(2), x(3)), RuntimeError, "size"),
+    (lambda: autograd.functional.jacobian(lambda t: x(2), x(2), strict=True), RuntimeError, "is independent of the inputs"),
+    (lambda: leaf([1.0]).requires_grad_("yes"), TypeError, "'requires_grad' must be bool, not str"),
+    (lambda: tn.Tensor(2, "a"), TypeError, "expected data, or sizes as integers"),
+    (lambda: setattr(*[t := leaf([1.0])], "grad", t), RuntimeError, "its own grad"),
+    # elementwise
+    (lambda: tn.add(ints(1), ints(2), alpha=0.5), RuntimeError, "alpha must not be a floating point number"),
+    (lambda: tn.div(x(1), 2, rounding_mode="up"), RuntimeError, "but found 'up'"),
+    (lambda: tn.div(ints(1), ints(0), rounding_mode="floor"), RuntimeError, "integer division by zero"),
+    (lambda: ints(1) % ints(0), RuntimeError, "integer remainder by zero"),
+    (lambda: flags(True).relu(), RuntimeError, "Boolean inputs not supported for relu"),
+    (lambda: tn.exp(), TypeError, "missing a required argument"),
+    (lambda: tn.maximum(x(1), "a"), TypeError, "str"),
+    (lambda: tn.logical_and(x(1), "a"), TypeError, "str"),
+    (lambda: tn.logical_or(x(2), x(3)), RuntimeError, "must match the size of tensor b"),
+    # selection
+    (lambda: tn.clamp(x(1), min="a"), TypeError, "argument 'min' must be Number or Tensor, not str"),
+    (lambda: tn.clamp(x(1), min=0, max=x(1)), TypeError, "both bounds have to be numbers, or both Tensors"),
+    (lambda: x(1).masked_fill([True], 0), TypeError, "argument 'mask' must be Tensor, not list"),
+    (lambda: x(1).masked_fill(flags(True), x(1)), RuntimeError, "only supports a 0-dimensional value tensor"),
+    (lambda: ints(1).to("uint8").masked_fill(flags(True), 1000), RuntimeError, "without overflow"),
+    (lambda: tn.allclose(x(1), x(1).double()), RuntimeError, "did not match"),
+    (lambda: x(1).fill_(x(1)), RuntimeError, "only supports 0-dimension value tensor"),
+    # extremes and reductions
+    (lambda: flags(True).argmax(), RuntimeError, "bool"),
+    (lambda: flags(True).topk(1), RuntimeError, "bool"),
+    (lambda: x(3).topk(4), RuntimeError, "k=4, and dimension 0 has 3 elements"),
+    (lambda: x(3).norm("nuclear"), RuntimeError, "but got 'nuclear'"),
+    (lambda: x(0).norm(math.inf), RuntimeError, "it has no identity"),
+    # shapes
+    (lambda: x(4).reshape(-1, -1), RuntimeError, "only one dimension can be inferred"),
+    (lambda: x(4).reshape(3), RuntimeError, r"shape '\[3\]' is invalid for input of size 4"),
+    (lambda: x(0).reshape(-1, 0), RuntimeError, "ambiguous"),
+    (lambda: x(4).view(tn.float64), NotImplementedError, "bytes cannot be seen as another dtype"),
+    (lambda: x(6).unflatten(0, (4, -1)), RuntimeError, "don't multiply up to the size of dim 0"),
+    (lambda: x(2, 2, 2).flatten(2, 1), RuntimeError, "start_dim"),
+    (lambda: tn.zeros(2, size=(3,)), TypeError, "sizes were given twice"),
+    (lambda: tn.cat(3), TypeError, "must be tuple of Tensors, not int"),
+    (lambda: tn.cat([x(2), x(2, 2)]), RuntimeError, "Tensors must have same number of dimensions: got 1 and 2"),
+    (lambda: tn.stack([]), RuntimeError, "non-empty TensorList"),
+    (lambda: x(3).split(-1), RuntimeError, "but got split_size=-1"),
+    (lambda: x(3).chunk(0), RuntimeError, "greater than 0, got: 0"),
+    (lambda: F.pad(x(3), (-2, -2)), RuntimeError, "resulted in a negative output size"),
+    (lambda: F.pad(x(1, 3), (1, 1), "reflect", 2.0), ValueError, "doesn't take in value argument"),
+    (lambda: tn.roll(x(3), ()), RuntimeError, "`shifts` required"),
+    (lambda: x(2, 2).repeat_interleave(x(1, 1)), RuntimeError, "0-dim or 1-dim tensor of integers"),
+    (lambda: x(2).repeat_interleave(ints(1, 1, 1), 0), RuntimeError, "same size as input along dim, but got 3 and 2"),
+    (lambda: x(2).repeat_interleave(ints(1, -1), 0), RuntimeError, "repeats can not be negative"),
+    (lambda: x(3).unfold(0, 4, 1), RuntimeError, "maximum size for tensor at dimension 0 is 3 but size is 4"),
+    (lambda: x(3).unfold(0, 2, 0), RuntimeError, "step is 0 but must be > 0"),
+    # indexing
+    (lambda: x(3).index_select(0, x(1).long().reshape(1, 1)), IndexError, "supposed to be a vector"),
+    (lambda: tn.tensor(1.0).index_select(0, ints(0, 0)), RuntimeError, "1 value"),
+    (lambda: x(3).gather(0, x(1)), RuntimeError, "int64"),
+    (lambda: x(3).gather(0, x(1, 1).long()), RuntimeError, "same number of dimensions"),
+    (lambda: x(2, 2).gather(0, x(2, 3).long()), RuntimeError, "dimension"),
+    (lambda: x(3).scatter_add(0, ints(0, 1), x(1)), RuntimeError, r"Expected index \[2\] to be no larger than src \[1\]"),
+    (lambda: x(3, 3).take_along_dim(ints(0), 0), RuntimeError, "dimension"),
+    (lambda: F.one_hot(ints(-1)), RuntimeError, "Class values must be non-negative"),
+    (lambda: F.one_hot(tn.tensor([], dtype="int64")), RuntimeError, "total number of classes from empty tensor"),
+    (lambda: F.one_hot(ints(3), 2), RuntimeError, "smaller than num_classes: got 3 of 2"),
+    # linear algebra
+    (lambda: tn.matmul(x(2), 3), TypeError, "int"),
+    (lambda: tn.bmm(x(2, 1, 1), x(3, 1, 1)), RuntimeError, "expected batches of one size"),
+    (lambda: tn.mv(x(2), x(2)), RuntimeError, "mv"),
+    (lambda: tn.diagonal(x(2, 2), 0, 1, 1), RuntimeError, "cannot be identical"),
+    (lambda: tn.diag(x(1, 1, 1)), RuntimeError, "Supports 1D or 2D tensors. Got 3D"),
+    (lambda: F.linear(x(2), x(2, 2, 2)), RuntimeError, r"expected a weight of shape \(out, in\)"),
+    (lambda: tn.einsum(x(2), x(2)), TypeError, "an equation as a string"),
+    (lambda: tn.einsum("i,j->ij", x(2)), ValueError, "2 operands"),
+    (lambda: tn.einsum("i->ii", x(2)), RuntimeError, "output subscript i has to appear once"),
+    (lambda: tn.einsum("ii->i", x(2, 3)), RuntimeError, "label i stands for sizes 2 and 3"),
+    # conversion
+    (lambda: x(1).to(banana=1), TypeError, "unexpected keyword argument 'banana'"),
+    (lambda: x(2).item(), RuntimeError, "a Tensor with 2 elements cannot be converted to Scalar"),
+    (lambda: "a" in x(1), RuntimeError, "only supports Tensor or scalar"),
+    (lambda: tn.tensor(1.0).size(0), IndexError, "tensor has no dimensions"),
+    # random numbers
+    (lambda: tn.rand(2, generator=3), TypeError, "'generator' must be Generator, not int"),
+    (lambda: tn.randint(3), TypeError, "expected randint"),
+    (lambda: tn.normal(0.0, 1.0), TypeError, "expected a size"),
+    (lambda: tn.normal(x(2), x(3)), RuntimeError, "have to broadcast"),
+    (lambda: tn.bernoulli(ints(1)), RuntimeError, "have to be floating point"),
+    (lambda: tn.bernoulli(x(1) * 2), RuntimeError, "outside of"),
+    (lambda: x(1).bernoulli_(2.0), RuntimeError, "p=2.0"),
+    (lambda: x(1).uniform_(0, 1, middle=3), TypeError, "'middle'"),
+    (lambda: tn.multinomial(x(1, 1, 1), 1), RuntimeError, "1 or 2 dim"),
+    (lambda: tn.multinomial(x(3), 0), RuntimeError, "n_sample <= 0"),
+    (lambda: tn.multinomial(x(3), 4), RuntimeError, "without replacement"),
+    (lambda: tn.multinomial(-x(3), 1), RuntimeError, "element < 0"),
+    (lambda: tn.multinomial(x(3) * 0, 1), RuntimeError, "sum of probabilities <= 0"),
+    # layers as functions
+    (lambda: F.gelu(x(1), "other"), RuntimeError, "'other'"),
+    (lambda: F.cross_entropy(x(2, 3), ints(0, 1), label_smoothing=2.0), RuntimeError, "Got: 2.0"),
+    (lambda: F.cross_entropy(x(2, 3), x(2, 3), ignore_index=1), RuntimeError, "ignore_index is not supported"),
+    (lambda: F.cross_entropy(x(2, 3).long(), ints(0, 1)), RuntimeError, "not implemented for int64"),
+    (lambda: F.cross_entropy(tn.tensor(1.0), ints(0)), ValueError, "a single number"),
+    (lambda: F.cross_entropy(x(2, 3, 2), x(2, 3).long()), RuntimeError, r"Expected target size \[2, 2\], got \[2, 3\]"),
+    (lambda: F.cross_entropy(x(2, 3), ints(0, 1), x(2)), RuntimeError, "defined for all 3 classes"),
+    (lambda: F.cross_entropy(x(2, 3), ints(0, 3)), IndexError, "Target 3 is out of bounds"),
+    (lambda: F.smooth_l1_loss(x(1), x(1), beta=-1.0), RuntimeError, "-1.0"),
+    (lambda: F.huber_loss(x(1), x(1), delta=0.0), RuntimeError, "0.0"),
+    (lambda: F.binary_cross_entropy(ints(1), ints(1)), RuntimeError, "not implemented for int64"),
+    (lambda: F.conv2d(x(1, 1, 4, 4), x(1, 1, 2, 2), stride=(1, 2, 3)), RuntimeError, "a tuple of two ints"),
+    (lambda: F.conv2d(x(1, 1, 4, 4), x(1, 1, 2, 2), stride=2, padding="same"), RuntimeError, "strided"),
+    (lambda: F.conv2d(x(1, 1, 4, 4), x(1, 1, 2, 2), padding=-1), RuntimeError, "negative padding"),
+    (lambda: F.conv1d(x(1, 1, 4), x(1, 1)), RuntimeError, "conv1d: expected a weight"),
+    (lambda: F.unfold(x(1, 1), 2), RuntimeError, "Expected 3D or 4D"),
+    (lambda: F.max_pool2d(x(1, 1, 4, 4), 2, padding=2), RuntimeError, "pad=2, kernel_size=2"),
+    (lambda: F.max_pool2d(x(1, 1, 4, 4), 0), RuntimeError, "greater than zero"),
+    (lambda: F.max_pool2d(x(1, 1, 4, 4) > 0, 2), RuntimeError, "not implemented for bool"),
+    (lambda: F.avg_pool2d(x(1, 1, 4, 4), 2, divisor_override=0), RuntimeError, "divisor"),
+    (lambda: F.adaptive_avg_pool2d(x(1, 1, 0, 4), 2), RuntimeError, "non-zero size"),
+    (lambda: F.dropout(x(1), "a"), TypeError, "has to be a number, but got str"),
+    (lambda: F.dropout1d(x(1)), RuntimeError, "Expected 2D or 3D input, but received a 1D input"),
+    (lambda: F.embedding(x(1), x(2, 2)), RuntimeError, "expected indices of dtype int64"),
+    (lambda: F.embedding(ints(0), x(2)), RuntimeError, "'weight' must be 2-D"),
+    (lambda: F.embedding(ints(0), x(2, 2), padding_idx=2), AssertionError, "within num_embeddings"),
+    (lambda: F.embedding(ints(2), x(2, 2)), IndexError, "from 2 to 2"),
+    (lambda: F.batch_norm(x(2, 3), x(3), None, training=True), ValueError, "both be None or neither"),
+    (lambda: F.batch_norm(x(2, 3), None, None, training=True, eps=0.0), ValueError, "eps must be positive"),
+    (lambda: F.batch_norm(x(2), x(2), x(2)), RuntimeError, "Expected at least 2 dimensions"),
+    (lambda: F.batch_norm(x(2, 3), x(3).requires_grad_(), x(3)), RuntimeError, "not differentiable"),
+    (lambda: F.instance_norm(x(2, 3, 4), use_input_stats=False), RuntimeError, "to be defined when use_input_stats=False"),
+    (lambda: F.layer_norm(x(2, 3), 3), TypeError, "normalized_shape"),
+    (lambda: F.layer_norm(x(2, 3), ()), RuntimeError, "normalized_shape"),
+    (lambda: F.group_norm(x(2, 4), 0), RuntimeError, "greater than 0, got 0"),
+    # modules
+    (lambda: nn.Conv2d(1, 1, 1, groups=0), ValueError, "groups must be a positive integer"),
+    (lambda: nn.Conv2d(2, 3, 1, groups=2), ValueError, "out_channels must be divisible by groups"),
+    (lambda: nn.LazyConv2d(2, 1, groups=2)(x(1, 3, 2, 2)), ValueError, "divisible by groups"),
+    (lambda: nn.LazyConv2d(2, 1)(x(3)), RuntimeError, r"expected an input of shape .*, but got \[3\]"),
+    (lambda: nn.Embedding(2, 3, padding_idx=4), AssertionError, "within num_embeddings"),
+    (lambda: nn.GroupNorm(0, 4), ValueError, "num_groups must be positive"),
+    (lambda: nn.BatchNorm2d(3)(x(2, 3)), ValueError, "4D input"),
+    (lambda: nn.init.calculate_gain("leaky_relu", "steep"), ValueError, "not a valid number"),
+    (lambda: nn.ModuleDict({"a": nn.ReLU()}).pop("b"), KeyError, "b"),
+    (lambda: nn.ModuleList([nn.ReLU()]).insert(5, nn.ReLU()), IndexError, "5"),
+    (lambda: nn.Sequential(nn.ReLU()) + 3, TypeError, "unsupported operand"),
+    (lambda: nn.Sequential(nn.ReLU()).__setitem__(slice(0, 1), [nn.ReLU()] * 2), ValueError, "2 modules to a slice of 1"),
+    (lambda: nn.Linear(1, 1).get_submodule("a.b"), AttributeError, "a"),
+    (lambda: nn.Linear(1, 1)._parameters["none"], KeyError, "none"),
+    # data
+    (lambda: data.ConcatDataset([]), AssertionError, "should not be an empty iterable"),
+    (lambda: data.ConcatDataset([range(2), range(3)])[5], ValueError, "there are 5 items"),
+    (lambda: data.random_split(range(4), [-0.5, 1.5]), ValueError, "between 0 and 1"),
+    (lambda: data.DataLoader(range(3), batch_size=None, drop_last=True), ValueError, "mutually exclusive with drop_last"),
+    (lambda: data.RandomSampler(range(3), num_samples=0), ValueError, "num_samples=0"),
+    (lambda: data.BatchSampler(data.SequentialSampler(range(3)), 2, "no"), ValueError, "drop_last=no"),
+    (lambda: data.Dataset()[0], NotImplementedError, "does not define __getitem__"),
+    # optimizers
+    (lambda: sgd().add_param_group([leaf([1.0])]), TypeError, "param_group must be a dict"),
+    (lambda: optim.SGD(leaf([1.0]), lr=0.1), TypeError, "Tensor"),
+    (lambda: sgd(lr=x(2)), ValueError, "1-element"),
+    (lambda: sgd(momentum="fast"), TypeError, "momentum has to be a number or a Tensor of one element, but got str"),
+    (lambda: optim.RMSprop([leaf([1.0])], alpha=-1.0), ValueError, "alpha value: -1.0"),
+    (lambda: sgd().load_state_dict({"state": {}, "param_groups": []}), ValueError, "different number of parameter groups"),
+    (lambda: reload("exp_avg", x(3)), ValueError, r"'exp_avg' has shape \[3\], its parameter \[1\]"),
+    (lambda: optim.lr_scheduler.LambdaLR(sgd(), [abs, abs]), ValueError, "Expected 1 lr_lambdas, but got 2"),
+    (lambda: optim.lr_scheduler.ReduceLROnPlateau(sgd(), factor=1.0), ValueError, "Factor should be < 1.0"),
+    (lambda: optim.lr_scheduler.ReduceLROnPlateau(sgd(), mode="up"), ValueError, "mode up is unknown"),
+    (lambda: optim.lr_scheduler.ReduceLROnPlateau(sgd(), threshold_mode="up"), ValueError, "threshold mode up is unknown"),
+    (lambda: optim.lr_scheduler.ReduceLROnPlateau(sgd(), min_lr=[1, 2]), ValueError, "expected 1 min_lrs, got 2"),
+    # backends and dtypes
+    (lambda: tn.set_backend(3), TypeError, "as a string, but got int"),
+    (lambda: tn.full((2,), "a"), TypeError, "str"),
+    (lambda: tn.save({"a": np.ones(2, "complex128")}, "nowhere"), TypeError, "complex128"),
+]
+
+
+NOT_LOOKED_AT_ON_A_GPU = {"outside of", "Target 3 is out of bounds", "from 2 to 2"}
+
+
+@pytest.mark.parametrize("wrong", [pytest.param(w, id=f"{i}-{w[2]}"[:60]) for i, w in enumerate(WRONG_CALLS)])
+def test_a_wrong_call_says_what_is_wrong(wrong) -> None:
+    call, kind, text = wrong
+    if tn.get_backend() != "numpy" and text in NOT_LOOKED_AT_ON_A_GPU:
+        pytest.skip("would have to wait for the values")
+    with pytest.raises(kind, match=text) as caught:
+        call()
+    assert type(caught.value) is kind
