@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 
 import hypothesis
@@ -9,6 +10,7 @@ import pytest
 import strict  # noqa: F401  (registers the backend of that name)
 
 import tinygrad_norm as tn
+from tinygrad_norm import fast
 
 for _name, _examples in (("dev", 10), ("ci", 15), ("thorough", 200)):
     hypothesis.settings.register_profile(
@@ -34,3 +36,14 @@ def fresh(request: pytest.FixtureRequest):
     yield
     assert tn.is_grad_enabled(), "the test left gradients switched off"
     assert tn.get_backend() == request.config.getoption("--backend"), "the test left another backend"
+
+
+@pytest.fixture(scope="module", params=["textbook", "arrays", "loops"])
+def way(request: pytest.FixtureRequest):
+    """All is done with the textbook functions, and with each of their stand-ins, which small arrays would not reach."""
+    if request.config.getoption("--backend") != "numpy" and request.param == "arrays":
+        pytest.skip("stand-ins of NumPy arrays; the formulas for a GPU run under 'loops'")
+    if request.param == "loops" and importlib.util.find_spec("numba") is None:
+        pytest.skip("Numba is not installed: pip install tinygrad_norm[fast]")
+    with fast.level({"textbook": "off", "arrays": "numpy", "loops": "numba"}[request.param], share=0):
+        yield

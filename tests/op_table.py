@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 import tinygrad_norm as tn
 import tinygrad_norm.nn.functional as F
 from tinygrad_norm import testing
-from tinygrad_norm.kernels.conv import Geometry
-from tinygrad_norm.kernels.window import Windows
 from tinygrad_norm.nn.functional import conv, norm, pool
+from tinygrad_norm.nn.functional.conv import Geometry
 from tinygrad_norm.nn.functional.dropout import _dropout
+from tinygrad_norm.nn.functional.window import Windows
 from tinygrad_norm.ops import linalg
 
 

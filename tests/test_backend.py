@@ -20,7 +20,7 @@ from helpers import close, host, leaf
 
 import tinygrad_norm as tn
 from tinygrad_norm.backend import _load_cupy, load
-from tinygrad_norm.kernels import gpu, moments_gpu
+from tinygrad_norm.fast import gpu
 
 PACKAGE = Path(tn.__file__).parent
 
@@ -269,10 +269,13 @@ def _cupy() -> Any:
     return pytest.importorskip("cupy", reason="needs CuPy, which imports without a GPU: pip install cupy-cuda13x")
 
 
+FORMULAS = ("nn.functional.norm", "nn.functional.dropout", "nn.functional.classification", "optim.sgd", "optim.adam")
+
+
 def test_cupy_takes_the_formulas() -> None:
     cupy = _cupy()
     made = 0
-    for found in [*vars(gpu).values(), *vars(moments_gpu).values()]:
+    for found in [v for name in FORMULAS for v in vars(importlib.import_module(f"tinygrad_norm.{name}")).values()]:
         if isinstance(found, gpu.Kernel):
             kernel = cupy.ElementwiseKernel(*found.arguments)
             assert kernel.nargs == sum(len(p.split(",")) for p in found.arguments[:2])

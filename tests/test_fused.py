@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -17,12 +14,13 @@ from op_table import avg_pool, classification, convolution, linear_inputs, norma
 
 import tinygrad_norm as tn
 from tinygrad_norm import testing
-from tinygrad_norm.kernels import blas
-from tinygrad_norm.kernels.window import Windows
 from tinygrad_norm.nn import functional as F
 from tinygrad_norm.nn.functional import classification as classes_of_several
 from tinygrad_norm.nn.functional import conv, loss, norm, pool
+from tinygrad_norm.nn.functional.window import Windows
 from tinygrad_norm.ops import linalg
+
+pytestmark = pytest.mark.usefixtures("way")
 
 
 def derivatives(function: Callable, inputs: list, settings: dict) -> list[np.ndarray]:
@@ -43,6 +41,7 @@ classes = two_dimensional.map(lambda x: ((x, np.arange(len(x)) % x.shape[1]), {}
 some_ignored = classes.filter(lambda case: case[0][1].any()).map(lambda case: (case[0], {"ignore_index": 0}))
 FUSED = {
     "normalize": (norm._normalize, norm.normalize_definition, normalized()),
+    "conv2d": (conv._conv2d, conv.conv2d_definition, convolution()),
     "linear": (linalg._linear, linalg.linear_definition, linear_inputs().map(lambda t: (t, {}))),
     "mse_loss": (loss._mse_loss, loss.mse_loss_definition, testing.arrays().map(lambda x: ((x, 0.3 * x + 1), {}))),
     "cross_entropy": (classes_of_several._cross_entropy, classes_of_several.cross_entropy_definition, classes),
@@ -59,36 +58,6 @@ def test_a_fused_op_is_its_definition(name: str, data: Any) -> None:
     inputs, settings = data.draw(strategy)
     for a, b in zip(derivatives(fused, inputs, settings), derivatives(definition, inputs, settings), strict=True):
         close(a, b, 1e-11)
-
-
-@pytest.mark.parametrize("small_kernels", [False, True], ids=["lines together", "products in pieces"])
-@given(case=convolution())
-def test_a_convolution_is_its_definition_whatever_blas_is_fast_at(small_kernels: bool, case: Any) -> None:
-    def in_pieces(length: int, most: int, least: int) -> int:
-        return next((n for n in (2, 3, 5) if small_kernels and length % n == 0), 1)
-
-    inputs, settings = case
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conv.kernel, "has_small_kernels", lambda: small_kernels)
-        patch.setattr(conv.kernel, "pieces", in_pieces)
-        found = derivatives(conv._conv2d, inputs, settings)
-    for a, b in zip(found, derivatives(conv.conv2d_definition, inputs, settings), strict=True):
-        close(a, b, 1e-11)
-
-
-@given(length=st.integers(1, 300), most=st.integers(0, 100), least=st.integers(1, 20))
-def test_pieces_are_equal_and_neither_large_nor_thin(length: int, most: int, least: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blas, "has_small_kernels", lambda: True)
-        n = blas.pieces.__wrapped__(length, most, least)
-    fitting = [n for n in range(1, length + 1) if length % n == 0 and least <= length // n <= most]
-    assert n == (1 if length <= most else min(fitting, default=1))
-
-
-def test_an_openblas_for_an_older_processor_has_no_small_kernels() -> None:
-    code = "from tinygrad_norm.kernels import blas; assert not blas.has_small_kernels(), blas.core()"
-    environment = {**os.environ, "OPENBLAS_CORETYPE": "Haswell"}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 @pytest.mark.parametrize("labels", [[0, 1], [-100, 1]], ids=str)

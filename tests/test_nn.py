@@ -344,12 +344,10 @@ def test_threads_change_nothing_but_rounding(tmp_path) -> None:
 
 
 def test_keeping_freed_memory_can_be_switched_off() -> None:
-    from tinygrad_norm.kernels.scratch import keep_freed_memory
-
-    keep_freed_memory(0)
+    tn.keep_freed_memory(0)
     x = tn.ones(2**20, device="cpu")
     assert float((x + x).sum()) == 2**21
-    keep_freed_memory()
+    tn.keep_freed_memory()
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (40, 30, 20), (3, 100, 100)])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from helpers import close, constant, host, leaf
@@ -12,17 +10,9 @@ from hypothesis import strategies as st
 
 import tinygrad_norm as tn
 from tinygrad_norm import nn, testing
-from tinygrad_norm.kernels import moments, sums
 from tinygrad_norm.nn import functional as F
 
-
-@pytest.fixture(autouse=True, scope="module", params=["small arrays", "large arrays"])
-def way_of(request: Any) -> Any:
-    """Small arrays are computed in float64. So that small ones test how large ones are computed, all is done twice."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "large arrays":
-            patch.setattr(moments, "_FEW", 0)
-        yield
+pytestmark = pytest.mark.usefixtures("way")
 
 
 NORMS = {  # one of each kind, for an input (N, 4, H, W)
@@ -308,44 +298,3 @@ def test_reset_parameters_brings_back_ones_and_zeros() -> None:
     gn.weight.detach().fill_(5.0)
     gn.reset_parameters()
     close(gn.weight, np.ones(4, "float32"))
-
-
-# ---- the kernels, where arrays are too large for a property test ------------------------------
-
-
-@given(
-    st.permutations(range(4)),
-    st.lists(st.sampled_from([1, 2, 3, 5, 20]), min_size=4, max_size=4),
-    st.sets(st.integers(0, 3), min_size=1),
-    st.sampled_from([3, 4096]),
-)
-def test_sums_are_right_in_any_memory_order(order, sizes, over, longest) -> None:
-    x, y = (testing.values(tuple(sizes), seed).astype("float32").transpose(order) for seed in (0, 1))
-    axes = tuple(sorted(over))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sums, "_LONGEST", longest)
-        found, products = sums.sums_with(x, y, axes)
-        np.testing.assert_array_equal(sums.sums(x, axes), found)
-    wide = x.astype("float64"), y.astype("float64")
-    np.testing.assert_allclose(found, wide[0].sum(axes, keepdims=True), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(products, (wide[0] * wide[1]).sum(axes, keepdims=True), rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("order", [(0, 1, 2, 3), (2, 1, 3, 0)])
-def test_pieces_change_nothing(norm, order, monkeypatch) -> None:
-    layer = NORMS[norm]()
-    x = np.random.default_rng(0).normal(1.0, 2.0, (8, 4, 3, 5)).transpose(order).copy().transpose(np.argsort(order))
-    g = np.random.default_rng(1).normal(size=x.shape)
-
-    def run() -> list:
-        t = leaf(x)
-        layer.double().zero_grad()
-        y = layer(t)
-        y.backward(constant(g))
-        return [host(v) for v in (y, t.grad, layer.weight.grad, layer.bias.grad)]
-
-    whole = run()
-    monkeypatch.setattr(moments, "_PART", 64)
-    for one, other in zip(whole, run()):
-        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)

@@ -27,6 +27,8 @@ from tinygrad_norm.autograd import (
 )
 from tinygrad_norm.backend import Device as device
 from tinygrad_norm.backend import Generator, backend, default_generator, get_backend, manual_seed, set_backend
+from tinygrad_norm.fast.memory import keep_freed_memory
+from tinygrad_norm.fast.threads import get_num_threads, set_num_threads
 from tinygrad_norm.gradcheck import gradcheck, gradgradcheck
 from tinygrad_norm.ops import created as _created
 from tinygrad_norm.ops import functions as _functions
@@ -46,12 +48,14 @@ __all__ = [
     "elementwise",
     "enable_grad",
     "get_backend",
+    "get_num_threads",
     "grad",
     "gradcheck",
     "gradgradcheck",
     "inf",
     "inference_mode",
     "is_grad_enabled",
+    "keep_freed_memory",
     "load",
     "manual_seed",
     "nan",
@@ -63,6 +67,7 @@ __all__ = [
     "save",
     "set_backend",
     "set_grad_enabled",
+    "set_num_threads",
     "utils",
     *_functions,
     *_created,

@@ -2,8 +2,7 @@
 
     python tests/benchmarks/compare.py [--quick] [--only TEXT]
 
-Each library runs in a process of its own, as people use it: ours as it comes (the BLAS library behind NumPy may use
-all cores), PyTorch at one thread, PyTorch at two. They take turns, with a pause in between for threads that still spin; a
+Each library runs in a process of its own, at one thread and at two: set_num_threads. They take turns, with a pause in between for threads that still spin; a
 turn is one call to warm up and then a burst. What is printed are the medians over the turns of the bursts' medians, and
 of the ratios within a turn. A ratio above 1 means that we are faster. Memory is the peak of a whole process that does
 nothing else; the time of an import is beyond that of `import numpy`. OPENBLAS_CORETYPE in the environment makes OpenBLAS
@@ -23,16 +22,18 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from workloads import BY_NAME, WORKLOADS
+from workloads import BY_NAME
 
 PAUSE = 0.03  # seconds between two bursts: OpenBLAS's threads wait about that long before they sleep
-PEERS = ("torch:1", "torch:2")
+OURS, PEERS = ("tinygrad_norm:1", "tinygrad_norm:2"), ("torch:1", "torch:2")
 
 
 def library(name: str) -> object:
     """The library of that name; "torch:2" is PyTorch at two threads."""
     name, _, threads = name.partition(":")
     lib = importlib.import_module(name)
+    if name == "tinygrad_norm":
+        lib.keep_freed_memory()
     if threads:
         lib.set_num_threads(int(threads))
     return lib
@@ -107,10 +108,13 @@ def in_turns(workers: list[Worker], workload: str, turns: int, seconds: float) -
 
 def blas() -> str:
     """What multiplies NumPy's matrices, and whether it was told for which processor."""
-    from tinygrad_norm.kernels.blas import core
+    from threadpoolctl import threadpool_info
 
     told = " (by OPENBLAS_CORETYPE: a better one may be there)" if "OPENBLAS_CORETYPE" in os.environ else ""
-    return f"OpenBLAS for {core()}{told}" if core() else "a BLAS library that is not OpenBLAS"
+    found = [
+        f"{i['internal_api']} {i['version']} for {i.get('architecture')}" for i in threadpool_info() if i["user_api"] == "blas"
+    ]
+    return " and ".join(found) + told
 
 
 # ---- memory and import ----------------------------------------------------------------------
@@ -144,16 +148,17 @@ def import_time(name: str) -> float:
 
 def speed_table(only: str, quick: bool) -> None:
     """A line for each workload."""
-    print("| workload | ours, ms | PyTorch 1T | PyTorch 2T | ratio to 1T | ratio to 2T | asked for |")
+    print("| workload, ms | ours 1T | PyTorch 1T | ratio | ours 2T | PyTorch 2T | ratio |")
     print("|---|---|---|---|---|---|---|")
-    workers = [Worker(__file__, name) for name in ("tinygrad_norm", *PEERS)]
-    for name, _, target in WORKLOADS:
+    workers = [Worker(__file__, name) for pair in zip(OURS, PEERS) for name in pair]
+    for name in BY_NAME:
         if only in name:
-            ours, one, two = in_turns(workers, name, 5 if quick else 15, 0.04 if quick else 0.1)
-            asked = f">= {target}" if target else ""
-            times = " | ".join(f"{statistics.median(t) * 1e3:.3g}" for t in (ours, one, two))
-            ratios = " | ".join(f"{statistics.median(t / o for o, t in zip(ours, peer)):.2f}" for peer in (one, two))
-            print(f"| {name} | {times} | {ratios} | {asked} |", flush=True)
+            times = in_turns(workers, name, 5 if quick else 15, 0.04 if quick else 0.1)
+            cells = []
+            for ours, theirs in (times[:2], times[2:]):
+                ratio = statistics.median(t / o for o, t in zip(ours, theirs))
+                cells += [f"{statistics.median(ours) * 1e3:.3g}", f"{statistics.median(theirs) * 1e3:.3g}", f"{ratio:.2f}"]
+            print(f"| {name} | {' | '.join(cells)} |", flush=True)
     for worker in workers:
         worker.close()
 
@@ -161,9 +166,9 @@ def speed_table(only: str, quick: bool) -> None:
 def memory_table() -> None:
     """Memory and import."""
     print("\n| | ours | PyTorch |\n|---|---|---|")
-    for name, _, _ in WORKLOADS:
+    for name in BY_NAME:
         if "MLP" in name or "LeNet" in name:
-            ours, theirs = (peak_memory(lib, name) for lib in ("tinygrad_norm", "torch:1"))
+            ours, theirs = (peak_memory(lib, name) for lib in ("tinygrad_norm:1", "torch:1"))
             print(f"| peak memory of a process, MB: {name} | {ours:.0f} | {theirs:.0f} |", flush=True)
     print(f"| import beyond NumPy's, s | {import_time('tinygrad_norm'):.3f} | {import_time('torch'):.3f} |")
 

@@ -23,7 +23,7 @@ from compare import Worker, in_turns, work
 from workloads import lenet5, training
 
 import tinygrad_norm as tn
-from tinygrad_norm.kernels.scratch import _kept
+from tinygrad_norm.fast.conv import _kept
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -74,7 +74,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.worker:
         return work(arguments.worker, WORKLOADS)
-    workers = [Worker(__file__, name) for name in ("tinygrad_norm", "torch:1")]
+    workers = [Worker(__file__, name) for name in ("tinygrad_norm:1", "torch:1")]
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
     for axis, what, sizes, title in (
         (axes[0], "batch", BATCHES, "LeNet with batch norm, by batch size"),

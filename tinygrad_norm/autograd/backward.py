@@ -12,9 +12,9 @@ from tinygrad_norm.autograd.edits import mark_edited
 from tinygrad_norm.autograd.errors import mixed_devices
 from tinygrad_norm.autograd.grad_mode import grad_mode
 from tinygrad_norm.autograd.graph import Node, Plan, op
+from tinygrad_norm.autograd.sums import sum_to
 from tinygrad_norm.autograd.tensor import Tensor, Version, refresh, wrap
 from tinygrad_norm.backend import Array, is_array, xp
-from tinygrad_norm.kernels.sums import total
 
 Target = Any  # where a gradient goes: a Node, or a leaf Tensor
 _order = attrgetter("order")
@@ -317,10 +317,7 @@ def _fit(gx: Any, shape: tuple[int, ...], dtype: Any, node: Node) -> Any:
             )
         if gx.ndim < len(shape):
             gx = gx + _zeros(gx, shape)
-        lead = gx.ndim - len(shape)
-        axes = tuple(i for i in range(gx.ndim) if i < lead or (shape[i - lead] == 1 and gx.shape[i] != 1))
-        if axes:
-            gx = (gx.sum(axis=axes, keepdims=True) if isinstance(gx, Tensor) else total(gx, axes, True)).reshape(shape)
+        gx = sum_to(gx, shape)
         if gx.shape != shape:  # a vjp that gave a number, or less than the input's shape
             gx = gx + _zeros(gx, shape)
     if gx.dtype != dtype:

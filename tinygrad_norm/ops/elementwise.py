@@ -15,7 +15,8 @@ from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise, wrap
 from tinygrad_norm.autograd.graph import common_dtype
 from tinygrad_norm.backend import xp
-from tinygrad_norm.kernels import special
+from tinygrad_norm.fast import textbook
+from tinygrad_norm.ops import special
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.select import raw, where
 
@@ -414,7 +415,13 @@ def tanh(input):
     return xp(input).tanh(input)
 
 
-tanh.vjp(input=lambda g, out: g * (1 - out * out))
+@textbook
+def tanh_gradient(g, y):
+    """g * (1 - y**2), y = tanh(x)."""
+    return g * (1 - y * y)
+
+
+tanh.vjp(input=lambda g, out: tanh_gradient(g, out))
 
 
 @elementwise
@@ -439,7 +446,13 @@ def sigmoid(input):
     return xp(input).reciprocal(out, out=out)
 
 
-sigmoid.vjp(input=lambda g, out: g * (out * (1 - out)))
+@textbook
+def sigmoid_gradient(g, y):
+    """g * y * (1 - y), y = sigmoid(x)."""
+    return g * (y * (1 - y))
+
+
+sigmoid.vjp(input=lambda g, out: sigmoid_gradient(g, out))
 
 
 @elementwise
@@ -447,18 +460,19 @@ def relu(input):
     """max(input, 0); the derivative at 0 is 0."""
     if input.dtype.kind == "b":
         raise RuntimeError("Boolean inputs not supported for relu")
-    return special.rectified(input)
+    return xp(input).maximum(input, 0)
+
+
+@textbook
+def relu_gradient(g, y):
+    """g where y = relu(x) is not 0: it is never negative, and a nan lets the gradient through."""
+    return special.masked(g, y != 0)
 
 
 @elementwise
 def _relu_gradient(g, y):
-    return special.masked(g, y != 0)  # y = relu(x) is not negative; a nan lets the gradient through
+    return relu_gradient(g, y)
 
 
-def _relu_vjp(g, out):
-    """Of arrays at once: on the way back through every layer nothing is recorded."""
-    return special.masked(g, out != 0) if g.__class__ is np.ndarray else _relu_gradient(g, out)
-
-
-relu.vjp(input=_relu_vjp)
+relu.vjp(input=lambda g, out: _relu_gradient(g, out) if isinstance(g, Tensor) else relu_gradient(g, out))
 _relu_gradient.vjp(g=lambda h, y: _relu_gradient(h, y), y=lambda h: zeros_of(h))

@@ -11,8 +11,9 @@ import numpy as np
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise, op
 from tinygrad_norm.autograd.edits import write_view
+from tinygrad_norm.autograd.sums import total
+from tinygrad_norm.fast import before_product
 from tinygrad_norm.backend import xp
-from tinygrad_norm.kernels.sums import sum_of_rows
 from tinygrad_norm.ops.indexing import _place
 from tinygrad_norm.ops.shape import _broadcast_to, expand, in_own_shape, normalize_dim, reshape, sizes_of, unsqueeze
 
@@ -199,6 +200,7 @@ def _linear(x, weight, bias):
     """
     if x.dtype == dtypes.float16:  # added up in float32
         return _linear.op.forward(*(v if v is None else v.astype(np.float32) for v in (x, weight, bias))).astype(x.dtype)
+    before_product(x.size * len(weight))
     y = (weight @ x.T).T if x.ndim == 2 else (_rows(x) @ weight.T).reshape(*x.shape[:-1], len(weight))
     if bias is not None:
         y += bias
@@ -224,7 +226,7 @@ _linear.vjp(
 @op
 def _sum_of_rows(x):
     """x.sum(0)."""
-    return sum_of_rows(x)
+    return total(x, (0,))
 
 
 _sum_of_rows.vjp(x=lambda g, x_shape: _broadcast_to(g, shape=x_shape))

@@ -16,13 +16,13 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op, wrap
+from tinygrad_norm.autograd.sums import sum_over, total
 from tinygrad_norm.backend import xp
-from tinygrad_norm.kernels.sums import total
 from tinygrad_norm.ops.convert import clone, to
 from tinygrad_norm.ops.elementwise import abs, exp, pow, sign, zeros_of
 from tinygrad_norm.ops.joining import cat, flip
 from tinygrad_norm.ops.select import select, where
-from tinygrad_norm.ops.shape import _broadcast_to, in_own_shape, in_shape, move_to_front, normalize_dim, normalize_dims, summed
+from tinygrad_norm.ops.shape import _broadcast_to, in_own_shape, in_shape, move_to_front, normalize_dim, normalize_dims
 
 Dim = int | tuple[int, ...] | list[int] | None
 
@@ -331,7 +331,7 @@ def _softmax(x, *, axis):
     return out.astype(x.dtype, copy=False)
 
 
-_softmax.vjp(x=lambda g, out, axis: out * (g - summed(g * out, (axis,))))
+_softmax.vjp(x=lambda g, out, axis: out * (g - sum_over(g * out, (axis,))))
 
 
 @op
@@ -341,7 +341,7 @@ def _log_softmax(x, *, axis):
     return (shifted - xp(x).log(total(xp(x).exp(shifted), (axis,), True))).astype(x.dtype, copy=False)
 
 
-_log_softmax.vjp(x=lambda g, out, axis: g - exp(out) * summed(g, (axis,)))
+_log_softmax.vjp(x=lambda g, out, axis: g - exp(out) * sum_over(g, (axis,)))
 
 
 @numpy_names

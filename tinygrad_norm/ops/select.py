@@ -16,7 +16,7 @@ from tinygrad_norm.autograd.errors import explain, not_an_operand
 from tinygrad_norm.autograd.graph import common_dtype, converted
 from tinygrad_norm.autograd.tensor import NUMBERS
 from tinygrad_norm.backend import is_array, xp
-from tinygrad_norm.kernels import special
+from tinygrad_norm.ops import special
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.creation import require_range
 

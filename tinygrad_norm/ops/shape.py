@@ -16,8 +16,8 @@ import numpy as np
 
 from tinygrad_norm.autograd import Tensor, keep_equal, op
 from tinygrad_norm.autograd.edits import shown
+from tinygrad_norm.autograd.sums import sum_to
 from tinygrad_norm.backend import xp
-from tinygrad_norm.kernels.sums import total
 
 Ints = int | Sequence[int]
 
@@ -68,7 +68,7 @@ def sizes_of(sizes: tuple, given: Any = None, name: str = "size") -> tuple[int, 
 
 @op(view=True)
 def _reshape(x, *, shape):
-    """Row-major. Where the batch is innermost in memory (kernels/conv.py) and stays as it is, so does a copy's."""
+    """Row-major. Where the batch is innermost in memory (fast/conv.py) and stays as it is, so does a copy's."""
     if x.ndim > 2 and x.strides[0] == x.itemsize and shape[:1] == x.shape[:1]:
         rest = x.transpose(*range(1, x.ndim), 0).reshape(*shape[1:], len(x))
         return rest.transpose(-1, *range(rest.ndim - 1))
@@ -233,23 +233,12 @@ def move_to_front(input: Tensor, dims: tuple[int, ...]) -> Tensor:
 # ---- repetition ---------------------------------------------------------------------------
 
 
-def summed(g: Any, axes: tuple[int, ...]) -> Any:
-    """The sum over the axes, kept with size 1, of an array or of a Tensor."""
-    return g.sum(axis=axes, keepdims=True) if isinstance(g, Tensor) else total(g, axes, True)
-
-
 @op(view=True)
 def _broadcast_to(x, *, shape):
     return xp(x).broadcast_to(x, shape)
 
 
-def _broadcast_back(g, x_shape, shape):
-    lead = len(shape) - len(x_shape)
-    axes = tuple(i for i, n in enumerate(shape) if i < lead or (x_shape[i - lead] == 1 and n != 1))
-    return summed(g, axes).reshape(x_shape) if axes else g
-
-
-_broadcast_to.vjp(x=_broadcast_back)
+_broadcast_to.vjp(x=lambda g, x_shape: sum_to(g, x_shape))
 
 
 def broadcast_to(input: Any, shape: Sequence[int]) -> Any:

@@ -9,8 +9,47 @@ import numpy as np
 
 from tinygrad_norm.autograd import Tensor, wrap
 from tinygrad_norm.backend import Array, xp
-from tinygrad_norm.kernels import gpu
+from tinygrad_norm.fast import gpu, textbook
 from tinygrad_norm.optim.optimizer import Optimizer, check_common, number, plain
+
+
+@textbook
+def adam_step(p, g, m, v, largest, rate, root, beta1, beta2, eps, decay, shrink, maximize):
+    """One step of the rule below, in place on p, m, v and largest.
+
+    rate: lr / (1 - beta1**t); root: sqrt(1 - beta2**t); shrink: 1 - lr * weight_decay where that is decoupled, else 1.
+    """
+    if maximize:
+        g = -g
+    if decay != 0:
+        g = g + decay * p
+    if shrink != 1:
+        p *= shrink
+    m *= beta1
+    m += (1 - beta1) * g
+    v *= beta2
+    v += (1 - beta2) * (g * g)
+    if largest is not None:
+        v = xp(v).maximum(largest, v, out=largest)
+    p -= rate * (m / (xp(v).sqrt(v) / root + eps))
+
+
+_step = gpu.Kernel(
+    "adam",
+    "T p, T g, T m, T v, T sign, T shrink, T decay, T beta1, T rest1, T beta2, T rest2, T root, T eps, T rate",
+    "T p_new, T m_new, T v_new",
+    "T d = sign * g + decay * p; T a = beta1 * m + rest1 * d; T b = beta2 * v + rest2 * d * d; "
+    "m_new = a; v_new = b; p_new = p * shrink - rate * a / (sqrt(b) / root + eps);",
+)
+
+
+@adam_step.on_gpu
+def _adam_step_on_gpu(p, g, m, v, largest, rate, root, beta1, beta2, eps, decay, shrink, maximize):
+    if largest is not None:
+        adam_step.textbook(p, g, m, v, largest, rate, root, beta1, beta2, eps, decay, shrink, maximize)
+        return
+    sign = -1.0 if maximize else 1.0
+    _step(p, g, m, v, sign, shrink, decay, beta1, 1 - beta1, beta2, 1 - beta2, root, eps, rate, p, m, v)
 
 
 class Adam(Optimizer):
@@ -59,43 +98,19 @@ class Adam(Optimizer):
 
     def update(self, param: Tensor, p: Array, g: Array, group: dict[str, Any]) -> None:
         """The rule above, in place."""
-        module, (beta1, beta2), lr, state = xp(p), group["betas"], group["lr"], self.state[param]
-        decoupled, decay = group["decoupled_weight_decay"], group["weight_decay"]
+        (beta1, beta2), state = group["betas"], self.state[param]
         if not state:
             state.update(step=wrap(np.zeros((), np.float32)), exp_avg=self.zeros(p), exp_avg_sq=self.zeros(p))
             if group["amsgrad"]:
                 state["max_exp_avg_sq"] = self.zeros(p)
         state["step"] += 1
-        m, v, work, t = state["exp_avg"].array, state["exp_avg_sq"].array, self.scratch(param), plain(state["step"])
-        root, rate = math.sqrt(1 - beta2**t), lr / (1 - beta1**t)
-        if gpu.on_gpu(p) and not group["amsgrad"]:
-            shrink, coupled = (1 - lr * decay, 0.0) if decoupled else (1.0, decay)
-            sign = -1.0 if group["maximize"] else 1.0
-            weights = (beta1, 1 - beta1, beta2, 1 - beta2)
-            gpu.adam(p, g, m, v, sign, shrink, coupled, *weights, root, group["eps"], rate, p, m, v)
-            return
-        if group["maximize"]:
-            g = -g
-        if decay != 0:
-            if decoupled:
-                p *= 1 - lr * decay
-            else:
-                g = g + decay * p
-        m *= beta1
-        m += module.multiply(g, 1 - beta1, out=work)
-        v *= beta2
-        module.multiply(g, g, out=work)
-        work *= 1 - beta2
-        v += work
-        if group["amsgrad"]:
-            largest = state["max_exp_avg_sq"].array
-            v = module.maximum(largest, v, out=largest)
-        module.sqrt(v, out=work)
-        work /= root
-        work += group["eps"]
-        module.divide(m, work, out=work)
-        work *= rate
-        p -= work
+        m, v, t = state["exp_avg"].array, state["exp_avg_sq"].array, plain(state["step"])
+        largest = state["max_exp_avg_sq"].array if group["amsgrad"] else None
+        rate, root = group["lr"] / (1 - beta1**t), math.sqrt(1 - beta2**t)
+        decay, shrink = group["weight_decay"], 1.0
+        if group["decoupled_weight_decay"]:
+            decay, shrink = 0.0, 1 - group["lr"] * decay
+        adam_step(p, g, m, v, largest, rate, root, beta1, beta2, group["eps"], decay, shrink, group["maximize"])
 
 
 class AdamW(Adam):

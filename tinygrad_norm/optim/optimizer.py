@@ -39,7 +39,6 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
-        self._scratch: dict[Tensor, Array] = {}
         groups = list(params)
         if not groups:
             raise ValueError("optimizer got an empty parameter list")
@@ -114,21 +113,7 @@ class Optimizer:
         """Zeros to start a state with."""
         return wrap(xp(p).zeros_like(p))
 
-    def scratch(self, param: Tensor) -> Array:
-        """An array for intermediate results, kept so that no step has to allocate one."""
-        like, kept = param.array, self._scratch.get(param)
-        if kept is None or kept.shape != like.shape or kept.dtype is not like.dtype or kept.__class__ is not like.__class__:
-            kept = self._scratch[param] = xp(like).empty_like(like)
-        return kept
-
     # ---- state ----------------------------------------------------------------------------
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_scratch"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._scratch = {}
 
     def state_dict(self) -> dict[str, Any]:
         """{"state": {index: {name: value}}, "param_groups": [...]}, with indices for parameters."""

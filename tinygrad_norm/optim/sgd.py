@@ -4,12 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from tinygrad_norm.autograd import Tensor, wrap
-from tinygrad_norm.backend import Array
-from tinygrad_norm.kernels import gpu
+from tinygrad_norm.autograd import Tensor
+from tinygrad_norm.backend import Array, xp
+from tinygrad_norm.fast import gpu, textbook
 from tinygrad_norm.optim.optimizer import Optimizer, check_common, number
+
+
+@textbook
+def sgd_step(p, g, v, lr, momentum, keep, weight_decay, nesterov, maximize):
+    """One step of the rule below, in place on p and v, which starts with zeros; keep: 1 - dampening, 1 in the first step."""
+    if maximize:
+        g = -g
+    if weight_decay != 0:
+        g = g + weight_decay * p
+    if v is not None:
+        v *= momentum
+        v += keep * g if keep != 1 else g
+        g = g + momentum * v if nesterov else v
+    p -= lr * g
+
+
+_step = gpu.Kernel(
+    "sgd",
+    "T p, T g, T v, T sign, T decay, T momentum, T keep, T now, T look_ahead, T lr",
+    "T p_new, T v_new",
+    "T d = sign * g + decay * p; T b = momentum * v + keep * d; v_new = b; p_new = p - lr * (now * d + look_ahead * b);",
+)
+
+
+@sgd_step.on_gpu
+def _sgd_step_on_gpu(p, g, v, lr, momentum, keep, weight_decay, nesterov, maximize):
+    sign, look_ahead = -1.0 if maximize else 1.0, momentum if nesterov else 1.0
+    if v is None:
+        v, momentum, keep = xp(p).empty_like(p), 0.0, 1.0
+    _step(p, g, v, sign, weight_decay, momentum, keep, 1.0 if nesterov else 0.0, look_ahead, lr, p, v)
 
 
 class SGD(Optimizer):
@@ -54,37 +82,13 @@ class SGD(Optimizer):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
 
     def update(self, param: Tensor, p: Array, g: Array, group: dict[str, Any]) -> None:
-        """The rule above, in place; `work` holds what the rule calls g."""
-        if p.__class__ is not np.ndarray:
-            self._update_on_gpu(param, p, g, group)
-            return
-        work, momentum, weight_decay = self.scratch(param), group["momentum"], group["weight_decay"]
-        if group["maximize"]:
-            g = -g
-        if weight_decay != 0:
-            g = np.add(np.multiply(p, weight_decay, work), g, work)
+        """The rule above, in place."""
+        momentum, state = group["momentum"], self.state[param] if group["momentum"] != 0 else {}
+        v, first = None, False
         if momentum != 0:
-            state = self.state[param]
-            if state.get("momentum_buffer") is None:
-                state["momentum_buffer"] = wrap(g.copy())
-                v = state["momentum_buffer"].array
-            else:
-                v = state["momentum_buffer"].array
-                v *= momentum
-                v += g if group["dampening"] == 0 else g * (1 - group["dampening"])
-            g = g + momentum * v if group["nesterov"] else v
-        p -= np.multiply(g, group["lr"], work)
-
-    def _update_on_gpu(self, param: Tensor, p: Array, g: Array, group: dict[str, Any]) -> None:
-        momentum, sign = group["momentum"], -1.0 if group["maximize"] else 1.0
-        v, keep, rest = p, 1.0, 0.0  # without a buffer, and in its first step, it is the gradient
-        if momentum != 0:
-            state = self.state[param]
-            if state.get("momentum_buffer") is not None:
-                keep, rest = 1 - group["dampening"], momentum
-            else:
+            first = state.get("momentum_buffer") is None
+            if first:
                 state["momentum_buffer"] = self.zeros(p)
             v = state["momentum_buffer"].array
-        now, look_ahead = (1.0, momentum) if group["nesterov"] else (0.0, 1.0)
-        v_new = v if momentum != 0 else self.scratch(param)
-        gpu.sgd(p, g, v, sign, group["weight_decay"], rest, keep, now, look_ahead, group["lr"], p, v_new)
+        keep = 1.0 if first else 1 - group["dampening"]
+        sgd_step(p, g, v, group["lr"], momentum, keep, group["weight_decay"], group["nesterov"], group["maximize"])

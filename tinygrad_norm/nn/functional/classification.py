@@ -10,10 +10,10 @@ from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.backend import xp
-from tinygrad_norm.kernels import gpu
+from tinygrad_norm.fast import gpu, textbook
 from tinygrad_norm.nn.functional.loss import check_reduction, reduced, reduction_of
 from tinygrad_norm.ops.indexing import gather
-from tinygrad_norm.ops.reduce import log_softmax, sum
+from tinygrad_norm.ops.reduce import log_softmax, sum, wide
 from tinygrad_norm.ops.select import select, where
 
 
@@ -50,22 +50,45 @@ def cross_entropy_definition(input: Any, target: Any, *, ignore_index: int | Non
     return nll_loss(log_softmax(input, 1), target, ignore_index=-100 if ignore_index is None else ignore_index)
 
 
+@textbook
+def exponentials_of(scores):
+    """The largest score of each row (N, 1), exp(scores - largest), so that none overflows, and their sums (N, 1)."""
+    largest = scores.max(axis=1, keepdims=True)
+    exponentials = xp(scores).exp(scores - largest)
+    return largest, exponentials, exponentials.sum(axis=1, keepdims=True)
+
+
+@textbook
+def cross_entropy_gradient(exponentials, totals, classes, share):
+    """(softmax - one_hot) * share, with a share (N, 1) for each row."""
+    one_hot = classes[:, None] == xp(exponentials).arange(exponentials.shape[1])
+    return (exponentials / totals - one_hot) * share
+
+
+_gradient = gpu.Kernel(
+    "softmax_less_one_hot",
+    "T exponential, T total, int64 column, int64 target, T factor",
+    "T gradient",
+    "gradient = (exponential / total - (column == target)) * factor;",
+)
+
+
+@cross_entropy_gradient.on_gpu
+def _cross_entropy_gradient_on_gpu(exponentials, totals, classes, share):
+    columns = xp(exponentials).arange(exponentials.shape[1])
+    return _gradient(exponentials, totals, columns, classes[:, None], share)
+
+
 @op(definition=cross_entropy_definition, keeps=("exponentials", "totals"))
 def _cross_entropy(input, target, *, ignore_index=None):
     """mean(log sum exp(input) - input[target]), with the largest input taken off first."""
-    if input.dtype == dtypes.float16:
-        losses, exponentials, totals = _cross_entropy.op.forward(input.astype(np.float32), target, ignore_index=ignore_index)
-        return losses.astype(np.float16), exponentials, totals
-    module = xp(input)
+    module, scores = xp(input), wide(input)
     kept = None if ignore_index is None else target != ignore_index
     classes = target if kept is None else module.where(kept, target, 0)
-    shifted = input - input.max(axis=1, keepdims=True)
-    chosen = shifted[module.arange(len(target)), classes]
-    exponentials = module.exp(shifted, out=shifted)
-    totals = exponentials.sum(axis=1, keepdims=True)
-    losses = module.log(totals[:, 0]) - chosen
+    largest, exponentials, totals = exponentials_of(scores)
+    losses = module.log(totals[:, 0]) + largest[:, 0] - scores[module.arange(len(target)), classes]
     if kept is None:
-        return losses.mean(), exponentials, totals
+        return losses.mean().astype(input.dtype), exponentials, totals
     total = module.where(kept, losses, 0).sum(dtype="float64")
     return (total / kept.sum()).astype(input.dtype), exponentials, totals
 
@@ -73,17 +96,13 @@ def _cross_entropy(input, target, *, ignore_index=None):
 @_cross_entropy.joint_vjp
 def _cross_entropy_vjp(g, exponentials, totals, target, ignore_index):
     """(softmax - one_hot) / N in the rows that count, 0 in the others."""
-    module, share, classes = xp(target), g / len(target), target
+    module, classes = xp(target), target
+    share = module.full((len(target), 1), 1 / len(target)) * g
     if ignore_index is not None:
         kept = target != ignore_index
-        share = module.where(kept, g / module.maximum(kept.sum(), 1), 0)[:, None].astype(exponentials.dtype)
+        share = module.where(kept, g / module.maximum(kept.sum(), 1), 0)[:, None]
         classes = module.where(kept, target, 0)
-    columns = module.arange(exponentials.shape[1])
-    if gpu.on_gpu(exponentials):
-        return gpu.softmax_less_one_hot(exponentials, totals, columns, classes[:, None], share), None
-    gradient = exponentials * (share / totals)
-    gradient[np.arange(len(target)), classes] -= share.reshape(-1)
-    return gradient, None
+    return cross_entropy_gradient(exponentials, totals, classes, share.astype(exponentials.dtype)), None
 
 
 @guarded

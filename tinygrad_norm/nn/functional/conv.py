@@ -1,4 +1,4 @@
-"""Convolution. The definition is a sum over the places of the kernel; what runs is kernels/conv.py.
+"""Convolution: as a sum over the places of the kernel, as a product of matrices, and (fast/conv.py) quickly.
 
 A convolution is linear in its input and in its weight, and so are its gradients: each of the three
 ops below has the other two as its derivatives. That makes derivatives of any order, at full speed.
@@ -7,21 +7,28 @@ ops below has the other two as its derivatives. That makes derivatives of any or
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.autograd.errors import guarded
-from tinygrad_norm.kernels import conv as kernel
-from tinygrad_norm.kernels.conv import Geometry
-from tinygrad_norm.kernels.window import Windows
+from tinygrad_norm.autograd.sums import sum_over
+from tinygrad_norm.backend import xp
+from tinygrad_norm.fast import before_product, textbook
+from tinygrad_norm.nn.functional.window import Windows
 from tinygrad_norm.ops.joining import pad, stack
 from tinygrad_norm.ops.linalg import einsum
-from tinygrad_norm.ops.shape import in_own_shape, reshape, sizes_of, summed, unsqueeze
+from tinygrad_norm.ops.reduce import wide
+from tinygrad_norm.ops.shape import in_own_shape, reshape, sizes_of, unsqueeze
 
 Pair = int | tuple[int, int]
+
+
+class Geometry(NamedTuple):
+    """The windows along height and width, and into how many groups the channels are divided."""
+
+    rows: Windows
+    columns: Windows
+    groups: int = 1
 
 
 def conv2d_definition(x: Tensor, weight: Tensor, bias: Tensor | None, *, geometry: Geometry) -> Tensor:
@@ -49,25 +56,81 @@ def places(i: int, windows: Windows) -> slice:
     return slice(start, start + (windows.count - 1) * windows.stride + 1, windows.stride)
 
 
-def _in_float32(compute: Any) -> Any:
-    """float16 is multiplied and added up in float32."""
+# ---- the textbook: windows as columns, and a product of matrices --------------------------
+#
+#   x, one channel      its columns, one for each window, kernel 2 x 2
+#     1 2 3               1 2 4 5     place (0, 0) of each window
+#     4 5 6               2 3 5 6     place (0, 1)          out = weight (O, C * kh * kw) @ columns (C * kh * kw, H' * W')
+#     7 8 9               4 5 7 8     place (1, 0)
+#                         5 6 8 9     place (1, 1)
+#
+# Chellapilla, Puri and Simard 2006, "High performance convolutional neural networks for document processing".
 
-    @functools.wraps(compute)
-    def run(a: Any, b: Any, geometry: Geometry) -> Any:
-        if a.dtype != dtypes.float16:
-            return compute(a, b, geometry)
-        return compute(a.astype(np.float32), b.astype(np.float32), geometry).astype(np.float16)
 
-    return run
+@textbook
+def batch_innermost(x):
+    """x itself; what stands in for this may give it another order in memory."""
+    return x
 
 
-_forward, _input_gradient, _weight_gradient = map(_in_float32, (kernel.forward, kernel.input_gradient, kernel.weight_gradient))
+def columns_of(x, geometry):
+    """The columns of x (N, C, H, W), as (N, groups, C / groups * kh * kw, H' * W')."""
+    rows, columns, groups = geometry
+    batch, channels, height, width = x.shape
+    padded = xp(x).zeros((batch, channels, height + rows.before + rows.after, width + columns.before + columns.after), x.dtype)
+    padded[:, :, rows.before : rows.before + height, columns.before : columns.before + width] = x
+    h, w = (
+        xp(x).arange(side.kernel)[:, None] * side.dilation + xp(x).arange(side.count) * side.stride for side in (rows, columns)
+    )
+    seen = padded[:, :, h[:, None, :, None], w[None, :, None, :]]  # (N, C, kh, kw, H', W')
+    return seen.reshape(batch, groups, channels // groups * rows.kernel * columns.kernel, rows.count * columns.count)
+
+
+def image_of(columns, x_shape, geometry):
+    """The adjoint of columns_of: each element of the columns is added to where it came from."""
+    rows, sides, _ = geometry
+    x = xp(columns).zeros(x_shape, columns.dtype)
+    seen = columns.reshape(*x_shape[:2], rows.kernel, sides.kernel, rows.count, sides.count)
+    for i, (outputs_h, inputs_h) in enumerate(rows.taps()):
+        for j, (outputs_w, inputs_w) in enumerate(sides.taps()):
+            x[:, :, inputs_h, inputs_w] += seen[:, :, i, j, outputs_h, outputs_w]
+    return x
+
+
+@textbook
+def convolve(x, weight, geometry):
+    """out (N, O, H', W') = weight (O, C / groups, kh, kw) @ columns of x."""
+    rows, columns, groups = geometry
+    matrix = weight.reshape(groups, len(weight) // groups, -1)
+    out = wide(matrix) @ wide(columns_of(x, geometry))
+    return out.astype(x.dtype, copy=False).reshape(len(x), len(weight), rows.count, columns.count)
+
+
+@textbook
+def convolve_weight_gradient(x, g, geometry):
+    """The sum over the batch of g @ columns^T."""
+    rows, columns, groups = geometry
+    seen = g.reshape(len(g), groups, g.shape[1] // groups, rows.count * columns.count)
+    matrix = (wide(seen) @ wide(columns_of(x, geometry)).swapaxes(-1, -2)).sum(axis=0)
+    return matrix.astype(x.dtype, copy=False).reshape(g.shape[1], x.shape[1] // groups, rows.kernel, columns.kernel)
+
+
+@textbook
+def convolve_input_gradient(g, weight, geometry):
+    """weight^T @ g are the gradients of the columns; they are added where the columns came from."""
+    rows, columns, groups = geometry
+    matrix = weight.reshape(groups, len(weight) // groups, -1)
+    seen = g.reshape(len(g), groups, g.shape[1] // groups, rows.count * columns.count)
+    gradients = wide(matrix).swapaxes(-1, -2) @ wide(seen)
+    x_shape = (len(g), weight.shape[1] * groups, rows.size, columns.size)
+    return image_of(gradients, x_shape, geometry).astype(g.dtype, copy=False)
 
 
 @op(keeps=("turned",))
 def _conv2d(x, weight, bias, *, geometry):
-    turned = kernel.batch_innermost(x)
-    out = _forward(turned, weight, geometry)
+    turned = batch_innermost(x)
+    before_product(geometry.columns.count * len(x) * weight.size)  # one line of the output: see fast/conv.py
+    out = convolve(turned, weight, geometry)
     if bias is not None:
         out += bias.reshape(-1, 1, 1)
     return out, turned
@@ -75,18 +138,18 @@ def _conv2d(x, weight, bias, *, geometry):
 
 @op
 def _conv2d_input_gradient(g, weight, *, geometry):
-    return _input_gradient(g, weight, geometry)
+    return convolve_input_gradient(g, weight, geometry)
 
 
 @op
 def _conv2d_weight_gradient(x, g, *, geometry):
-    return _weight_gradient(x, g, geometry)
+    return convolve_weight_gradient(x, g, geometry)
 
 
 _conv2d.vjp(
     x=lambda g, weight, geometry: _conv2d_input_gradient(g, weight, geometry=geometry),
     weight=lambda g, x, turned, geometry: _conv2d_weight_gradient(x if isinstance(x, Tensor) else turned, g, geometry=geometry),
-    bias=lambda g: summed(g, (0, 2, 3)).reshape(-1),
+    bias=lambda g: sum_over(g, (0, 2, 3)).reshape(-1),
 )
 _conv2d_input_gradient.vjp(
     g=lambda g, weight, geometry: _conv2d(g, weight, None, geometry=geometry),

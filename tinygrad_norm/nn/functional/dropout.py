@@ -11,7 +11,7 @@ from typing import Any
 from tinygrad_norm.autograd import Tensor, check_editable, op, wrap
 from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.backend import Generator, default_generator, xp
-from tinygrad_norm.kernels import gpu
+from tinygrad_norm.fast import gpu, textbook
 from tinygrad_norm.ops.inplace import overwrite
 from tinygrad_norm.ops.select import where
 
@@ -21,14 +21,24 @@ def dropout_definition(x: Tensor, *, kept: Any, p: float) -> Tensor:
     return x / (1 - p) * wrap(kept) if p < 1 else x * 0
 
 
+@textbook
+def keep_and_scale(x, kept, p):
+    """x / (1 - p) where kept, 0 elsewhere."""
+    return x / (1 - p) * kept if p < 1 else x * 0
+
+
+_kept_and_scaled = gpu.Kernel("dropout", "T x, bool kept, T share", "T y", "y = x / share * kept;")
+
+
+@keep_and_scale.on_gpu
+def _keep_and_scale_on_gpu(x, kept, p):
+    return _kept_and_scaled(x, kept, 1 - p) if p < 1 else x * 0
+
+
 @op
 def _dropout(x, *, kept, p):
-    """One product with 0 or 1 / (1 - p); forward and backward are the same."""
-    if gpu.on_gpu(x) and p < 1:
-        return gpu.dropout(x, kept, 1 - p)
-    scaled = x / (1 - p) if p < 1 else x * 0
-    scaled *= kept
-    return scaled
+    """Forward and backward are the same."""
+    return keep_and_scale(x, kept, p)
 
 
 _dropout.vjp(x=lambda g, kept, p: _dropout(g, kept=kept, p=p))

@@ -20,14 +20,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, mark_edited, op
 from tinygrad_norm.autograd.errors import guarded
-from tinygrad_norm.backend import Array
-from tinygrad_norm.kernels import moments as kernel
+from tinygrad_norm.backend import Array, xp
+from tinygrad_norm.fast import gpu, textbook
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.elementwise import rsqrt
 from tinygrad_norm.ops.shape import reshape, sizes_of
@@ -49,8 +49,11 @@ def axes_of(norm: str, ndim: int) -> Axes:
     }[norm]
 
 
+# ---- the formula, three times: as a composition of ops, as array lines, as what runs quickly on a GPU ----
+
+
 def normalize_definition(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, *, axes: Axes, affine: Axes, eps: float, observe: Any = None
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, *, axes: Axes, affine: Axes, eps: float, known: Any = None
 ) -> Tensor:
     """The formula; weight and bias are seen in the shape `affine`, which broadcasts to x.
 
@@ -64,6 +67,114 @@ def normalize_definition(
     return y if bias is None else y + reshape(bias, affine)
 
 
+@textbook
+def moments(x, axes):
+    """E[x] and Var[x] over `axes`, in float64, so that a large mean does no harm."""
+    mean = x.mean(axis=axes, keepdims=True, dtype="float64")
+    c = x - mean
+    return mean, (c * c).mean(axis=axes, keepdims=True)
+
+
+@textbook
+def normalize(x, weight, bias, axes, eps, known=None):
+    """y = (x - E[x]) / sqrt(Var[x] + eps) * weight + bias, and the moments, unless they are known already."""
+    mean, variance = moments(x, axes) if known is None else known
+    y = (x - mean) / xp(x).sqrt(variance + eps)
+    if weight is not None:
+        y = y * weight
+    if bias is not None:
+        y = y + bias
+    return y.astype(x.dtype), mean, variance
+
+
+@textbook
+def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
+    """The gradients of x, weight and bias, given g, that of y.
+
+    With x_hat = (x - E[x]) / sqrt(Var[x] + eps), y = x_hat * weight + bias. So bias gets the sum of g, and weight that of
+    g * x_hat, over all that they were broadcast to. On the way to x, gy = g * weight reaches x_hat; each x moves its own
+    x_hat, and through mean and variance all others of its group:
+
+        gx = (gy - E[gy] - x_hat * E[gy * x_hat]) / sqrt(Var[x] + eps)
+    """
+    rstd = 1 / xp(x).sqrt(variance + eps)
+    x_hat = (x - mean) * rstd
+    gy = g if weight is None else g * weight
+    mean_gy = gy.mean(axis=axes, keepdims=True, dtype="float64")
+    gx = rstd * (gy - mean_gy - x_hat * (gy * x_hat).mean(axis=axes, keepdims=True))
+    gweight = gbias = None
+    if weight is not None:
+        broadcast = tuple(i for i, n in enumerate(weight.shape) if n == 1)
+        gweight = (g * x_hat).sum(axis=broadcast, keepdims=True).astype(x.dtype)
+        gbias = g.sum(axis=broadcast, keepdims=True, dtype="float64").astype(x.dtype)
+    return gx.astype(x.dtype) if needs[0] else None, gweight, gbias
+
+
+_sum = gpu.Sum("sum", "T x", "x")
+_sum_of_squares = gpu.Sum("sum_of_squares", "T x, float64 mean", "(x - mean) * (x - mean)")
+_sum_of_products = gpu.Sum(
+    "sum_of_products", "T g, W weight, T x, float64 mean, float64 rstd", "g * weight * ((x - mean) * rstd)"
+)
+_sum_weighted = gpu.Sum("sum_weighted", "T g, W weight", "g * weight")
+_normalized = gpu.Kernel(
+    "normalized", "T x, float64 mean, float64 rstd, W weight, V bias", "T y", "y = (x - mean) * rstd * weight + bias;"
+)
+_gradient = gpu.Kernel(
+    "gradient",
+    "T g, W weight, T x, float64 mean, float64 rstd, float64 mean_gy, float64 mean_gy_x_hat",
+    "T gx",
+    "gx = rstd * (g * weight - mean_gy - (x - mean) * rstd * mean_gy_x_hat);",
+)
+
+
+@moments.on_gpu
+def _moments_on_gpu(x, axes):
+    count = math.prod(x.shape[a] for a in axes)
+    mean = _sum(x, axis=axes) / count
+    return mean, _sum_of_squares(x, mean, axis=axes) / count
+
+
+@normalize.on_gpu
+def _normalize_on_gpu(x, weight, bias, axes, eps, known=None):
+    mean, variance = moments(x, axes) if known is None else known
+    weight = _one(x) if weight is None else weight
+    bias = xp(x).zeros_like(weight) if bias is None else bias
+    return _normalized(x, mean, 1 / xp(x).sqrt(variance + eps), weight, bias), mean, variance
+
+
+@normalize_gradients.on_gpu
+def _normalize_gradients_on_gpu(g, x, weight, mean, variance, axes, eps, needs):
+    one, rstd, count = _one(x), 1 / xp(x).sqrt(variance + eps), math.prod(x.shape[a] for a in axes)
+    seen = one if weight is None else weight
+    gx = gweight = gbias = None
+    if needs[0]:
+        mean_gy = _sum_weighted(g, seen, axis=axes) / count
+        gx = _gradient(g, seen, x, mean, rstd, mean_gy, _sum_of_products(g, seen, x, mean, rstd, axis=axes) / count)
+    if weight is not None and (needs[1] or needs[2]):
+        broadcast = tuple(i for i, n in enumerate(weight.shape) if n == 1)
+        gweight = _sum_of_products(g, one, x, mean, rstd, axis=broadcast).astype(x.dtype)
+        gbias = _sum(g, axis=broadcast).astype(x.dtype)
+    return gx, gweight, gbias
+
+
+def _one(x):
+    return xp(x).ones((1,) * x.ndim, x.dtype)
+
+
+@op(definition=normalize_definition, keeps=("mean", "variance"))
+def _normalize(x, weight, bias, *, axes, affine, eps, known=None):
+    """The formula, by `known` moments of x if they were found before."""
+    weight, bias = (None if v is None else v.reshape(affine) for v in (weight, bias))
+    return normalize(x, weight, bias, axes, eps, known)
+
+
+@_normalize.joint_vjp
+def _normalize_vjp(g, x, weight, mean, variance, axes, affine, eps, needs):
+    seen = None if weight is None else weight.reshape(affine)
+    gx, gweight, gbias = normalize_gradients(g, x, seen, mean, variance, axes, eps, needs)
+    return gx, *(None if v is None else v.reshape(weight.shape) for v in (gweight, gbias))
+
+
 def _require_dtypes(x: Tensor, **others: Tensor | None) -> None:
     """Raise unless x is floating point and the others are of its dtype; float16 may meet float32."""
     if x.dtype.kind != "f":
@@ -74,24 +185,6 @@ def _require_dtypes(x: Tensor, **others: Tensor | None) -> None:
                 f"mixed dtype: all inputs must share same datatype, but the input is {x.dtype} and {name} is {t.dtype}: "
                 "convert the input with .to(dtype), or the module with .float() or .double()"
             )
-
-
-@op(definition=normalize_definition, keeps=("moments",))
-def _normalize(x, weight, bias, *, axes, affine, eps, observe=None):
-    """The formula in few passes; `observe` is shown the mean and the variance."""
-    weight = None if weight is None else weight.reshape(affine)
-    bias = None if bias is None else bias.reshape(affine)
-    y, moments = kernel.normalize(x, weight, bias, axes, eps)
-    if observe is not None:
-        observe(sum(moments.centres, moments.mean), moments.variance)
-    return y, moments
-
-
-@_normalize.joint_vjp
-def _normalize_vjp(g, x, weight, moments, axes, affine, needs):
-    seen = None if weight is None else weight.reshape(affine)
-    gx, gweight, gbias = kernel.gradients(g, x, seen, moments, axes, needs)
-    return gx, *(None if v is None else v.reshape(weight.shape) for v in (gweight, gbias))
 
 
 def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None, *, affine: Axes, **settings: Any) -> Tensor:
@@ -176,29 +269,23 @@ def instance_norm(
 def _by_own_moments(
     norm: str, x: Tensor, running_mean: Any, running_var: Any, weight: Any, bias: Any, momentum: float, eps: float
 ) -> Tensor:
-    axes = axes_of(norm, x.ndim)
-    observe = None
+    """By the moments of x itself; they go into the running ones first, if there are any."""
+    axes, known = axes_of(norm, x.ndim), None
     if x.array.size and (running_mean is not None or running_var is not None):
-        observe = _updating(running_mean, running_var, momentum, x.array.size)
-    return _affine(x, weight, bias, axes=axes, affine=_channels_of(x.ndim), eps=eps, observe=observe)
+        known = moments(x.array, axes)
+        _remember(running_mean, running_var, momentum, *known, x.array.size)
+    return _affine(x, weight, bias, axes=axes, affine=_channels_of(x.ndim), eps=eps, known=known)
 
 
-def _updating(running_mean: Tensor | None, running_var: Tensor | None, momentum: float, size: int) -> Callable:
-    """What updates the running moments, in place and outside of any graph, from those of a batch."""
-
-    def update(mean: Array, variance: Array) -> None:
-        count = size // mean.size
-        unbiased = variance * (count / (count - 1))
-        for running, new in ((running_mean, mean), (running_var, unbiased)):
-            if running is not None:
-                per_channel = new.reshape(new.shape[:2])
-                if len(per_channel) > 1:  # over the samples, for instance norm
-                    per_channel = per_channel.mean(axis=0, keepdims=True)
-                running.array *= 1 - momentum
-                running.array += momentum * per_channel[0]
-                mark_edited(running, "batch_norm's update")
-
-    return update
+def _remember(running_mean: Any, running_var: Any, momentum: float, mean: Array, variance: Array, size: int) -> None:
+    """Update the running moments, in place and outside of any graph."""
+    count = size // mean.size
+    for running, new in ((running_mean, mean), (running_var, variance * (count / (count - 1)))):
+        if running is not None:
+            per_channel = new.reshape(new.shape[:2]).mean(axis=0)  # over the samples, for instance norm
+            running.array *= 1 - momentum
+            running.array += momentum * per_channel
+            mark_edited(running, "batch_norm's update")
 
 
 def _by_running_moments(x: Tensor, mean: Tensor, variance: Tensor, weight: Any, bias: Any, eps: float) -> Tensor:

@@ -1,9 +1,14 @@
-"""Pooling: the maximum or the mean of each window. The definitions stack the windows; what runs is kernels/pool.py."""
+"""Pooling: the maximum or the mean of each window.
+
+The definitions stack the windows. The textbook functions go from place to place in the window: for each, a slice of the
+inputs meets the outputs that see it there (window.py). Where Numba is, fast/pool.py stands in for them.
+"""
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,14 +16,15 @@ import numpy as np
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op, wrap
 from tinygrad_norm.autograd.errors import guarded
-from tinygrad_norm.backend import xp
-from tinygrad_norm.kernels import pool as kernel
-from tinygrad_norm.kernels.window import Windows
+from tinygrad_norm.backend import Array, xp
+from tinygrad_norm.fast import textbook
 from tinygrad_norm.nn.functional.conv import Pair, pair, places
+from tinygrad_norm.nn.functional.window import Windows
 from tinygrad_norm.ops.joining import cat, pad, stack
 from tinygrad_norm.ops.reduce import mean
 from tinygrad_norm.ops.select import raw
 from tinygrad_norm.ops.shape import unsqueeze
+from tinygrad_norm.ops.special import masked
 
 Two = tuple[int, int]
 
@@ -71,6 +77,115 @@ def _stacked(x: Tensor, rows: Windows, columns: Windows, value: float) -> Tensor
     return stack(seen, -1)
 
 
+# ---- the textbook -------------------------------------------------------------------------
+
+
+def _taps(rows: Windows, columns: Windows) -> Iterator[tuple[tuple, tuple]]:
+    """For each place in the window, in reading order: the index of the outputs that see an input, and of the inputs."""
+    everything = slice(None)
+    for rows_out, rows_in in rows.taps():
+        for columns_out, columns_in in columns.taps():
+            yield (everything, everything, rows_out, columns_out), (everything, everything, rows_in, columns_in)
+
+
+def _like(x: Array, height: int, width: int, value: float) -> Array:
+    """(N, C, height, width) filled with a value, batch innermost in memory."""
+    batch, channels = x.shape[:2]
+    return xp(x).full((height, channels, width, batch), value, dtype=x.dtype).transpose(3, 1, 0, 2)
+
+
+def _to_be_filled(g: Array, rows: Windows, columns: Windows) -> Array:
+    """The inputs' gradient: zeros, but where all will be written anyway."""
+    if rows.tile and columns.tile:
+        return xp(g).empty((rows.size, g.shape[1], columns.size, len(g)), g.dtype).transpose(3, 1, 0, 2)
+    return _like(g, rows.size, columns.size, 0)
+
+
+def _folded(x: Array, rows: Windows, columns: Windows, combine: Callable, neutral: float) -> Array:
+    """The inputs of each window combined by a ufunc, place by place; `neutral` where a window sees only padding."""
+    out = None
+    for outputs, inputs in _taps(rows, columns):
+        seen = x[inputs]
+        if out is None:
+            whole = seen.shape[2:] == (rows.count, columns.count)
+            out = seen.copy(order="K") if whole else _like(x, rows.count, columns.count, neutral)
+            if whole:
+                continue
+        combine(out[outputs], seen, out=out[outputs])
+    return out
+
+
+@textbook
+def window_maximum(x: Array, rows: Windows, columns: Windows) -> Array:
+    """The largest input of each window; nan if one is nan."""
+    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    return _folded(x, rows, columns, xp(x).maximum, lowest)
+
+
+def _first(x: Array, out: Array, rows: Windows, columns: Windows) -> Iterator[tuple[tuple, tuple, Array]]:
+    """For each place: the outputs, the inputs, and where this place is the first that holds the maximum."""
+    free = xp(x).ones_like(out, dtype=bool)
+    may_be_nan = not isinstance(out, np.ndarray) or bool(np.isnan(out).any())
+    for outputs, inputs in _taps(rows, columns):
+        seen = x[inputs]
+        here = seen == out[outputs]
+        if may_be_nan:  # a nan is the maximum
+            here |= seen != seen
+        here &= free[outputs]
+        free[outputs] ^= here
+        yield outputs, inputs, here
+
+
+@textbook
+def spread_to_maximum(g: Array, x: Array, out: Array, rows: Windows, columns: Windows) -> Array:
+    """g, put where the maximum of each window was found; ties go to the first."""
+    gx = _to_be_filled(g, rows, columns)
+    overlap = rows.overlap or columns.overlap
+    for outputs, inputs, here in _first(x, out, rows, columns):
+        if overlap:
+            gx[inputs] += masked(g[outputs], here)
+        else:
+            gx[inputs] = masked(g[outputs], here)
+    return gx
+
+
+def pick_from_maximum(values: Array, x: Array, out: Array, rows: Windows, columns: Windows) -> Array:
+    """The values that stand where the maximum of each window was found."""
+    picked = _like(values, rows.count, columns.count, 0)
+    for outputs, inputs, here in _first(x, out, rows, columns):
+        picked[outputs] += masked(values[inputs], here)
+    return picked
+
+
+def maximum_indices(x: Array, out: Array, rows: Windows, columns: Windows) -> Array:
+    """Where the maximum of each window was found: h * W + w, int64."""
+    height, width = x.shape[2:]
+    positions = xp(x).arange(height * width).reshape(1, 1, height, width)
+    found = xp(x).zeros(out.shape, "int64")
+    for outputs, inputs, here in _first(x, out, rows, columns):
+        found[outputs] += positions[inputs] * here
+    return found
+
+
+@textbook
+def window_sum(x: Array, rows: Windows, columns: Windows) -> Array:
+    """The sum of the inputs of each window."""
+    return _folded(x, rows, columns, xp(x).add, 0)
+
+
+@textbook
+def spread_to_windows(g: Array, rows: Windows, columns: Windows) -> Array:
+    """The adjoint of window_sum: each input gets the sum of the gradients of the windows that see it."""
+    gx = _to_be_filled(g, rows, columns)
+    overlap = rows.overlap or columns.overlap
+    for outputs, inputs in _taps(rows, columns):
+        if overlap:
+            gx[inputs] += g[outputs]
+        else:
+            gx[inputs] = g[outputs]
+    return gx
+
+
 # ---- maximum ------------------------------------------------------------------------------
 
 
@@ -82,18 +197,18 @@ def max_pool2d_definition(x: Tensor, *, rows: Windows, columns: Windows) -> Tens
 @op(keeps=("maximum",))
 def _max_pool2d(x, *, rows, columns):
     """The result, and a copy of it: the result itself may be edited, as ReLU(inplace=True) does."""
-    out = kernel.maximum(x, rows, columns)
+    out = window_maximum(x, rows, columns)
     return out, out.copy(order="K")
 
 
 @op
 def _spread_maximum(g, *, x, maximum, rows, columns):
-    return kernel.spread_maximum(g, x, maximum, rows, columns)
+    return spread_to_maximum(g, x, maximum, rows, columns)
 
 
 @op
 def _pick_maximum(values, *, x, maximum, rows, columns):
-    return kernel.pick_maximum(values, x, maximum, rows, columns)
+    return pick_from_maximum(values, x, maximum, rows, columns)
 
 
 _max_pool2d.vjp(
@@ -130,7 +245,7 @@ def max_pool2d(
         raise RuntimeError("max_pool2d: not implemented for bool: convert with .float()")
     out = _max_pool2d(input, rows=rows, columns=columns)
     if return_indices:
-        return out, wrap(kernel.maximum_indices(input.array, out.array, rows, columns))
+        return out, wrap(maximum_indices(input.array, out.array, rows, columns))
     return out
 
 
@@ -145,8 +260,8 @@ def avg_pool2d_definition(x: Tensor, *, rows: Windows, columns: Windows, divisor
 @op
 def _avg_pool2d(x, *, rows, columns, divisor):
     if x.dtype == dtypes.float16:  # added up in float32
-        return (kernel.total(x.astype(np.float32), rows, columns) / divisor).astype(x.dtype)
-    out = kernel.total(x, rows, columns)
+        return (window_sum(x.astype(np.float32), rows, columns) / divisor).astype(x.dtype)
+    out = window_sum(x, rows, columns)
     if x.dtype.kind != "f":  # rounded towards 0
         return xp(x).trunc(out / divisor).astype(x.dtype)
     out /= divisor
@@ -155,7 +270,7 @@ def _avg_pool2d(x, *, rows, columns, divisor):
 
 @op
 def _spread_mean(g, *, rows, columns, divisor):
-    return kernel.spread_total(g / divisor, rows, columns)
+    return spread_to_windows(g / divisor, rows, columns)
 
 
 _avg_pool2d.vjp(x=lambda g, rows, columns, divisor: _spread_mean(g, rows=rows, columns=columns, divisor=divisor))

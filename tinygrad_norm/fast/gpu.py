@@ -63,30 +63,3 @@ class Sum(_Compiled):
 def on_gpu(x: Array) -> bool:
     """Whether x lives on a GPU."""
     return not isinstance(x, np.ndarray)
-
-
-# ---- dropout and the cross-entropy --------------------------------------------------------
-
-dropout = Kernel("dropout", "T x, bool kept, T share", "T y", "y = x / share * kept;")
-softmax_less_one_hot = Kernel(
-    "softmax_less_one_hot",
-    "T exponential, T total, int64 column, int64 target, T factor",
-    "T gradient",
-    "gradient = (exponential / total - (column == target)) * factor;",
-)
-
-# ---- the optimizers -----------------------------------------------------------------------
-
-sgd = Kernel(
-    "sgd",
-    "T p, T g, T v, T sign, T decay, T momentum, T keep, T now, T look_ahead, T lr",
-    "T p_new, T v_new",
-    "T d = sign * g + decay * p; T b = momentum * v + keep * d; v_new = b; p_new = p - lr * (now * d + look_ahead * b);",
-)
-adam = Kernel(
-    "adam",
-    "T p, T g, T m, T v, T sign, T shrink, T decay, T beta1, T rest1, T beta2, T rest2, T root, T eps, T rate",
-    "T p_new, T m_new, T v_new",
-    "T d = sign * g + decay * p; T a = beta1 * m + rest1 * d; T b = beta2 * v + rest2 * d * d; "
-    "m_new = a; v_new = b; p_new = p * shrink - rate * a / (sqrt(b) / root + eps);",
-)

@@ -1,0 +1,138 @@
+"""Quick stand-ins for textbook functions. Nobody has to read this folder to know what is computed.
+
+A function that is marked `@textbook` says in a few array lines what it does, and runs as it stands on any array. Here, and
+only here, something quicker may be put in its place: a function of the same name and signature, in one of the files of this
+folder, or, on a GPU, a formula that stands beside the textbook one. A stand-in that does not take a case (a dtype, a memory
+order) returns NotImplemented, and the textbook function runs.
+
+    TINYGRAD_NORM_FAST=off      the textbook functions alone
+    TINYGRAD_NORM_FAST=numpy    without loops that have to be compiled
+    TINYGRAD_NORM_FAST=numba    all (the default); without Numba as "numpy"
+
+    conv.py         the lowering of convolution, with NumPy
+    norm.py, ...    loops, compiled by Numba when the first large array comes; threads.py spreads them over the cores
+    gpu.py          formulas for CuPy
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_norm.fast import threads
+
+LEVELS = ("off", "numpy", "numba")
+
+
+class StandIn(NamedTuple):
+    """The file it is in, and the level it needs."""
+
+    module: str
+    level: str
+
+
+_STEPS = (StandIn("steps", "numba"),)
+_LOSS = (StandIn("loss", "numba"),)
+_POOL = (StandIn("pool", "numba"),)
+_CONV = (StandIn("conv", "numpy"),)
+_NORM = (StandIn("norm", "numba"), StandIn("arrays", "numpy"))
+# for each function: from how many elements of its first argument on they are quicker (measured), and the quickest first
+STAND_INS: dict[str, Any] = {
+    "batch_innermost": (0, *_CONV),
+    "convolve": (0, *_CONV),
+    "convolve_weight_gradient": (0, *_CONV),
+    "convolve_input_gradient": (0, *_CONV),
+    "masked": (0, StandIn("arrays", "numpy")),
+    "total": (2**9, StandIn("arrays", "numpy")),
+    "sgd_step": (2**12, *_STEPS),
+    "adam_step": (2**12, *_STEPS),
+    "relu_gradient": (2**13, *_STEPS),
+    "sigmoid_gradient": (2**13, *_STEPS),
+    "tanh_gradient": (2**13, *_STEPS),
+    "keep_and_scale": (2**13, *_STEPS),
+    "exponentials_of": (2**13, *_LOSS),
+    "cross_entropy_gradient": (2**13, *_LOSS),
+    "window_maximum": (2**12, *_POOL),
+    "spread_to_maximum": (2**10, *_POOL),
+    "window_sum": (2**12, *_POOL),
+    "spread_to_windows": (2**10, *_POOL),
+    "moments": (2**10, *_NORM),
+    "normalize": (2**10, *_NORM),
+    "normalize_gradients": (2**10, *_NORM),
+}
+
+
+class _Level:
+    """What is in use, for the whole process."""
+
+    current = os.environ.get("TINYGRAD_NORM_FAST", "numba")
+    share = 1.0  # of the sizes in STAND_INS, from which on stand-ins are used
+
+
+if _Level.current not in LEVELS:
+    raise ValueError(f"TINYGRAD_NORM_FAST={_Level.current}: expected one of {', '.join(LEVELS)}")
+
+
+@contextlib.contextmanager
+def level(name: str, share: float = 1.0) -> Iterator[None]:
+    """Run a block at another level, with stand-ins from `share` of their usual sizes on."""
+    before = _Level.current, _Level.share
+    _Level.current, _Level.share = LEVELS[LEVELS.index(name)], share
+    try:
+        yield
+    finally:
+        _Level.current, _Level.share = before
+
+
+def textbook(function: Callable) -> Any:
+    """A function of arrays that others may stand in for; `.textbook` is the function itself.
+
+    `f.on_gpu(g)` registers g as the quick way on a GPU.
+    """
+    name = function.__name__
+    least = STAND_INS[name][0] if name in STAND_INS else float("inf")
+    formula: list[Callable] = []
+
+    @functools.wraps(function)
+    def run(x: Any, *rest: Any) -> Any:
+        if x.__class__ is np.ndarray:
+            if x.size >= least * _Level.share and (quick := _found(name)) is not None:
+                result = quick(x, *rest)
+                if result is not NotImplemented:
+                    return result
+        elif formula and _Level.current != "off":
+            return formula[0](x, *rest)
+        return function(x, *rest)
+
+    def on_gpu(quick: Callable) -> Callable:
+        formula.append(quick)
+        return quick
+
+    run.textbook, run.on_gpu = function, on_gpu  # type: ignore[attr-defined]
+    return run
+
+
+def _found(name: str) -> Callable | None:
+    return _at_level(name, _Level.current)
+
+
+@functools.cache
+def _at_level(name: str, level: str) -> Callable | None:
+    """The quickest stand-in of this name, None where there is none at this level."""
+    for stand_in in STAND_INS[name][1:]:
+        allowed = LEVELS.index(stand_in.level) <= LEVELS.index(level)
+        if allowed and (stand_in.level != "numba" or importlib.util.find_spec("numba") is not None):
+            return getattr(importlib.import_module(f"{__name__}.{stand_in.module}"), name)
+    return None
+
+
+def before_product(multiplications: int) -> None:
+    """Called before a matrix product of so many multiplications: see threads.py."""
+    if _Level.current == "numba":
+        threads.before_product(multiplications)

@@ -1,0 +1,183 @@
+"""Two-dimensional convolution: lowered along the width only, batch innermost in memory.
+
+**Memory order.** An array of shape (N, C, H, W) is kept with N running fastest, then W, C, H: a line of an image
+is then a contiguous block [c, w, n], and a slice of it along w is long contiguous runs. Elementwise functions keep
+that order by themselves, pooling adds long runs, and flattening for a linear layer is a transposed matrix, which
+BLAS takes as it is. Nobody outside sees it: the logical shape stays (N, C, H, W).
+
+**Lowering** (Cho and Brand 2017, "MEC: memory-efficient convolution for deep neural network", arXiv:1706.06873).
+im2col copies each input kh * kw times. Here each is copied kw times, once for each place in a row of the kernel:
+
+    input line h, one channel         lowered line h, kernel width 3
+        a b c d e            j = 0      a b c        column w' of the block holds
+                             j = 1      b c d        what output w' sees of this line
+                             j = 2      c d e
+
+    The kh lines under the output line h' follow one another in memory: together they are a matrix with
+    kh * C * kw rows and W' * N columns, and no copy is needed to make it one.
+
+        lowered     line 0 ┐
+                    line 1 ├ output line 0 ┐
+                    line 2 ┘               ├ output line 1       (kernel height 3, stride 1)
+                    line 3 ────────────────┘
+
+    out[h'] = weight (O, kh * C * kw)  @  lowered[h' ... h' + kh - 1] (kh * C * kw, W' * N)
+
+One matrix product per output line, all lines in one call of `matmul`. The weight's gradient is the same products
+with the gradient on the right, summed over the lines. The input's gradient goes the other way: each lowered line is
+one product of the weight and the output lines that saw it, which follow one another as well; then each of its kw
+places is added to the columns it came from.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+
+
+def batch_innermost(x: Array) -> Array:
+    """The same x (N, C, H, W), or a copy with the memory order that the lowering reads along."""
+    if x.dtype.kind != "f":
+        return x
+    lines = x.transpose(2, 1, 3, 0)
+    if lines.flags.c_contiguous:
+        return x
+    turned = np.empty(lines.shape, x.dtype)
+    for n in range(0, len(x), 8):  # a few images at a time: many at once are too far apart for the cache
+        turned[..., n : n + 8] = lines[..., n : n + 8]
+    return _batch_first(turned)
+
+
+def convolve(x: Array, weight: Array, geometry: Any) -> Array:
+    """Out (N, O, H', W') of x (N, C, H, W) and weight (O, C / groups, kh, kw)."""
+    if x.dtype.kind != "f" or x.itemsize < 4:
+        return NotImplemented
+    rows, columns, groups = geometry
+    lines = _lines(_lower(x, geometry), geometry)
+    out = np.empty((lines.shape[1], groups, len(weight) // groups, lines.shape[3]), x.dtype)
+    np.matmul(_as_matrix(weight, groups)[:, None], lines, out=out.transpose(1, 0, 2, 3))
+    return _batch_first(out.reshape(rows.count, len(weight), columns.count, len(x)))
+
+
+def convolve_weight_gradient(x: Array, g: Array, geometry: Any) -> Array:
+    """The gradient of weight (O, C / groups, kh, kw), given that of the output."""
+    if x.dtype.kind != "f" or x.itemsize < 4 or not x.shape[1]:
+        return NotImplemented
+    rows, columns, groups = geometry
+    lines = _lines(_lower(x, geometry), geometry)
+    outputs = _grouped_lines(g, geometry)
+    matrix = (lines @ outputs.swapaxes(-1, -2)).sum(axis=1)  # faster than outputs @ lines^T
+    weight = matrix.reshape(groups, rows.kernel, x.shape[1] // groups, columns.kernel, -1).transpose(0, 4, 2, 1, 3)
+    return weight.reshape(-1, *weight.shape[2:])
+
+
+def convolve_input_gradient(g: Array, weight: Array, geometry: Any) -> Array:
+    """The gradient of x (N, C, H, W), given that of the output."""
+    if g.dtype.kind != "f" or g.itemsize < 4 or not weight.shape[1]:
+        return NotImplemented
+    rows, columns, groups = geometry
+    channels, width = weight.shape[1], weight.shape[3]
+    lines = _grouped_lines(g, geometry)
+    # for each line of the kernel, what takes an output line to the lowered line: (groups, C * kw, kh, O)
+    steps = weight.reshape(groups, -1, channels, rows.kernel, width).transpose(0, 2, 4, 3, 1)[:, :, :, ::-1]
+    steps = np.ascontiguousarray(steps).reshape(groups, channels * width, rows.kernel, steps.shape[4])
+    steps = steps[:, :, ::-1]  # backwards in memory, as its places are taken
+    lowered = _scratch((groups, rows.size, channels * width, columns.count * len(g)), g.dtype)
+    for line, seen in zip(lowered.swapaxes(0, 1), rows.seen()):
+        if seen is None:
+            line[...] = 0
+        else:
+            places, outputs = seen
+            matrix = steps[:, :, places].reshape(groups, channels * width, -1)
+            above = lines[:, outputs].reshape(groups, matrix.shape[2], lines.shape[3])
+            np.matmul(matrix, above, out=line)
+    folded = lowered.reshape(groups, rows.size, channels, width, columns.count, len(g))
+    gx = np.zeros((rows.size, groups, channels, columns.size, len(g)), g.dtype)
+    inside = gx.transpose(1, 0, 2, 3, 4)
+    for j, (outputs, inputs) in enumerate(columns.taps()):
+        inside[:, :, :, inputs] += folded[:, :, :, j, outputs]
+    return _batch_first(gx.reshape(rows.size, groups * channels, columns.size, len(g)))
+
+
+# ---- the lowered matrix -------------------------------------------------------------------
+
+
+def _lower(x: Array, geometry: Any) -> Array:
+    """lowered[group, h, c, j, w', n] = x[n, c, h, the input that w' sees at place j]; zero in the padding."""
+    rows, columns, groups = geometry
+    batch, channels, height, width = x.shape
+    lines = batch_innermost(x).transpose(2, 1, 3, 0)
+    lines = lines.reshape(height, groups, channels // groups, width, batch).transpose(1, 0, 2, 3, 4)
+    padded = rows.before + height + rows.after
+    shape = (groups, padded, channels // groups, columns.kernel, columns.count, batch)
+    lowered = _scratch(shape, x.dtype)
+    if rows.before or rows.after or columns.before or columns.after:
+        lowered[...] = 0
+    inside = lowered[:, rows.before : rows.before + height]
+    for j, (outputs, inputs) in enumerate(columns.taps()):
+        inside[:, :, :, j, outputs] = lines[:, :, :, inputs]
+    return lowered
+
+
+def _lines(lowered: Array, geometry: Any) -> Array:
+    """The matrix under each output line: (groups, H', kh * C / groups * kw, W' * N), without a copy."""
+    rows = geometry.rows
+    groups, _, channels, places, width, batch = lowered.shape
+    if rows.dilation != 1:  # the lines of one window are apart: they have to be copied together
+        at = np.arange(rows.count)[:, None] * rows.stride + np.arange(rows.kernel) * rows.dilation
+        return lowered[:, at].reshape(groups, rows.count, rows.kernel * channels * places, width * batch)
+    item = lowered.dtype.itemsize
+    column, line = width * batch * item, channels * places * width * batch * item
+    shape = (groups, rows.count, rows.kernel * channels * places, width * batch)
+    return np.ndarray(shape, lowered.dtype, lowered, 0, (lowered.shape[1] * line, rows.stride * line, column, item))
+
+
+def _as_matrix(weight: Array, groups: int) -> Array:
+    """(O, C / groups, kh, kw) as (groups, O / groups, kh * C / groups * kw)."""
+    split = weight.reshape(groups, len(weight) // groups, *weight.shape[1:])
+    return split.transpose(0, 1, 3, 2, 4).reshape(*split.shape[:2], -1)
+
+
+def _grouped_lines(g: Array, geometry: Any) -> Array:
+    """G (N, O, H', W') as (groups, H', O / groups, W' * N)."""
+    batch, channels, height, width = g.shape
+    lines = batch_innermost(g).transpose(2, 1, 3, 0)
+    return lines.reshape(height, geometry.groups, channels // geometry.groups, width * batch).transpose(1, 0, 2, 3)
+
+
+def _batch_first(lines: Array) -> Array:
+    """(H, C, W, N) as (N, C, H, W)."""
+    return lines.transpose(3, 1, 0, 2)
+
+
+# ---- memory used again --------------------------------------------------------------------
+
+
+class _Kept(threading.local):
+    """Each thread has its own."""
+
+    def __init__(self) -> None:
+        self.buffers: dict[np.dtype, Array] = {}
+
+
+_kept = _Kept()
+_LARGEST = 256 * 2**20  # bytes; what is larger is not kept
+
+
+def _scratch(shape: tuple[int, ...], dtype: np.dtype) -> Array:
+    """An array of undefined values, valid until the next call: the lowered matrix, which is never kept or returned.
+
+    Fresh memory of that size costs more than to fill it.
+    """
+    size = math.prod(shape)
+    if size * dtype.itemsize > _LARGEST:
+        return np.empty(shape, dtype)
+    buffer = _kept.buffers.get(dtype)
+    if buffer is None or buffer.size < size:
+        buffer = _kept.buffers[dtype] = np.empty(size, dtype)
+    return buffer[:size].reshape(shape)

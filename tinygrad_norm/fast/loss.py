@@ -1,0 +1,81 @@
+"""The cross-entropy, row by row: see nn/functional/classification.py.
+
+The exponentials are NumPy's, which are vectorised; a block of rows stays in the cache from one pass to the next.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tinygrad_norm.fast.loops import compiled
+from tinygrad_norm.fast.threads import spread
+
+_BLOCK = 2**14  # elements
+_LEAST = 2**16
+
+
+@compiled
+def _shift(out, scores, largest, lo, hi):
+    """scores - the largest of the row, which is nan if one is nan."""
+    for r in range(lo, hi):
+        most = scores[r, 0]
+        wrong = most != most
+        for j in range(scores.shape[1]):
+            most = max(most, scores[r, j])
+            wrong |= scores[r, j] != scores[r, j]
+        largest[r, 0] = np.nan if wrong else most
+        for j in range(scores.shape[1]):
+            out[r, j] = scores[r, j] - largest[r, 0]
+
+
+@compiled
+def _sum_rows(exponentials, totals, lo, hi):
+    for r in range(lo, hi):
+        total = 0.0
+        for j in range(exponentials.shape[1]):
+            total += np.float64(exponentials[r, j])
+        totals[r, 0] = total
+
+
+def _exponentials(out, scores, largest, totals, part, lo, hi):
+    rows = max(_BLOCK // scores.shape[1], 1)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        for start in range(lo, hi, rows):
+            stop = min(start + rows, hi)
+            _shift(out, scores, largest, start, stop)
+            np.exp(out[start:stop], out=out[start:stop])
+            _sum_rows(out, totals, start, stop)
+
+
+def _rows(*arrays: np.ndarray) -> bool:
+    first = arrays[0]
+    return first.dtype.kind == "f" and first.itemsize >= 4 and all(a.flags.c_contiguous and a.size for a in arrays)
+
+
+def exponentials_of(scores):
+    """The largest of each row, exp(scores - largest), their sums."""
+    if not _rows(scores):
+        return NotImplemented
+    out, n = np.empty_like(scores), len(scores)
+    largest, totals = np.empty((2, n, 1), scores.dtype)
+    spread(_exponentials, n, _LEAST // scores.shape[1], out, scores, largest, totals)
+    return largest, out, totals
+
+
+@compiled
+def _gradient(out, exponentials, totals, classes, share, part, lo, hi):
+    for r in range(lo, hi):
+        factor = share[r, 0] / totals[r, 0]
+        for j in range(exponentials.shape[1]):
+            out[r, j] = exponentials[r, j] * factor
+        out[r, classes[r]] -= share[r, 0]
+
+
+def cross_entropy_gradient(exponentials, totals, classes, share):
+    """(softmax - one_hot) * share."""
+    if not _rows(exponentials, totals, share):
+        return NotImplemented
+    out = np.empty_like(exponentials)
+    classes = np.ascontiguousarray(classes)
+    spread(_gradient, len(out), _LEAST // out.shape[1], out, exponentials, totals, classes, share)
+    return out

@@ -1,0 +1,166 @@
+"""Pooling as loops: see nn/functional/pool.py.
+
+Arrays of shape (N, C, H, W) are read where they lie, either with the batch innermost in memory (conv.py), so that a window's
+places are runs of all images, or in the usual order, as if each image were a batch of one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_norm.fast.loops import compiled
+from tinygrad_norm.fast.threads import spread
+
+_LEAST = 2**15
+
+
+def _lines(x: np.ndarray) -> np.ndarray | None:
+    """x as (outer, C, inner dimensions ...): (H, C, W, N) batch innermost, None if memory is ordered otherwise."""
+    seen = x.transpose(2, 1, 3, 0)
+    return seen if seen.flags.c_contiguous else None
+
+
+def _windows(rows: Any, columns: Any) -> tuple[int, ...]:
+    return tuple(v for w in (rows, columns) for v in (w.kernel, w.stride, w.before, w.dilation))
+
+
+@compiled
+def _maximum(out, x, kh, sh, ph, dh, kw, sw, pw, dw, part, lo, hi):
+    """Of lines (H, C, W, N), output lines lo to hi; a nan is the maximum."""
+    height, channels, width, batch = x.shape
+    for h in range(lo, hi):
+        for c in range(channels):
+            for w in range(out.shape[2]):
+                best = out[h, c, w]
+                best[:] = -np.inf
+                for i in range(kh):
+                    y = h * sh + i * dh - ph
+                    if y < 0 or y >= height:
+                        continue
+                    for j in range(kw):
+                        z = w * sw + j * dw - pw
+                        if z < 0 or z >= width:
+                            continue
+                        seen = x[y, c, z]
+                        for n in range(batch):
+                            v = seen[n]
+                            best[n] = v if (v > best[n]) | (v != v) else best[n]
+
+
+@compiled
+def _spread_maximum(gx, g, x, out, taken, kh, sh, ph, dh, kw, sw, pw, dw, part, lo, hi):
+    """Channels lo to hi: g goes to the first place of each window that holds the maximum."""
+    height, _, width, batch = x.shape
+    free = taken[part]
+    for h in range(g.shape[0]):
+        for c in range(lo, hi):
+            for w in range(g.shape[2]):
+                free[:] = 1
+                best, given = out[h, c, w], g[h, c, w]
+                for i in range(kh):
+                    y = h * sh + i * dh - ph
+                    if y < 0 or y >= height:
+                        continue
+                    for j in range(kw):
+                        z = w * sw + j * dw - pw
+                        if z < 0 or z >= width:
+                            continue
+                        seen, into = x[y, c, z], gx[y, c, z]
+                        for n in range(batch):
+                            here = free[n] & ((seen[n] == best[n]) | (seen[n] != seen[n]))
+                            into[n] += given[n] if here else 0
+                            free[n] ^= here
+
+
+@compiled
+def _sum(out, x, kh, sh, ph, dh, kw, sw, pw, dw, part, lo, hi):
+    height, channels, width, batch = x.shape
+    for h in range(lo, hi):
+        for c in range(channels):
+            for w in range(out.shape[2]):
+                total = out[h, c, w]
+                total[:] = 0
+                for i in range(kh):
+                    y = h * sh + i * dh - ph
+                    if y < 0 or y >= height:
+                        continue
+                    for j in range(kw):
+                        z = w * sw + j * dw - pw
+                        if z < 0 or z >= width:
+                            continue
+                        seen = x[y, c, z]
+                        for n in range(batch):
+                            total[n] += seen[n]
+
+
+@compiled
+def _spread_sum(gx, g, kh, sh, ph, dh, kw, sw, pw, dw, part, lo, hi):
+    height, _, width, batch = gx.shape
+    for h in range(g.shape[0]):
+        for c in range(lo, hi):
+            for w in range(g.shape[2]):
+                given = g[h, c, w]
+                for i in range(kh):
+                    y = h * sh + i * dh - ph
+                    if y < 0 or y >= height:
+                        continue
+                    for j in range(kw):
+                        z = w * sw + j * dw - pw
+                        if z < 0 or z >= width:
+                            continue
+                        into = gx[y, c, z]
+                        for n in range(batch):
+                            into[n] += given[n]
+
+
+def _fits(x: np.ndarray) -> bool:
+    return x.dtype.kind == "f" and x.itemsize >= 4 and bool(x.size)
+
+
+def _new(x: np.ndarray, height: int, width: int, zero: bool) -> np.ndarray:
+    """(height, C, width, N) for an array (N, C, H, W)."""
+    return (np.zeros if zero else np.empty)((height, x.shape[1], width, len(x)), x.dtype)
+
+
+def window_maximum(x, rows, columns):
+    """The largest input of each window."""
+    lines = _lines(x) if _fits(x) else None
+    if lines is None:
+        return NotImplemented
+    out = _new(x, rows.count, columns.count, False)
+    spread(_maximum, len(out), _LEAST * len(out) // x.size, out, lines, *_windows(rows, columns))
+    return out.transpose(3, 1, 0, 2)
+
+
+def spread_to_maximum(g, x, out, rows, columns):
+    """g, put where the maximum of each window was found."""
+    lines, best = (_lines(x), _lines(out)) if _fits(x) and g.dtype == x.dtype else (None, None)
+    if lines is None or best is None:
+        return NotImplemented
+    given = np.ascontiguousarray(g.transpose(2, 1, 3, 0))
+    gx, channels = _new(x, rows.size, columns.size, True), x.shape[1]
+    taken = np.empty((channels, len(x)), np.uint8)
+    spread(_spread_maximum, channels, _LEAST * channels // x.size, gx, given, lines, best, taken, *_windows(rows, columns))
+    return gx.transpose(3, 1, 0, 2)
+
+
+def window_sum(x, rows, columns):
+    """The sum of the inputs of each window."""
+    lines = _lines(x) if _fits(x) else None
+    if lines is None:
+        return NotImplemented
+    out = _new(x, rows.count, columns.count, False)
+    spread(_sum, len(out), _LEAST * len(out) // x.size, out, lines, *_windows(rows, columns))
+    return out.transpose(3, 1, 0, 2)
+
+
+def spread_to_windows(g, rows, columns):
+    """Each input gets the sum of the gradients of the windows that see it."""
+    if not _fits(g):
+        return NotImplemented
+    given = np.ascontiguousarray(g.transpose(2, 1, 3, 0))
+    gx, channels = _new(g, rows.size, columns.size, True), g.shape[1]
+    spread(_spread_sum, channels, _LEAST * channels // gx.size, gx, given, *_windows(rows, columns))
+    return gx.transpose(3, 1, 0, 2)

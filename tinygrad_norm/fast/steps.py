@@ -1,0 +1,140 @@
+"""Elementwise formulas of many signs as one loop: the optimizers' steps, gradients of activations, dropout.
+
+See optim/sgd.py, optim/adam.py, nn/functional/dropout.py and ops/elementwise.py. Where arrays do not lie alike in memory,
+the textbook functions run.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_norm.fast.loops import compiled
+from tinygrad_norm.fast.threads import spread
+
+_LEAST = 2**16  # elements for which a second thread is worth waking
+
+
+def _flat(*arrays: np.ndarray) -> list[np.ndarray] | None:
+    """The arrays as they lie in memory, one-dimensional; None unless they lie alike, in one floating point dtype."""
+    first = arrays[0]
+    if first.dtype.kind != "f" or first.itemsize < 4:
+        return None
+    order = tuple(sorted(range(first.ndim), key=lambda i: (-first.strides[i], i)))
+    if any(a.shape != first.shape or a.dtype is not first.dtype for a in arrays):
+        return None
+    seen = [a.transpose(order) for a in arrays]
+    return [a.reshape(-1) for a in seen] if all(a.flags.c_contiguous for a in seen) else None
+
+
+# ---- the optimizers -----------------------------------------------------------------------
+
+
+@compiled
+def _sgd(p, g, v, lr, momentum, keep, decay, now, look_ahead, sign, part, lo, hi):
+    for i in range(lo, hi):
+        d = sign * g[i] + decay * p[i]
+        v[i] = momentum * v[i] + keep * d
+        p[i] -= lr * (now * d + look_ahead * v[i])
+
+
+@compiled
+def _sgd_without_momentum(p, g, lr, decay, sign, part, lo, hi):
+    for i in range(lo, hi):
+        p[i] -= lr * (sign * g[i] + decay * p[i])
+
+
+def sgd_step(p, g, v, lr, momentum, keep, weight_decay, nesterov, maximize):
+    """See optim/sgd.py."""
+    flat = _flat(p, g) if v is None else _flat(p, g, v)
+    if flat is None:
+        return NotImplemented
+    of = p.dtype.type
+    sign = of(-1.0 if maximize else 1.0)
+    if v is None:
+        spread(_sgd_without_momentum, p.size, _LEAST, *flat, of(lr), of(weight_decay), sign)
+    else:
+        now, look_ahead = (of(1.0), of(momentum)) if nesterov else (of(0.0), of(1.0))
+        spread(_sgd, p.size, _LEAST, *flat, of(lr), of(momentum), of(keep), of(weight_decay), now, look_ahead, sign)
+    return None
+
+
+@compiled
+def _adam(p, g, m, v, rate, root, beta1, rest1, beta2, rest2, eps, decay, shrink, sign, part, lo, hi):
+    for i in range(lo, hi):
+        d = sign * g[i] + decay * p[i]
+        m[i] = beta1 * m[i] + rest1 * d
+        v[i] = beta2 * v[i] + rest2 * d * d
+        p[i] = p[i] * shrink - rate * m[i] / (np.sqrt(v[i]) / root + eps)
+
+
+def adam_step(p, g, m, v, largest, rate, root, beta1, beta2, eps, decay, shrink, maximize):
+    """See optim/adam.py."""
+    flat = _flat(p, g, m, v)
+    if flat is None or largest is not None:
+        return NotImplemented
+    numbers = (rate, root, beta1, 1 - beta1, beta2, 1 - beta2, eps, decay, shrink, -1.0 if maximize else 1.0)
+    spread(_adam, p.size, _LEAST, *flat, *map(p.dtype.type, numbers))
+    return None
+
+
+# ---- activations and dropout --------------------------------------------------------------
+
+
+@compiled
+def _relu_gradient(gx, g, y, part, lo, hi):
+    for i in range(lo, hi):
+        gx[i] = g[i] if y[i] != 0 else 0
+
+
+@compiled
+def _sigmoid_gradient(gx, g, y, part, lo, hi):
+    for i in range(lo, hi):
+        gx[i] = g[i] * (y[i] * (1 - y[i]))
+
+
+@compiled
+def _tanh_gradient(gx, g, y, part, lo, hi):
+    for i in range(lo, hi):
+        gx[i] = g[i] * (1 - y[i] * y[i])
+
+
+def _gradient(loop: Any, g: np.ndarray, y: np.ndarray) -> Any:
+    gx = np.empty_like(y)
+    flat = _flat(gx, g, y)
+    if flat is None:
+        return NotImplemented
+    spread(loop, y.size, _LEAST, *flat)
+    return gx
+
+
+def relu_gradient(g, y):
+    """See ops/elementwise.py."""
+    return _gradient(_relu_gradient, g, y)
+
+
+def sigmoid_gradient(g, y):
+    """See ops/elementwise.py."""
+    return _gradient(_sigmoid_gradient, g, y)
+
+
+def tanh_gradient(g, y):
+    """See ops/elementwise.py."""
+    return _gradient(_tanh_gradient, g, y)
+
+
+@compiled
+def _keep_and_scale(y, x, kept, share, part, lo, hi):
+    for i in range(lo, hi):
+        y[i] = x[i] / share if kept[i] else 0
+
+
+def keep_and_scale(x, kept, p):
+    """See nn/functional/dropout.py."""
+    if not (x.dtype.kind == "f" and x.itemsize >= 4 and p < 1 and x.flags.c_contiguous and kept.shape == x.shape):
+        return NotImplemented
+    y = np.empty_like(x)
+    share = x.dtype.type(1 - p)
+    spread(_keep_and_scale, x.size, _LEAST, y.reshape(-1), x.reshape(-1), np.ascontiguousarray(kept).reshape(-1), share)
+    return y

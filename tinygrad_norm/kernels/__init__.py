@@ -1,1 +1,0 @@
-"""Algorithms on raw arrays, without autograd: what the fused ops call."""
