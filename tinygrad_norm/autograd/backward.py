@@ -10,7 +10,7 @@ from typing import Any
 
 from tinygrad_norm.autograd.edits import mark_edited
 from tinygrad_norm.autograd.errors import mixed_devices
-from tinygrad_norm.autograd.grad_mode import grad_mode
+from tinygrad_norm.autograd.grad_mode import set_grad_enabled
 from tinygrad_norm.autograd.graph import Node, Plan, op
 from tinygrad_norm.autograd.sums import sum_to
 from tinygrad_norm.autograd.tensor import Tensor, Version, refresh, wrap
@@ -113,62 +113,61 @@ Tensor.backward = _tensor_backward  # type: ignore[attr-defined]
 def _propagate(
     roots: list[tuple[Target, Any]], wanted: list[Tensor] | None, retain_graph: bool | None, create_graph: bool
 ) -> dict[Target, Tensor]:
-    """The final gradients of the leaves, or of `wanted` if given, as Tensors nobody else holds."""
+    """The final gradients of the leaves, or of `wanted` if given, as Tensors nobody else holds.
+
+    The Nodes are visited from the newest to the oldest: when one is reached, all that used its value have been, and
+    what has arrived for it is its final gradient. Its vjps turn that into gradients of its inputs, which are added to what has
+    arrived there. What is left at the end belongs to the leaves.
+    """
     retain = create_graph if retain_graph is None else retain_graph
     nodes = _reachable([target for target, _ in roots])
     captured = {_target(x) for x in wanted or ()}
     leading = None if wanted is None else _leading_to(captured, nodes)  # the Nodes to run; None for all
     needed = None if leading is None else leading | captured
     arrived: dict[Target, Any] = {}  # the sums of the gradients that have come so far
-    borrowed: set[Target] = set()  # the targets whose gradient is also known elsewhere, or a view
+    borrowed: set[Target] = set()  # the leaves whose gradient is also known elsewhere, or a view
+    final: dict[Target, Tensor] = {}
     for target, g in roots:
         arrived[target] = arrived[target] + g if target in arrived else g
         borrowed.add(target)
-    final: dict[Target, Tensor] = {}
-    before, grad_mode.enabled = grad_mode.enabled, create_graph
-    try:
+    with set_grad_enabled(create_graph):
         for node in nodes:
             g = arrived.pop(node, None)
             if g is None:
                 continue
             if node.hooks or node.retained is not None:
                 g = _observe(node, g, create_graph)
-            if leading is not None:
-                if node in captured:
-                    final[node] = _own(g, True)
-                if node not in leading:
-                    continue
-            single = node.plan.single
-            if single is not None and not node.guards and not create_graph:  # the short way
-                vjp, pick = single
-                gradients: Sequence[Any] = (vjp(g, *pick(node.saved)),)  # type: ignore[arg-type]  # an op without guards keeps them
-            else:
-                gradients = _vjps(node, g, retain, create_graph, needed)
-            for target, gx in zip(node.edges, gradients):
-                if gx is None:
-                    continue
-                if target.__class__ is Node:
-                    shape, dtype = target.shape, target.dtype
-                else:
-                    shape, dtype = target.array.shape, target.array.dtype  # type: ignore[union-attr]
-                    if gx is g or getattr(gx.array if create_graph else gx, "base", None) is not None:
-                        borrowed.add(target)
-                if gx.shape != shape or gx.dtype is not dtype:
-                    gx = _fit(gx, shape, dtype, node)
-                if target in arrived:  # a new array: what has arrived may be known elsewhere
-                    gx = arrived[target] + gx
-                    borrowed.discard(target)
-                arrived[target] = gx
+            if node in captured:
+                final[node] = _own(g, True)
+            if leading is not None and node not in leading:
+                continue
+            for target, gx in zip(node.edges, _gradients(node, g, retain, create_graph, needed)):
+                if gx is not None:
+                    _add(target, gx, g, node, arrived, borrowed)
         for leaf, g in arrived.items():
             if leaf.__class__ is not Node and (leading is None or leaf in captured) and not _inherits(leaf):
                 g = _own(g, leaf in borrowed)
                 final[leaf] = _through_hooks(leaf.hooks, g) if leaf.hooks else g
-    finally:
-        grad_mode.enabled = before
     return final
 
 
-def _vjps(node: Node, g: Any, retain: bool, create_graph: bool, needed: set[Target] | None) -> Sequence[Any]:
+def _add(target: Target, gx: Any, g: Any, node: Node, arrived: dict[Target, Any], borrowed: set[Target]) -> None:
+    """Add gx, which node's vjp made of g, to what has arrived for one of its inputs."""
+    if target.__class__ is Node:
+        shape, dtype = target.shape, target.dtype
+    else:
+        shape, dtype = target.array.shape, target.array.dtype
+        if gx is g or getattr(raw(gx), "base", None) is not None:
+            borrowed.add(target)
+    if gx.shape != shape or gx.dtype is not dtype:
+        gx = _fit(gx, shape, dtype, node)
+    if target in arrived:  # a new array: what has arrived may be known elsewhere
+        gx = arrived[target] + gx
+        borrowed.discard(target)
+    arrived[target] = gx
+
+
+def _gradients(node: Node, g: Any, retain: bool, create_graph: bool, needed: set[Target] | None) -> Sequence[Any]:
     """The gradients of a Node's inputs, given that of its output: one for each edge, None for those not needed.
 
     Raises RuntimeError where the saved values are gone, or were edited since. They are let go of, unless retained.
@@ -190,6 +189,9 @@ def _vjps(node: Node, g: Any, retain: bool, create_graph: bool, needed: set[Targ
         vjp, pick = plan.vjps[0]
         given = vjp(g, *pick(saved))
         return _needed(needed, node, given if len(given) == len(node.edges) else [given[p] for p in plan.positions])
+    if len(plan.vjps) == 1:
+        vjp, pick = plan.vjps[0]
+        return (vjp(g, *pick(saved)),)
     if needed is None:
         return [vjp(g, *pick(saved)) for vjp, pick in plan.vjps]
     return [vjp(g, *pick(saved)) if edge in needed else None for (vjp, pick), edge in zip(plan.vjps, node.edges)]
@@ -354,6 +356,11 @@ def _sequence(tensors: Any, name: str) -> list[Tensor]:
         if not isinstance(t, Tensor):
             raise TypeError(f"{name}: expected Tensors, but got {type(t).__name__}")
     return found
+
+
+def raw(x: Any) -> Any:
+    """The array of a Tensor; anything else as it is."""
+    return x.array if isinstance(x, Tensor) else x
 
 
 def _target(x: Tensor) -> Target:

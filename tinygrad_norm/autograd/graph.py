@@ -84,7 +84,6 @@ class Plan:
         self.names = list(dict.fromkeys(wanted))
         self.sources = [op.source_of(name) for name in self.names]
         self.vjps = [(vjp, self._picking(names)) for vjp, names in vjps]
-        self.single = self.vjps[0] if len(vjps) == 1 and op.joint is None else None  # for the walk's short way
         self.joint = op.joint is not None
 
     def _picking(self, names: tuple[str, ...]) -> Callable[[list], Sequence]:

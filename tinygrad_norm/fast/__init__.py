@@ -49,8 +49,8 @@ STAND_INS: dict[str, Any] = {
     "convolve_weight_gradient": (0, *_CONV),
     "convolve_input_gradient": (0, *_CONV),
     "masked": (0, StandIn("arrays", "numpy")),
-    "total": (2**9, StandIn("arrays", "numpy")),
-    "sgd_step": (2**12, *_STEPS),
+    "total": (2**14, StandIn("arrays", "numpy")),
+    "sgd_step": (2**12, *_STEPS, StandIn("arrays", "numpy")),
     "adam_step": (2**12, *_STEPS),
     "relu_gradient": (2**13, *_STEPS),
     "sigmoid_gradient": (2**13, *_STEPS),
@@ -97,16 +97,20 @@ def textbook(function: Callable) -> Any:
     """
     name = function.__name__
     least = STAND_INS[name][0] if name in STAND_INS else float("inf")
+    found: dict[str, Callable | None] = {}  # the stand-in at each level, once it was looked for
     formula: list[Callable] = []
 
     @functools.wraps(function)
     def run(x: Any, *rest: Any) -> Any:
+        level = _Level.current
         if x.__class__ is np.ndarray:
-            if x.size >= least * _Level.share and (quick := _found(name)) is not None:
-                result = quick(x, *rest)
-                if result is not NotImplemented:
+            if x.size >= least * _Level.share:
+                if level not in found:
+                    found[level] = _quickest(name, level)
+                quick = found[level]
+                if quick is not None and (result := quick(x, *rest)) is not NotImplemented:
                     return result
-        elif formula and _Level.current != "off":
+        elif formula and level != "off":
             return formula[0](x, *rest)
         return function(x, *rest)
 
@@ -118,12 +122,7 @@ def textbook(function: Callable) -> Any:
     return run
 
 
-def _found(name: str) -> Callable | None:
-    return _at_level(name, _Level.current)
-
-
-@functools.cache
-def _at_level(name: str, level: str) -> Callable | None:
+def _quickest(name: str, level: str) -> Callable | None:
     """The quickest stand-in of this name, None where there is none at this level."""
     for stand_in in STAND_INS[name][1:]:
         allowed = LEVELS.index(stand_in.level) <= LEVELS.index(level)

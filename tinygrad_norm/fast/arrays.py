@@ -2,6 +2,8 @@
 
 **Selection.** A product of bits and a mask of 0 and 1 takes a tenth of the time of NumPy's `where`: 12 % of LeNet.
 
+**SGD.** Few new arrays: 10 % of the MLP.
+
 **Norms** (nn/functional/norm.py has the formulas). Without them LeNet takes 2.6 times as long at batch 256, and 1.6 times at
 16, on one thread. What buys that:
 
@@ -77,6 +79,22 @@ def total(x: np.ndarray, axes: Axes, keepdims: bool = False) -> Any:
     seen = _Seen(x, axes)
     found = seen.of_groups(_sums(seen.lines(seen.array), None)).astype(x.dtype)
     return found if keepdims else found.reshape([n for i, n in enumerate(x.shape) if i not in axes])
+
+
+def sgd_step(p, g, v, lr, momentum, keep, weight_decay, nesterov, maximize):
+    """See optim/sgd.py; one new array in the place of four."""
+    if maximize or nesterov or keep != 1 or p.dtype.kind != "f":
+        return NotImplemented
+    work = np.multiply(p, weight_decay)
+    work += g
+    if v is not None:
+        v *= momentum
+        v += work
+        np.multiply(v, lr, out=work)
+    else:
+        work *= lr
+    p -= work
+    return None
 
 
 class _Seen:

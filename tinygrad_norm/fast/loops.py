@@ -13,7 +13,7 @@ from numba import njit
 from numba.core import types
 from numba.extending import overload
 
-compiled = njit(nogil=True, cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
+compiled = njit(nogil=True, cache=True, error_model="numpy", _nrt=False, fastmath={"reassoc", "contract", "nsz", "arcp"})
 
 
 def at(v: Any, j: int) -> Any:

@@ -11,29 +11,30 @@ from tinygrad_norm.fast.loops import compiled
 from tinygrad_norm.fast.threads import spread
 
 _BLOCK = 2**14  # elements
-_LEAST = 2**16
+_LEAST = 2**17  # elements for which a second thread is worth waking
 
 
 @compiled
 def _shift(out, scores, largest, lo, hi):
     """scores - the largest of the row, which is nan if one is nan."""
     for r in range(lo, hi):
-        most = scores[r, 0]
-        wrong = most != most
-        for j in range(scores.shape[1]):
-            most = max(most, scores[r, j])
-            wrong |= scores[r, j] != scores[r, j]
-        largest[r, 0] = np.nan if wrong else most
-        for j in range(scores.shape[1]):
-            out[r, j] = scores[r, j] - largest[r, 0]
+        row, shifted, most, wrong = scores[r], out[r], scores[r, 0], 0
+        for j in range(len(row)):
+            v = row[j]
+            most = v if v > most else most
+            wrong += v != v
+        most = most if wrong == 0 else most * np.nan
+        largest[r, 0] = most
+        for j in range(len(row)):
+            shifted[j] = row[j] - most
 
 
 @compiled
 def _sum_rows(exponentials, totals, lo, hi):
     for r in range(lo, hi):
-        total = 0.0
-        for j in range(exponentials.shape[1]):
-            total += np.float64(exponentials[r, j])
+        total, row = 0.0, exponentials[r]
+        for j in range(len(row)):
+            total += np.float64(row[j])
         totals[r, 0] = total
 
 
@@ -65,10 +66,10 @@ def exponentials_of(scores):
 @compiled
 def _gradient(out, exponentials, totals, classes, share, part, lo, hi):
     for r in range(lo, hi):
-        factor = share[r, 0] / totals[r, 0]
-        for j in range(exponentials.shape[1]):
-            out[r, j] = exponentials[r, j] * factor
-        out[r, classes[r]] -= share[r, 0]
+        factor, row, gradient = share[r, 0] / totals[r, 0], exponentials[r], out[r]
+        for j in range(len(row)):
+            gradient[j] = row[j] * factor
+        gradient[classes[r]] -= share[r, 0]
 
 
 def cross_entropy_gradient(exponentials, totals, classes, share):

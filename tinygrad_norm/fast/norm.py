@@ -25,7 +25,7 @@ from tinygrad_norm.fast.loops import at, compiled
 from tinygrad_norm.fast.threads import get_num_threads, spread
 
 Axes = tuple[int, ...]
-_LEAST = 2**15  # elements for which a second thread is worth waking
+_LEAST = 2**17  # elements for which a second thread is worth waking
 
 
 # ---- how memory is seen -------------------------------------------------------------------
@@ -199,30 +199,35 @@ def _normalize_groups(
 
 @compiled
 def _row_sums(g, x, centre, weight):
-    """The sums of gy = g * weight and of gy * c, c = x - centre, over a row of one group."""
-    total = with_c = 0.0
-    for j in range(len(x)):
-        gy = np.float64(g[j] * at(weight, j))
-        total += gy
-        with_c += gy * np.float64(x[j] - centre)
+    """The sums of gy = g * weight and of gy * c, c = x - centre, over a row of one group: 256 elements, then float64."""
+    total, with_c = 0.0, 0.0
+    for start in range(0, len(x), 256):
+        G, X, t, s = g[start : start + 256], x[start : start + 256], x.dtype.type(0), x.dtype.type(0)
+        for j in range(len(G)):
+            gy = G[j] * at(weight, start + j)
+            t += gy
+            s += gy * (X[j] - centre)
+        total += t
+        with_c += s
     return total, with_c
 
 
 @compiled
 def _add_to_groups(total, with_c, g, x, centre, weight):
-    """The same, where each element has a group of its own."""
+    """The same, where each element has a group of its own. Two loops: of more arrays LLVM does not see that they are apart."""
     for j in range(len(x)):
-        gy = np.float64(g[j] * at(weight, j))
-        total[j] += gy
-        with_c[j] += gy * np.float64(x[j] - centre[j])
+        total[j] += np.float64(g[j] * at(weight, j))
+    for j in range(len(x)):
+        with_c[j] += np.float64(g[j] * at(weight, j) * (x[j] - centre[j]))
 
 
 @compiled
 def _add_to_weights(gweight, gbias, g, x, centre, scale, offset):
     """gweight += g * x_hat and gbias += g, where each element has a weight of its own."""
     for j in range(len(x)):
-        gweight[j] += np.float64(g[j] * ((x[j] - at(centre, j)) * at(scale, j) + at(offset, j)))
-        gbias[j] += np.float64(g[j])
+        gbias[j] += g[j]
+    for j in range(len(x)):
+        gweight[j] += g[j] * ((x[j] - at(centre, j)) * at(scale, j) + at(offset, j))
 
 
 @compiled
@@ -236,14 +241,19 @@ def _weight_sums(g, x, centre, scale, offset):
 
 
 @compiled
-def _add_row_gradients(r, g, x, groups, along_groups, weights, along_weights, centre, scale, offset, weight, sums, affine):
-    """What row r adds: to sums, of its groups: of gy and of gy * c; to affine: to the gradients of weight and bias."""
+def _add_row_gradients(
+    r, g, x, groups, along_groups, weights, along_weights, centre, scale, offset, weight, sums, affine, recent
+):
+    """What row r adds: to sums, of its groups: of gy and of gy * c; to affine: to the gradients of weight and bias.
+
+    Where each element has a weight of its own they go to `recent` first, in x's precision, for some 64 rows.
+    """
     n, p, w = x.shape[1], groups[r], weights[r]
     P, W = slice(p, p + n), slice(w, w + n)
     if along_groups:
         if along_weights:
             _add_to_groups(sums[0, P], sums[1, P], g[r], x[r], centre[P], weight[W])
-            _add_to_weights(affine[0, W], affine[1, W], g[r], x[r], centre[P], scale[P], offset[P])
+            _add_to_weights(recent[0, W], recent[1, W], g[r], x[r], centre[P], scale[P], offset[P])
         else:
             _add_to_groups(sums[0, P], sums[1, P], g[r], x[r], centre[P], weight[w])
             gweight, gbias = _weight_sums(g[r], x[r], centre[P], scale[P], offset[P])
@@ -253,7 +263,7 @@ def _add_row_gradients(r, g, x, groups, along_groups, weights, along_weights, ce
         total, with_c = _row_sums(g[r], x[r], centre[p], weight[W])
         sums[0, p] += total
         sums[1, p] += with_c
-        _add_to_weights(affine[0, W], affine[1, W], g[r], x[r], centre[p], scale[p], offset[p])
+        _add_to_weights(recent[0, W], recent[1, W], g[r], x[r], centre[p], scale[p], offset[p])
     else:
         total, with_c = _row_sums(g[r], x[r], centre[p], x.dtype.type(1))
         sums[0, p] += total * weight[w]
@@ -291,13 +301,25 @@ def _write_gradient_of_row(r, gx, g, x, groups, along_groups, weights, along_wei
 
 
 @compiled
+def _move(affine, recent):
+    for k in range(2):
+        total, part = affine[k], recent[k]
+        for j in range(len(total)):
+            total[j] += np.float64(part[j])
+            part[j] = 0
+
+
+@compiled
 def _add_gradients(
-    g, x, groups, along_groups, weights, along_weights, centre, scale, offset, weight, sums, affine, part, lo, hi
+    g, x, groups, along_groups, weights, along_weights, centre, scale, offset, weight, sums, affine, recent, part, lo, hi
 ):
     for r in range(lo, hi):
         _add_row_gradients(
-            r, g, x, groups, along_groups, weights, along_weights, centre, scale, offset, weight, sums[part], affine[part]
-        )
+            r, g, x, groups, along_groups, weights, along_weights, centre, scale, offset, weight,
+            sums[part], affine[part], recent[part],
+        )  # fmt: skip
+        if along_weights and (r % 64 == 63 or r == hi - 1):
+            _move(affine[part], recent[part])
 
 
 @compiled
@@ -315,7 +337,7 @@ def _write_gradient(gx, g, x, groups, along_groups, weights, along_weights, cent
 @compiled
 def _gradient_of_groups(
     gx, g, x, groups, weights, along_weights, per_group, mean, variance, eps, centre, scale, offset, slope, shift, weight,
-    sums, affine, part, lo, hi,
+    sums, affine, recent, part, lo, hi,
 ):  # fmt: skip
     """Groups lo to hi, whose rows lie together: each is read again while it is in the cache."""
     count = per_group * x.shape[1]
@@ -323,12 +345,15 @@ def _gradient_of_groups(
         rows = range(p * per_group, (p + 1) * per_group)
         for r in rows:
             _add_row_gradients(
-                r, g, x, groups, False, weights, along_weights, centre, scale, offset, weight, sums[part], affine[part]
-            )
+                r, g, x, groups, False, weights, along_weights, centre, scale, offset, weight,
+                sums[part], affine[part], recent[part],
+            )  # fmt: skip
         total, with_c = sums[part, 0, p] / count, sums[part, 1, p] / count
         _set_slope(p, total, with_c, mean, variance, eps, centre, slope, shift)
         for r in rows:
             _write_gradient_of_row(r, gx, g, x, groups, False, weights, along_weights, centre, scale, slope, shift, weight)
+        if along_weights and (p % 64 == 63 or p == hi - 1):
+            _move(affine[part], recent[part])
 
 
 # ---- the stand-ins ------------------------------------------------------------------------
@@ -397,16 +422,17 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
     centre, scale, offset, slope, shift = np.empty((5, groups), x.dtype)
     _set_all_coefficients(mean, variance, eps, centre, scale, offset)
     sums, affine = np.zeros((threads, 2, groups)), np.zeros((threads, 2, ones.size))
+    recent = np.zeros((threads, 2, ones.size if seen.along_weights else 0), x.dtype)
     look_up = seen.weights, seen.along_weights
     if seen.per_group:
         spread(
             _gradient_of_groups, groups, _LEAST * groups // x.size, _lines(gx, seen), _lines(g, seen), lines, seen.groups,
-            *look_up, seen.per_group, mean, variance, eps, centre, scale, offset, slope, shift, ones, sums, affine,
+            *look_up, seen.per_group, mean, variance, eps, centre, scale, offset, slope, shift, ones, sums, affine, recent,
         )  # fmt: skip
     else:
         look_up = seen.groups, seen.along_groups, *look_up
         rows, least = len(lines), _LEAST // seen.length
-        spread(_add_gradients, rows, least, _lines(g, seen), lines, *look_up, centre, scale, offset, ones, sums, affine)
+        spread(_add_gradients, rows, least, _lines(g, seen), lines, *look_up, centre, scale, offset, ones, sums, affine, recent)
         _set_slopes(sums, x.size // groups, mean, variance, eps, centre, slope, shift)
         if needs[0]:
             spread(

@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_norm.fast.loops import compiled
 from tinygrad_norm.fast.threads import spread
 
-_LEAST = 2**15
+_LEAST = 2**17  # elements for which a second thread is worth waking
 
 
 def _lines(x: np.ndarray) -> np.ndarray | None:

@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_norm.fast.loops import compiled
 from tinygrad_norm.fast.threads import spread
 
-_LEAST = 2**16  # elements for which a second thread is worth waking
+_LEAST = 2**17  # elements for which a second thread is worth waking
 
 
 def _flat(*arrays: np.ndarray) -> list[np.ndarray] | None:
@@ -33,15 +33,18 @@ def _flat(*arrays: np.ndarray) -> list[np.ndarray] | None:
 
 @compiled
 def _sgd(p, g, v, lr, momentum, keep, decay, now, look_ahead, sign, part, lo, hi):
-    for i in range(lo, hi):
+    p, g, v = p[lo:hi], g[lo:hi], v[lo:hi]
+    for i in range(len(p)):
         d = sign * g[i] + decay * p[i]
-        v[i] = momentum * v[i] + keep * d
-        p[i] -= lr * (now * d + look_ahead * v[i])
+        new = momentum * v[i] + keep * d
+        v[i] = new
+        p[i] -= lr * (now * d + look_ahead * new)
 
 
 @compiled
 def _sgd_without_momentum(p, g, lr, decay, sign, part, lo, hi):
-    for i in range(lo, hi):
+    p, g = p[lo:hi], g[lo:hi]
+    for i in range(len(p)):
         p[i] -= lr * (sign * g[i] + decay * p[i])
 
 
@@ -62,11 +65,12 @@ def sgd_step(p, g, v, lr, momentum, keep, weight_decay, nesterov, maximize):
 
 @compiled
 def _adam(p, g, m, v, rate, root, beta1, rest1, beta2, rest2, eps, decay, shrink, sign, part, lo, hi):
-    for i in range(lo, hi):
+    p, g, m, v = p[lo:hi], g[lo:hi], m[lo:hi], v[lo:hi]
+    for i in range(len(p)):
         d = sign * g[i] + decay * p[i]
-        m[i] = beta1 * m[i] + rest1 * d
-        v[i] = beta2 * v[i] + rest2 * d * d
-        p[i] = p[i] * shrink - rate * m[i] / (np.sqrt(v[i]) / root + eps)
+        mean, square = beta1 * m[i] + rest1 * d, beta2 * v[i] + rest2 * d * d
+        m[i], v[i] = mean, square
+        p[i] = p[i] * shrink - rate * mean / (np.sqrt(square) / root + eps)
 
 
 def adam_step(p, g, m, v, largest, rate, root, beta1, beta2, eps, decay, shrink, maximize):
@@ -84,19 +88,22 @@ def adam_step(p, g, m, v, largest, rate, root, beta1, beta2, eps, decay, shrink,
 
 @compiled
 def _relu_gradient(gx, g, y, part, lo, hi):
-    for i in range(lo, hi):
+    gx, g, y = gx[lo:hi], g[lo:hi], y[lo:hi]
+    for i in range(len(gx)):
         gx[i] = g[i] if y[i] != 0 else 0
 
 
 @compiled
 def _sigmoid_gradient(gx, g, y, part, lo, hi):
-    for i in range(lo, hi):
+    gx, g, y = gx[lo:hi], g[lo:hi], y[lo:hi]
+    for i in range(len(gx)):
         gx[i] = g[i] * (y[i] * (1 - y[i]))
 
 
 @compiled
 def _tanh_gradient(gx, g, y, part, lo, hi):
-    for i in range(lo, hi):
+    gx, g, y = gx[lo:hi], g[lo:hi], y[lo:hi]
+    for i in range(len(gx)):
         gx[i] = g[i] * (1 - y[i] * y[i])
 
 
@@ -126,7 +133,8 @@ def tanh_gradient(g, y):
 
 @compiled
 def _keep_and_scale(y, x, kept, share, part, lo, hi):
-    for i in range(lo, hi):
+    y, x, kept = y[lo:hi], x[lo:hi], kept[lo:hi]
+    for i in range(len(y)):
         y[i] = x[i] / share if kept[i] else 0
 
 
