@@ -2,7 +2,7 @@
 
 A case: a name, the function, a strategy for its (inputs, settings), and the reference, which takes
 the same. Inputs that are float64 arrays are differentiated. `test_ops.py` puts each case through
-`check_op`; `mutate_vjps.py` counts which wrong derivatives the table would notice.
+`check_op`; `mutation/vjps.py` counts which wrong derivatives the table would notice.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
     python tests/benchmarks/compare.py [--quick] [--only TEXT]
 
-Each library runs in a process of its own, at one thread and at two: set_num_threads. They take turns, with a pause in between for threads that still spin; a
-turn is one call to warm up and then a burst. What is printed are the medians over the turns of the bursts' medians, and
-of the ratios within a turn. A ratio above 1 means that we are faster. Memory is the peak of a whole process that does
-nothing else; the time of an import is beyond that of `import numpy`. OPENBLAS_CORETYPE in the environment makes OpenBLAS
-compute for another processor than it finds, to which PyTorch pays no heed: unset it for figures of the machine.
+Each library runs in a process of its own, at one thread and at two. They take turns, with a pause in between for threads
+that still spin; a turn is one call to warm up and then a burst. What is printed are the medians over the turns of the
+bursts' medians, and of the ratios within a turn. A ratio above 1 means that we are faster. Memory is the peak of a whole
+process that does nothing else; the time of an import is beyond that of `import numpy`. OPENBLAS_CORETYPE in the environment
+makes OpenBLAS compute for another processor than it finds, to which PyTorch pays no heed: unset it for figures of the machine.
 """
 
 from __future__ import annotations

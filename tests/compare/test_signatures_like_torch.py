@@ -31,6 +31,7 @@ OURS = {
 }
 WRONG_TEXTS = {"value", "divisor", "tensor2", "batch2", "dimension"}
 OTHER = {  # where ours differs on purpose
+    "torch.set_num_threads": "the parser calls its number int",
     "torch.where": "condition alone is a form of its own there",
     "torch.normal": "three forms there",
     "torch.randint": "low may be left out, so its place is size's there",

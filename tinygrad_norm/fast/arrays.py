@@ -74,19 +74,23 @@ def masked(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def total(x: np.ndarray, axes: Axes, keepdims: bool = False) -> Any:
     """x.sum(axes): see autograd/sums.py."""
-    if x.dtype != np.float32:
+    if x.dtype != np.float32 or not x.size:
         return NotImplemented
-    seen = _Seen(x, axes)
+    if (seen := _seen(x, axes)) is None:
+        return NotImplemented
     found = seen.of_groups(_sums(seen.lines(seen.array), None)).astype(x.dtype)
     return found if keepdims else found.reshape([n for i, n in enumerate(x.shape) if i not in axes])
 
 
 def sgd_step(p, g, v, lr, momentum, keep, weight_decay, nesterov, maximize):
     """See optim/sgd.py; one new array in the place of four."""
-    if maximize or nesterov or keep != 1 or p.dtype.kind != "f":
+    if maximize or nesterov or keep != 1 or p.dtype.kind != "f" or p.dtype != g.dtype:
         return NotImplemented
-    work = np.multiply(p, weight_decay)
-    work += g
+    if weight_decay != 0:
+        work = np.multiply(p, weight_decay)
+        work += g
+    else:
+        work = g.copy()
     if v is not None:
         v *= momentum
         v += work
@@ -97,16 +101,19 @@ def sgd_step(p, g, v, lr, momentum, keep, weight_decay, nesterov, maximize):
     return None
 
 
+def _seen(x: np.ndarray, axes: Axes) -> _Seen | None:
+    """x, or a copy, as (A, G, B); None where its dimensions do not make that."""
+    form = _form(x.shape, x.strides, axes)
+    if form is None or not x.transpose(form[0]).flags.c_contiguous:
+        x = np.ascontiguousarray(x)
+        form = _form(x.shape, x.strides, axes)
+    return None if form is None else _Seen(x, axes, form)
+
+
 class _Seen:
     """An array as (A, G, B), and what belongs to its groups."""
 
-    def __init__(self, x: np.ndarray, axes: Axes) -> None:
-        form = _form(x.shape, x.strides, axes)
-        lines = None if form is None else x.transpose(form[0])
-        if lines is None or not lines.flags.c_contiguous:
-            x = np.ascontiguousarray(x)
-            form = _form(x.shape, x.strides, axes)
-        assert form is not None
+    def __init__(self, x: np.ndarray, axes: Axes, form: tuple) -> None:
         self.array = x
         self.order, self.sizes, self.back = form
         self.kept = [1 if i in axes else x.shape[i] for i in self.order]
@@ -122,8 +129,9 @@ class _Seen:
 
 
 def _centred(x: np.ndarray, axes: Axes) -> Any:
-    """x less a centre (a new array), how it is seen, the centre, the mean of what is left, the variance. None if too large."""
-    seen = _Seen(x, axes)
+    """x less a centre (a new array), how it is seen, the centre, the mean of the rest, the variance; or None."""
+    if (seen := _seen(x, axes)) is None:
+        return None
     x = seen.array
     some = seen.lines(x)[0, :, :64] if seen.sizes[2] > 1 else seen.lines(x)[:64, :, 0].T
     centre = seen.of_groups(some.mean(axis=1, dtype=np.float64).astype(x.dtype))
@@ -187,7 +195,8 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
     if x.dtype.kind != "f" or x.itemsize < 4 or not x.size or g.dtype != x.dtype:
         return NotImplemented
     with np.errstate(all="ignore"):
-        seen = _Seen(x, axes)
+        if (seen := _seen(x, axes)) is None:
+            return NotImplemented
         x, dtype = seen.array, x.dtype
         if g.strides != x.strides:
             given, g = g, np.empty_like(x)
@@ -213,9 +222,7 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
                 x_hat -= (rest * rstd).astype(dtype)
                 x_hat *= g
                 affine = tuple(i for i in range(x.ndim) if weight.shape[i] == 1)
-                gweight, gbias = (
-                    total(v, affine, True) if dtype == np.float32 else v.sum(axis=affine, keepdims=True) for v in (x_hat, g)
-                )
+                gweight, gbias = (v.sum(axis=affine, keepdims=True, dtype=np.float64).astype(dtype) for v in (x_hat, g))
         if not needs[0]:
             return None, gweight, gbias
         slope = -factor * rstd * sum_gy_x_hat / seen.count

@@ -66,10 +66,10 @@ def exponentials_of(scores):
 @compiled
 def _gradient(out, exponentials, totals, classes, share, part, lo, hi):
     for r in range(lo, hi):
-        factor, row, gradient = share[r, 0] / totals[r, 0], exponentials[r], out[r]
+        row, gradient, total, factor = exponentials[r], out[r], totals[r, 0], share[r, 0]
         for j in range(len(row)):
-            gradient[j] = row[j] * factor
-        gradient[classes[r]] -= share[r, 0]
+            gradient[j] = row[j] / total * factor
+        gradient[classes[r]] = (row[classes[r]] / total - 1) * factor
 
 
 def cross_entropy_gradient(exponentials, totals, classes, share):

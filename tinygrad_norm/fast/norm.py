@@ -430,13 +430,13 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
             *look_up, seen.per_group, mean, variance, eps, centre, scale, offset, slope, shift, ones, sums, affine, recent,
         )  # fmt: skip
     else:
-        look_up = seen.groups, seen.along_groups, *look_up
+        places = seen.groups, seen.along_groups, *look_up
         rows, least = len(lines), _LEAST // seen.length
-        spread(_add_gradients, rows, least, _lines(g, seen), lines, *look_up, centre, scale, offset, ones, sums, affine, recent)
+        spread(_add_gradients, rows, least, _lines(g, seen), lines, *places, centre, scale, offset, ones, sums, affine, recent)
         _set_slopes(sums, x.size // groups, mean, variance, eps, centre, slope, shift)
         if needs[0]:
             spread(
-                _write_gradient, rows, least, _lines(gx, seen), _lines(g, seen), lines, *look_up, centre, scale, slope, shift,
+                _write_gradient, rows, least, _lines(gx, seen), _lines(g, seen), lines, *places, centre, scale, slope, shift,
                 ones,
             )  # fmt: skip
     if weight is None:

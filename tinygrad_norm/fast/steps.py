@@ -32,20 +32,20 @@ def _flat(*arrays: np.ndarray) -> list[np.ndarray] | None:
 
 
 @compiled
-def _sgd(p, g, v, lr, momentum, keep, decay, now, look_ahead, sign, part, lo, hi):
+def _sgd(p, g, v, lr, momentum, keep, decay, nesterov, sign, part, lo, hi):
     p, g, v = p[lo:hi], g[lo:hi], v[lo:hi]
     for i in range(len(p)):
-        d = sign * g[i] + decay * p[i]
+        d = sign * g[i] + decay * p[i] if decay != 0 else sign * g[i]
         new = momentum * v[i] + keep * d
         v[i] = new
-        p[i] -= lr * (now * d + look_ahead * new)
+        p[i] -= lr * (d + momentum * new) if nesterov else lr * new
 
 
 @compiled
 def _sgd_without_momentum(p, g, lr, decay, sign, part, lo, hi):
     p, g = p[lo:hi], g[lo:hi]
     for i in range(len(p)):
-        p[i] -= lr * (sign * g[i] + decay * p[i])
+        p[i] -= lr * (sign * g[i] + decay * p[i]) if decay != 0 else lr * sign * g[i]
 
 
 def sgd_step(p, g, v, lr, momentum, keep, weight_decay, nesterov, maximize):
@@ -58,8 +58,8 @@ def sgd_step(p, g, v, lr, momentum, keep, weight_decay, nesterov, maximize):
     if v is None:
         spread(_sgd_without_momentum, p.size, _LEAST, *flat, of(lr), of(weight_decay), sign)
     else:
-        now, look_ahead = (of(1.0), of(momentum)) if nesterov else (of(0.0), of(1.0))
-        spread(_sgd, p.size, _LEAST, *flat, of(lr), of(momentum), of(keep), of(weight_decay), now, look_ahead, sign)
+        numbers = map(of, (lr, momentum, keep, weight_decay))
+        spread(_sgd, p.size, _LEAST, *flat, *numbers, bool(nesterov), sign)
     return None
 
 
@@ -67,7 +67,7 @@ def sgd_step(p, g, v, lr, momentum, keep, weight_decay, nesterov, maximize):
 def _adam(p, g, m, v, rate, root, beta1, rest1, beta2, rest2, eps, decay, shrink, sign, part, lo, hi):
     p, g, m, v = p[lo:hi], g[lo:hi], m[lo:hi], v[lo:hi]
     for i in range(len(p)):
-        d = sign * g[i] + decay * p[i]
+        d = sign * g[i] + decay * p[i] if decay != 0 else sign * g[i]
         mean, square = beta1 * m[i] + rest1 * d, beta2 * v[i] + rest2 * d * d
         m[i], v[i] = mean, square
         p[i] = p[i] * shrink - rate * mean / (np.sqrt(square) / root + eps)
@@ -135,7 +135,7 @@ def tanh_gradient(g, y):
 def _keep_and_scale(y, x, kept, share, part, lo, hi):
     y, x, kept = y[lo:hi], x[lo:hi], kept[lo:hi]
     for i in range(len(y)):
-        y[i] = x[i] / share if kept[i] else 0
+        y[i] = x[i] / share * kept[i]
 
 
 def keep_and_scale(x, kept, p):

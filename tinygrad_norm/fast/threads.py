@@ -3,8 +3,9 @@
     set_num_threads(2)      # for the loops here and for NumPy's matrix products
     get_num_threads()
 
-By default as many as the process may use, which OPENBLAS_NUM_THREADS and OMP_NUM_THREADS limit as they limit NumPy. Threads of one's own that train at the same time share the pool: a piece of
-work never waits for another one, so they cannot block one another.
+By default as many as the process may use, which OPENBLAS_NUM_THREADS and OMP_NUM_THREADS limit as they limit NumPy.
+Threads of one's own that train at the same time share the pool: a piece of work never waits for another one, so they
+cannot block one another.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise, op
 from tinygrad_norm.autograd.edits import write_view
 from tinygrad_norm.autograd.sums import total
-from tinygrad_norm.fast import before_product
 from tinygrad_norm.backend import xp
+from tinygrad_norm.fast import before_product
 from tinygrad_norm.ops.indexing import _place
 from tinygrad_norm.ops.shape import _broadcast_to, expand, in_own_shape, normalize_dim, reshape, sizes_of, unsqueeze
 

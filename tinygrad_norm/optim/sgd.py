@@ -35,9 +35,8 @@ _step = gpu.Kernel(
 @sgd_step.on_gpu
 def _sgd_step_on_gpu(p, g, v, lr, momentum, keep, weight_decay, nesterov, maximize):
     sign, look_ahead = -1.0 if maximize else 1.0, momentum if nesterov else 1.0
-    if v is None:
-        v, momentum, keep = xp(p).empty_like(p), 0.0, 1.0
-    _step(p, g, v, sign, weight_decay, momentum, keep, 1.0 if nesterov else 0.0, look_ahead, lr, p, v)
+    before, after = (p, xp(p).empty_like(p)) if v is None else (v, v)  # without momentum nothing of `before` is used
+    _step(p, g, before, sign, weight_decay, momentum, keep, 1.0 if nesterov else 0.0, look_ahead, lr, p, after)
 
 
 class SGD(Optimizer):
@@ -90,5 +89,5 @@ class SGD(Optimizer):
             if first:
                 state["momentum_buffer"] = self.zeros(p)
             v = state["momentum_buffer"].array
-        keep = 1.0 if first else 1 - group["dampening"]
+        keep = 1.0 if first or v is None else 1 - group["dampening"]
         sgd_step(p, g, v, group["lr"], momentum, keep, group["weight_decay"], group["nesterov"], group["maximize"])

@@ -273,7 +273,8 @@ def _by_own_moments(
     axes, known = axes_of(norm, x.ndim), None
     if x.array.size and (running_mean is not None or running_var is not None):
         known = moments(x.array, axes)
-        _remember(running_mean, running_var, momentum, *known, x.array.size)
+        mean, variance = known
+        _remember(running_mean, running_var, momentum, mean, variance, x.array.size)
     return _affine(x, weight, bias, axes=axes, affine=_channels_of(x.ndim), eps=eps, known=known)
 
 

@@ -1,6 +1,6 @@
 """Is every derivative tested? Negate each vjp in turn, and see that the op table notices.
 
-    python tests/mutate_vjps.py
+    python tests/mutation/vjps.py
 
 For each vjp of each op the cases of op_table.py that use it are run until one fails. A vjp that is
 zero by definition (sign, floor, ...) is replaced by the identity instead, since -0 is 0. Prints the
@@ -14,11 +14,15 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import hypothesis
 from hypothesis import given
 from hypothesis import strategies as st
+
+sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "double")]
+
 from op_table import CASES, Case
 from test_autograd import test_gradients_come_back_in_the_dtype_of_their_input
 from test_backend import test_gradients_flow_between_backends

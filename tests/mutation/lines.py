@@ -1,0 +1,109 @@
+"""Would the suite notice? Plant a mistake in one function of the norms, of dropout, of an optimizer, and run their tests.
+
+    python tests/mutation/lines.py
+
+Each mutant is a few words changed in one function of a copy of the package. Prints each as it is done, and the count killed;
+exits with 1 if one survives.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent.parent / "tinygrad_norm"
+NORM, LAYER, DROPOUT = "nn/functional/norm.py", "nn/norm.py", "nn/functional/dropout.py"
+ARRAYS, LOOPS, STEPS, SGD, ADAM = "fast/arrays.py", "fast/norm.py", "fast/steps.py", "optim/sgd.py", "optim/adam.py"
+
+# name: file, function or name assigned to, what stands there, what is planted
+MUTANTS = {
+    "no mean term in the gradient": (NORM, "normalize_gradients", "gy - mean_gy -", "gy -"),
+    "no x_hat term in the gradient": (NORM, "normalize_gradients", "- x_hat * (gy * x_hat).mean", "- 0 * (gy * x_hat).mean"),
+    "the weight's gradient without x_hat": (NORM, "normalize_gradients", "(g * x_hat).sum", "(g * 1.0).sum"),
+    "the biased variance stored": (NORM, "_remember", "variance * (count / (count - 1))", "variance * 1"),
+    "the unbiased variance used": (NORM, "moments", "(c * c).mean(axis=axes, keepdims=True)", "(c * c).mean(axis=axes, keepdims=True) * 1.1"),
+    "momentum reversed": (NORM, "_remember", "running.array *= 1 - momentum", "running.array *= momentum"),
+    "eps outside of the root": (NORM, "normalize", "xp(x).sqrt(variance + eps)", "(xp(x).sqrt(variance) + eps)"),
+    "batch norm over too few axes": (NORM, "axes_of", '"batch": (0, *range(2, ndim)),', '"batch": (0,),'),
+    "running moments used in training": (LAYER, "_BatchNorm", "own = self.training or self.running_mean is None", "own = self.running_mean is None"),
+    "the batch's moments used in evaluation": (LAYER, "_BatchNorm", "own = self.training or self.running_mean is None", "own = True"),
+    "what is to be dropped kept": (DROPOUT, "_dropped", ">= p", "< p"),
+    "no rescaling by dropout": (DROPOUT, "keep_and_scale", "x / (1 - p) * kept", "x * kept"),
+    "arrays: a bad guess of the mean left in": (ARRAYS, "_centred", "if not (rest * rest > variance).any():", "if True:"),
+    "arrays: what is left of the mean forgotten": (ARRAYS, "normalize", "-rest * scale", "0 * scale"),
+    "arrays: no mean term": (ARRAYS, "normalize_gradients", "-factor * sum_gy / seen.count", "-0 * factor * sum_gy"),
+    "arrays: no x_hat term": (ARRAYS, "normalize_gradients", "slope = -factor", "slope = -0 * factor"),
+    "arrays: a sum of whole pieces only": (ARRAYS, "_sums", "whole = a - a % _PIECE", "whole = 0"),
+    "arrays: SGD without its velocity": (ARRAYS, "sgd_step", "v += work", "v[...] = work"),
+    "loops: no mean term": (LOOPS, "_set_slope", "- rstd * total", "- 0 * total"),
+    "loops: no x_hat term": (LOOPS, "_set_slope", "-rstd * rstd * rstd * (", "-0 * rstd * ("),
+    "loops: the first element not put back": (LOOPS, "_set_moments", "first[g] + rest", "rest"),
+    "loops: what rounding left of the mean forgotten": (LOOPS, "_set_coefficients", "(np.float64(centre[g]) - mean[g]) * rstd", "0 * rstd"),
+    "loops: the last row's weights lost": (LOOPS, "_gradient_of_groups", "or p == hi - 1", ""),
+    "loops: Adam without its second moment": (STEPS, "_adam", "beta2 * v[i] + rest2", "v[i] + 0 * rest2"),
+    "GPU: no mean term": (NORM, "_gradient", "g * weight - mean_gy -", "g * weight -"),
+    "GPU: no x_hat term": (NORM, "_gradient", "* rstd * mean_gy_x_hat)", "* 0 * mean_gy_x_hat)"),
+    "GPU: the weight's gradient without rstd": (NORM, "_sum_of_products", "((x - mean) * rstd)", "(x - mean)"),
+    "GPU: no rescaling by dropout": (DROPOUT, "_kept_and_scaled", "y = x / share * kept;", "y = x * kept;"),
+    "GPU: SGD without decay": (SGD, "_step", "T d = sign * g + decay * p;", "T d = sign * g;"),
+    "GPU: Adam without shrinking": (ADAM, "_step", "p_new = p * shrink -", "p_new = p -"),
+}  # fmt: skip
+USUAL = ["test_norm.py", "test_dropout.py", "test_fast.py", "-k", "not numba and not loops and not threads"]
+COMPILED = ["test_fast.py", "-k", "numba and float64 and usual and finite and (normalize or moments or adam)"]
+ON_A_DOUBLE = ["test_norm.py", "test_dropout.py", "test_optim.py", "--backend", "strict"]
+
+
+def planted(source: str, where: str, right: str, wrong: str) -> str:
+    """The source with the change made in the function, class or assignment of that name. Exits if it is not there once."""
+    for node in ast.walk(ast.parse(source)):
+        targets = [t.id for t in getattr(node, "targets", []) if isinstance(t, ast.Name)]
+        if getattr(node, "name", None) == where or where in targets:
+            lines = source.splitlines(keepends=True)
+            start = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))]) - 1
+            body = "".join(lines[start : node.end_lineno])
+            if body.count(right) == 1 or (body.count(right) > 1 and targets):
+                return "".join(lines[:start]) + body.replace(right, wrong) + "".join(lines[node.end_lineno :])
+            sys.exit(f"{where} holds {right!r} {body.count(right)} times, expected once")
+    sys.exit(f"there is no {where}")
+
+
+def killed(name: str, file: str = "", where: str = "", right: str = "", wrong: str = "") -> bool:
+    """Whether the tests fail with this change."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(PACKAGE, Path(folder) / "tinygrad_norm", ignore=shutil.ignore_patterns("__pycache__"))
+        if file:
+            path = Path(folder) / "tinygrad_norm" / file
+            path.write_text(planted(path.read_text(), where, right, wrong))
+        tests = ON_A_DOUBLE if name.startswith("GPU") else COMPILED if name.startswith("loops") else USUAL
+        paths = [str(PACKAGE.parent / "tests" / t) if t.endswith(".py") else t for t in tests]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *paths]
+        environment = {**os.environ, "PYTHONPATH": folder, "HYPOTHESIS_PROFILE": "ci"}
+        run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        if run.returncode not in (0, 1):
+            sys.exit(f"mutant {name!r}: the tests did not run:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
+        print(f"{'killed' if run.returncode else 'passed'}: {name}", flush=True)
+        return run.returncode == 1
+
+
+def main() -> int:
+    """Plant every mutant; print the survivors and the count."""
+    if any(killed(name) for name in ("without a mutant", "loops without a mutant", "GPU without a mutant")):
+        print("the tests fail as it is, with no mutant planted")
+        return 1
+    with ThreadPoolExecutor(2) as pool:
+        results = dict(zip(MUTANTS, pool.map(lambda name: killed(name, *MUTANTS[name]), MUTANTS)))
+    survivors = [name for name, dead in results.items() if not dead]
+    for name in survivors:
+        print(f"survived: {name}")
+    print(f"{len(MUTANTS) - len(survivors)} of {len(MUTANTS)} mutants killed")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,303 @@
+"""Stand-ins compute what the textbook functions compute, and get into nobody's way."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import close
+
+import tinygrad_norm as tn
+from tinygrad_norm import fast, nn, optim
+from tinygrad_norm.nn.functional.conv import Geometry
+from tinygrad_norm.nn.functional.window import Windows
+
+pytestmark = pytest.mark.skipif("config.getoption('--backend') != 'numpy'", reason="stand-ins of NumPy arrays")
+needs_numba = pytest.mark.skipif(
+    importlib.util.find_spec("numba") is None, reason="needs Numba: pip install tinygrad_norm[fast]"
+)
+WHERE = {  # the textbook functions
+    "ops.special": "masked",
+    "autograd.sums": "total",
+    "ops.elementwise": "relu_gradient sigmoid_gradient tanh_gradient",
+    "optim.sgd": "sgd_step",
+    "optim.adam": "adam_step",
+    "nn.functional.dropout": "keep_and_scale",
+    "nn.functional.classification": "exponentials_of cross_entropy_gradient",
+    "nn.functional.conv": "batch_innermost convolve convolve_weight_gradient convolve_input_gradient",
+    "nn.functional.pool": "window_maximum spread_to_maximum window_sum spread_to_windows",
+    "nn.functional.norm": "moments normalize normalize_gradients",
+}
+TEXTBOOK = {
+    name: getattr(importlib.import_module(f"tinygrad_norm.{module}"), name)
+    for module, names in WHERE.items()
+    for name in names.split()
+}
+
+
+class Arrays:
+    """Random arrays of one dtype, in some order in memory, with some values that are special."""
+
+    def __init__(self, dtype: str, order: str, special: bool) -> None:
+        self.random, self.dtype, self.order, self.special = np.random.default_rng(0), dtype, order, special
+
+    def __call__(self, *shape: int, positive: bool = False) -> np.ndarray:
+        x = self.random.normal(1.0, 2.0, shape)
+        x = (abs(x) + 0.1 if positive else x).astype(self.dtype)
+        if self.special and x.size > 3 and not positive:
+            x.reshape(-1)[self.random.integers(0, x.size, 3)] = [np.nan, np.inf, -np.inf]
+        if self.order == "innermost" and x.ndim > 1:  # the first dimension fastest
+            x = np.ascontiguousarray(np.moveaxis(x, 0, -1))
+            return np.moveaxis(x, -1, 0)
+        if self.order == "gaps":
+            wide = np.repeat(x, 2, axis=-1)
+            return wide[..., ::2]
+        return x
+
+
+def windows(kernel: int, stride: int, size: int, before: int = 0, dilation: int = 1) -> Windows:
+    return Windows(size, kernel, stride, before, before, dilation)
+
+
+def cases(name: str, new: Arrays, n: int) -> Iterator[tuple]:
+    """Arguments of a textbook function; n is the size of the batch, which may be 0."""
+    image = (n, 4, 6, 5)
+    rows, columns = windows(3, 2, 6, 1), windows(2, 1, 5)
+    if name in ("masked", "relu_gradient", "sigmoid_gradient", "tanh_gradient"):
+        x = new(*image)
+        yield x, (x > 1 if name == "masked" else np.maximum(new(*image), 0))
+    elif name == "total":
+        for axes in ((0,), (1, 3), (0, 1, 2, 3)):
+            yield new(*image), axes, True
+    elif name == "sgd_step":
+        for momentum, keep, decay, nesterov, maximize in ((0.9, 1, 0.1, False, False), (0.9, 0.5, 0.0, True, True)):
+            yield new(n, 7), new(n, 7), new(n, 7), 0.1, momentum, keep, decay, nesterov, maximize
+        yield new(n, 7), new(n, 7), None, 0.1, 0.0, 1, 0.1, False, False
+        yield new(n, 7), new(n, 7), None, 0.1, 0.0, 1, 0.0, False, True
+    elif name == "adam_step":
+        for largest, decay, shrink, maximize in ((False, 0.1, 1.0, True), (False, 0.0, 0.9, False), (True, 0.0, 1.0, False)):
+            v = new(n, 7, positive=True)
+            yield (
+                new(n, 7),
+                new(n, 7),
+                new(n, 7),
+                v,
+                v + 1 if largest else None,
+                0.1,
+                0.5,
+                0.9,
+                0.99,
+                1e-8,
+                decay,
+                shrink,
+                maximize,
+            )
+    elif name == "keep_and_scale":
+        for p in (0.3, 1.0):
+            yield new(*image), new.random.random(image) > 0.5, p
+    elif name == "exponentials_of":
+        yield (new(n, 9),)
+    elif name == "cross_entropy_gradient":
+        x = new(n, 9, positive=True)
+        yield x, x.sum(axis=1, keepdims=True), np.arange(n) % 9, new(n, 1)
+    elif name.startswith(("convolve", "batch")):
+        for groups in (1, 2):
+            geometry = Geometry(rows, columns, groups)
+            x, weight, g = new(*image), new(6, 4 // groups, 3, 2), new(n, 6, rows.count, columns.count)
+            yield {
+                "batch_innermost": (x,),
+                "convolve": (x, weight, geometry),
+                "convolve_weight_gradient": (x, g, geometry),
+                "convolve_input_gradient": (g, weight, geometry),
+            }[name]
+    elif name.startswith(("window", "spread")):
+        for sides in ((rows, columns), (windows(2, 2, 6), windows(2, 2, 5)), (windows(2, 1, 6, 1, 2), columns)):
+            x, g = new(*image), new(n, 4, *(w.count for w in sides))
+            out = TEXTBOOK["window_maximum"].textbook(x, *sides)
+            yield {"spread_to_maximum": (g, x, out, *sides), "spread_to_windows": (g, *sides)}.get(name, (x, *sides))
+    else:
+        for axes, affine in (
+            ((0, 2, 3), (1, 4, 1, 1)),
+            ((1, 2, 3), (1, *image[1:])),
+            ((2, 3), (1, 4, 1, 1)),
+            ((1, 3), (1, 4, 1, 5)),
+        ):
+            x, weight = new(*image), new(*affine, positive=True)
+            mean, variance = TEXTBOOK["moments"].textbook(x, axes)
+            yield {
+                "moments": (x, axes),
+                "normalize": (x, weight, weight, axes, 1e-5),
+                "normalize_gradients": (new(*image), x, weight, mean, variance, axes, 1e-5, (True, True, True)),
+            }[name]
+
+
+def outcome(function: Callable, arguments: tuple) -> list:
+    """What a function returns, and what it leaves in the arrays it was given."""
+    mine = [a.copy(order="K") if isinstance(a, np.ndarray) else a for a in arguments]
+    with np.errstate(all="ignore"):
+        result = function(*mine)
+    results = result if isinstance(result, tuple) else (result,)
+    return [v for v in (*results, *mine) if isinstance(v, np.ndarray)]
+
+
+def test_every_stand_in_is_tried() -> None:
+    assert set(fast.STAND_INS) == set(TEXTBOOK)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("special", [False, True], ids=["finite", "nan and inf"])
+@pytest.mark.parametrize("order", ["usual", "innermost", "gaps"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
+@pytest.mark.parametrize("name", TEXTBOOK)
+@pytest.mark.parametrize("level", ["numpy", pytest.param("numba", marks=needs_numba)])
+def test_a_stand_in_is_its_textbook_function(level, name, dtype, order, special) -> None:
+    tolerance = {"float32": 2e-5, "float64": 1e-11, "float16": 5e-3}[dtype]
+    for n in (3, 9, 0):
+        for arguments in cases(name, Arrays(dtype, order, special), n):
+            if n == 0 and name in ("window_maximum", "spread_to_maximum", "moments", "normalize", "normalize_gradients"):
+                continue  # nothing of an empty batch is asked for
+            with fast.level(level, share=0):
+                found = outcome(TEXTBOOK[name], arguments)
+            for a, b in zip(found, outcome(TEXTBOOK[name].textbook, arguments), strict=True):
+                assert a.dtype == b.dtype
+                assert a.shape == b.shape
+                if special and name == "normalize_gradients":  # inf - inf or inf: that depends on the order of terms
+                    a, b = (np.where(np.isfinite(v), v, np.nan) for v in (a, b))
+                np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+@needs_numba
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_number_of_threads_changes_rounding_at_most(threads, monkeypatch) -> None:
+    before = tn.get_num_threads()
+    new = Arrays("float64", "usual", False)
+    x, g, weight = new(8, 6, 5, 4), new(8, 6, 5, 4), new(1, 6, 5, 4)
+    for module in ("norm", "steps", "pool", "loss"):
+        monkeypatch.setattr(importlib.import_module(f"tinygrad_norm.fast.{module}"), "_LEAST", 1)
+    tn.set_num_threads(threads)
+    try:
+        assert tn.get_num_threads() == threads
+        for axes in ((0, 2, 3), (1, 2, 3), (2, 3)):
+            with fast.level("numba", share=0):
+                y, mean, variance = TEXTBOOK["normalize"](x, weight, weight, axes, 1e-5)
+                found = TEXTBOOK["normalize_gradients"](g, x, weight, mean, variance, axes, 1e-5, (True, True, True))
+            close(y, TEXTBOOK["normalize"].textbook(x, weight, weight, axes, 1e-5)[0], 1e-11)
+            expected = TEXTBOOK["normalize_gradients"].textbook(g, x, weight, mean, variance, axes, 1e-5, (True, True, True))
+            for a, b in zip(found, expected):
+                close(a, b, 1e-11)
+    finally:
+        tn.set_num_threads(before)
+
+
+def test_numbers_of_threads_that_make_no_sense() -> None:
+    for wrong, kind in ((0, RuntimeError), (-1, RuntimeError), ("2", TypeError), (True, TypeError)):
+        with pytest.raises(kind, match="set_num_threads expects"):
+            tn.set_num_threads(wrong)
+
+
+# ---- training with them ---------------------------------------------------------------------
+
+
+def train(seed: int, steps: int = 4) -> list[np.ndarray]:
+    """The parameters of a small net with every norm after a few steps; its arrays are large enough for loops."""
+    generator = tn.Generator().manual_seed(seed)
+    net = nn.Sequential(
+        *(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.GroupNorm(2, 4), nn.Tanh(), nn.AvgPool2d(2)),
+        *(nn.Flatten(), nn.Linear(64, 32), nn.LayerNorm(32), nn.Sigmoid(), nn.Linear(32, 10)),
+    )
+    with tn.no_grad():
+        for p in net.parameters():
+            p.copy_(tn.randn(*p.shape, generator=generator) * 0.3)
+    optimizer = optim.SGD(net.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-3)
+    x = tn.randn(64, 1, 20, 20, generator=generator)
+    y = tn.randint(0, 10, (64,), generator=generator)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(x), y).backward()
+        optimizer.step()
+    return [p.detach().numpy().copy() for p in net.parameters()]
+
+
+def test_eight_threads_train_as_each_alone() -> None:
+    alone = [train(seed) for seed in range(8)]
+    together: list[Any] = [None] * 8
+
+    def run(seed: int) -> None:
+        together[seed] = train(seed)
+
+    threads = [threading.Thread(target=run, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one, other in zip(alone, together):
+        for a, b in zip(one, other):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_process_that_was_forked_after_use_goes_on_alike() -> None:
+    expected = train(0)
+    child = os.fork()
+    if not child:
+        try:
+            same = all((a == b).all() for a, b in zip(train(0), expected))
+        finally:
+            os._exit(0 if same else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+INTERRUPTED = """
+import signal, sys, tinygrad_norm as tn
+from tinygrad_norm import nn
+net, x = nn.Sequential(nn.BatchNorm2d(64), nn.GroupNorm(4, 64)), tn.randn(64, 64, 32, 32)
+net(x)
+interrupted = 0
+for i in range(20):
+    signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.0013 * i)
+    try:
+        for _ in range(1000):
+            net(x).sum().backward()
+    except KeyboardInterrupt:
+        interrupted += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    assert tn.is_grad_enabled() and tn.get_backend() == "numpy"
+assert bool(tn.isfinite(net(x)).all()) and interrupted == 20, interrupted
+"""
+
+
+def test_ctrl_c_inside_of_loops_leaves_a_process_that_works() -> None:
+    program = "import signal\nsignal.signal(signal.SIGALRM, signal.default_int_handler)\n" + INTERRUPTED
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+@needs_numba
+def test_numba_comes_with_the_first_large_array_only() -> None:
+    program = (
+        "import sys, tinygrad_norm as tn\n"
+        "from tinygrad_norm import nn\n"
+        "net = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.ReLU())\n"
+        "net(tn.ones(2, 4)).sum().backward()\n"
+        "assert 'numba' not in sys.modules\n"
+        "nn.LayerNorm(512)(tn.randn(16, 512))\n"
+        "assert 'numba' in sys.modules\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "TINYGRAD_NORM_FAST"}
+    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
+
+
+def test_an_unknown_level_is_refused() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", "import tinygrad_norm"],
+        env={**os.environ, "TINYGRAD_NORM_FAST": "yes"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "TINYGRAD_NORM_FAST=yes: expected one of off, numpy, numba" in run.stderr
