@@ -76,6 +76,7 @@ def cases(name: str, new: Arrays, n: int) -> Iterator[tuple]:
     elif name == "total":
         for axes in ((0,), (1, 3), (0, 1, 2, 3)):
             yield new(*image), axes, True
+        yield new(100 * n, 3), (0,), False
     elif name == "sgd_step":
         for momentum, keep, decay, nesterov, maximize in ((0.9, 1, 0.1, False, False), (0.9, 0.5, 0.0, True, True)):
             yield new(n, 7), new(n, 7), new(n, 7), 0.1, momentum, keep, decay, nesterov, maximize

@@ -35,11 +35,11 @@ MUTANTS = {
     "the batch's moments used in evaluation": (LAYER, "_BatchNorm", "own = self.training or self.running_mean is None", "own = True"),
     "what is to be dropped kept": (DROPOUT, "_dropped", ">= p", "< p"),
     "no rescaling by dropout": (DROPOUT, "keep_and_scale", "x / (1 - p) * kept", "x * kept"),
-    "arrays: a bad guess of the mean left in": (ARRAYS, "_centred", "if not (rest * rest > variance).any():", "if True:"),
+    "arrays: no guess of the mean": (ARRAYS, "_centred", "c = x - centre", "c = x * 1; centre = centre * 0"),
     "arrays: what is left of the mean forgotten": (ARRAYS, "normalize", "-rest * scale", "0 * scale"),
     "arrays: no mean term": (ARRAYS, "normalize_gradients", "-factor * sum_gy / seen.count", "-0 * factor * sum_gy"),
     "arrays: no x_hat term": (ARRAYS, "normalize_gradients", "slope = -factor", "slope = -0 * factor"),
-    "arrays: a sum of whole pieces only": (ARRAYS, "_sums", "whole = a - a % _PIECE", "whole = 0"),
+    "arrays: a sum of whole pieces only": (ARRAYS, "_sums", "if whole:", "if False:"),
     "arrays: SGD without its velocity": (ARRAYS, "sgd_step", "v += work", "v[...] = work"),
     "loops: no mean term": (LOOPS, "_set_slope", "- rstd * total", "- 0 * total"),
     "loops: no x_hat term": (LOOPS, "_set_slope", "-rstd * rstd * rstd * (", "-0 * rstd * ("),
@@ -55,8 +55,19 @@ MUTANTS = {
     "GPU: Adam without shrinking": (ADAM, "_step", "p_new = p * shrink -", "p_new = p -"),
 }  # fmt: skip
 USUAL = ["test_norm.py", "test_dropout.py", "test_fast.py", "-k", "not numba and not loops and not threads"]
-COMPILED = ["test_fast.py", "-k", "numba and float64 and usual and finite and (normalize or moments or adam)"]
-ON_A_DOUBLE = ["test_norm.py", "test_dropout.py", "test_optim.py", "--backend", "strict"]
+COMPILED = [
+    *("test_fast.py", "test_norm.py", "-k"),
+    "numba and float64 and usual and finite and (normalize or moments or adam) or loops and large_mean",
+]
+ON_A_DOUBLE = [
+    "test_norm.py",
+    "test_dropout.py",
+    "test_backend.py",
+    "-k",
+    "norm or dropout or optimizers",
+    "--backend",
+    "strict",
+]
 
 
 def planted(source: str, where: str, right: str, wrong: str) -> str:

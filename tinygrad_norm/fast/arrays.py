@@ -8,8 +8,8 @@
 16, on one thread. What buys that:
 
 - float32 throughout; what has to be exact, sums and what follows from them, is float64.
-- The mean is not found first. A first guess, of few elements, is taken off; mean and variance of the rest are found in one
-  pass, and only where the guess was bad the mean is taken off as well.
+- The mean is not found first. A guess, of up to 64 elements, is taken off, and mean and variance of the rest are found in one
+  pass. Even if those 64 are far from all others, the variance then is so large that the error does not count.
 - Sums are dot products, which BLAS takes at the speed of memory, in pieces of 128 elements: longer ones would be inexact.
 """
 
@@ -135,16 +135,12 @@ def _centred(x: np.ndarray, axes: Axes) -> Any:
     x = seen.array
     some = seen.lines(x)[0, :, :64] if seen.sizes[2] > 1 else seen.lines(x)[:64, :, 0].T
     centre = seen.of_groups(some.mean(axis=1, dtype=np.float64).astype(x.dtype))
-    for _ in range(3):
-        c = x - centre
-        lines = seen.lines(c)
-        rest, squares = (seen.of_groups(v / seen.count) for v in (_sums(lines, None), _sums(lines, lines)))
-        variance = squares - rest * rest
-        if not np.isfinite(variance).all():
-            return None
-        if not (rest * rest > variance).any():
-            break
-        centre = (centre + rest).astype(x.dtype)
+    c = x - centre
+    lines = seen.lines(c)
+    rest, squares = (seen.of_groups(v / seen.count) for v in (_sums(lines, None), _sums(lines, lines)))
+    variance = squares - rest * rest
+    if not np.isfinite(variance).all():  # squares too large for x's dtype
+        return None
     return c, seen, centre, rest, np.maximum(variance, 0)
 
 
