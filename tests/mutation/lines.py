@@ -54,7 +54,7 @@ MUTANTS = {
     "GPU: SGD without decay": (SGD, "_step", "T d = sign * g + decay * p;", "T d = sign * g;"),
     "GPU: Adam without shrinking": (ADAM, "_step", "p_new = p * shrink -", "p_new = p -"),
 }  # fmt: skip
-USUAL = ["test_norm.py", "test_dropout.py", "test_fast.py", "-k", "not numba and not loops and not threads"]
+USUAL = ["test_fast.py", "test_norm.py", "test_dropout.py", "-k", "not numba and not loops and not threads"]
 COMPILED = [
     *("test_fast.py", "test_norm.py", "-k"),
     "numba and float64 and usual and finite and (normalize or moments or adam) or loops and large_mean",
