@@ -15,7 +15,7 @@ import numpy as np
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd.errors import explain, not_an_operand
 from tinygrad_norm.autograd.grad_mode import grad_mode
-from tinygrad_norm.autograd.tensor import NUMBERS, Tensor, Version, View, new, refresh, set_history
+from tinygrad_norm.autograd.tensor import NUMBERS, Tensor, Version, View, new, refresh, set_history, wrap
 from tinygrad_norm.backend import Array, is_array
 
 # ---- the Node -----------------------------------------------------------------------------
@@ -278,23 +278,11 @@ def op(
             return out[0] if keeps else out
         if broadcasts and settings:  # a NumPy scalar would widen float32
             settings = {k: v.item() if isinstance(v, np.generic) else v for k, v in settings.items()}
-        try:
-            out = forward(*arrays, **settings)
-            if broadcasts and (mixed or out.dtype is not dtype):
-                out = _promoted(forward, arrays, settings, out)
-        except OverflowError:  # a Python number that an integer dtype cannot hold
-            out = _promoted(forward, arrays, settings, None)
-        except Exception as error:
-            if (clearer := explain(this.name, arrays, broadcasts, error)) is not None:
-                raise clearer from error
-            raise
+        out = _computed(this, arrays, settings, dtype, mixed)
         kept = ()
         if keeps:
             out, *kept = out
-        result = new(Tensor)  # as wrap, without the call
-        result.array = np.asarray(out) if isinstance(out, np.generic) else out
-        result._grad = result._version = result.hooks = result.node = result.view_of = None
-        result.needs_grad = False
+        result = wrap(out)
         if view and shares_memory(result.array, arrays[0]):
             show(result, inputs[0], apply, settings)
         if mask and grad_mode.enabled:
@@ -305,6 +293,21 @@ def op(
     apply.vjp = this.set_vjps  # type: ignore[attr-defined]
     apply.joint_vjp = this.set_joint_vjp  # type: ignore[attr-defined]
     return apply
+
+
+def _computed(op: Op, arrays: list, settings: dict, dtype: np.dtype, mixed: bool) -> Any:
+    """What forward gives for these arrays, in the dtype that PyTorch's rules give; errors speak of tensors."""
+    try:
+        out = op.forward(*arrays, **settings)
+        if op.broadcasts and (mixed or out.dtype is not dtype):
+            out = _promoted(op.forward, arrays, settings, out)
+        return out
+    except OverflowError:  # a Python number that an integer dtype cannot hold
+        return _promoted(op.forward, arrays, settings, None)
+    except Exception as error:
+        if (clearer := explain(op.name, arrays, op.broadcasts, error)) is not None:
+            raise clearer from error
+        raise
 
 
 _USUAL = {float, int, bool, np.ndarray}  # operands that need no second look

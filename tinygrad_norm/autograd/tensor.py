@@ -329,6 +329,7 @@ new = object.__new__
 
 
 def _fill(tensor: Tensor, array: Array) -> Tensor:
+    """The one place that initialises a Tensor."""
     tensor.array = array
     tensor._grad = tensor._version = tensor.hooks = tensor.node = tensor.view_of = None
     tensor.needs_grad = False
