@@ -54,7 +54,7 @@ def batch_innermost(x: Array) -> Array:
 
 
 def convolve(x: Array, weight: Array, geometry: Any) -> Array:
-    """Out (N, O, H', W') of x (N, C, H, W) and weight (O, C / groups, kh, kw)."""
+    """out (N, O, H', W') of x (N, C, H, W) and weight (O, C / groups, kh, kw)."""
     if x.dtype.kind != "f" or x.itemsize < 4:
         return NotImplemented
     rows, columns, groups = geometry
@@ -144,7 +144,7 @@ def _as_matrix(weight: Array, groups: int) -> Array:
 
 
 def _grouped_lines(g: Array, geometry: Any) -> Array:
-    """G (N, O, H', W') as (groups, H', O / groups, W' * N)."""
+    """g (N, O, H', W') as (groups, H', O / groups, W' * N)."""
     batch, channels, height, width = g.shape
     lines = batch_innermost(g).transpose(2, 1, 3, 0)
     return lines.reshape(height, geometry.groups, channels // geometry.groups, width * batch).transpose(1, 0, 2, 3)
