@@ -283,9 +283,11 @@ def _remember(running_mean: Any, running_var: Any, momentum: float, mean: Array,
     count = size // mean.size
     for running, new in ((running_mean, mean), (running_var, variance * (count / (count - 1)))):
         if running is not None:
-            per_channel = new.reshape(new.shape[:2]).mean(axis=0)  # over the samples, for instance norm
+            per_channel = new.reshape(new.shape[:2])
+            if len(per_channel) > 1:  # over the samples, for instance norm
+                per_channel = per_channel.mean(axis=0, keepdims=True)
             running.array *= 1 - momentum
-            running.array += momentum * per_channel
+            running.array += momentum * per_channel[0]
             mark_edited(running, "batch_norm's update")
 
 
