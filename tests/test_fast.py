@@ -296,6 +296,15 @@ def test_numba_comes_with_the_first_large_array_only() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, env=environment)
 
 
+def test_a_numba_that_cannot_be_imported_is_named_and_done_without(tmp_path) -> None:
+    (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 1.0 or less')")
+    program = "import tinygrad_norm as tn\nprint(tn.nn.LayerNorm(512)(tn.randn(16, 512)).std().item())"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]), "TINYGRAD_NORM_FAST": "numba"}
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert abs(float(run.stdout) - 1) < 1e-3
+    assert "Numba is installed, but cannot be used: Numba needs NumPy 1.0 or less" in run.stderr
+
+
 def test_an_unknown_level_is_refused() -> None:
     run = subprocess.run(
         [sys.executable, "-c", "import tinygrad_norm"],

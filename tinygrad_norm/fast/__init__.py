@@ -20,6 +20,7 @@ import contextlib
 import functools
 import importlib.util
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -125,9 +126,14 @@ def textbook(function: Callable) -> Any:
 def _quickest(name: str, level: str) -> Callable | None:
     """The quickest stand-in of this name, None where there is none at this level."""
     for stand_in in STAND_INS[name][1:]:
-        allowed = LEVELS.index(stand_in.level) <= LEVELS.index(level)
-        if allowed and (stand_in.level != "numba" or importlib.util.find_spec("numba") is not None):
+        if LEVELS.index(stand_in.level) > LEVELS.index(level):
+            continue
+        if stand_in.level == "numba" and importlib.util.find_spec("numba") is None:
+            continue
+        try:
             return getattr(importlib.import_module(f"{__name__}.{stand_in.module}"), name)
+        except ImportError as error:
+            warnings.warn(f"Numba is installed, but cannot be used: {error}. TINYGRAD_NORM_FAST=numpy does without it.")
     return None
 
 

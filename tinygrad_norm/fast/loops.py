@@ -13,6 +13,7 @@ Numba looks at the file of a function to know whether its machine code is old. W
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,15 @@ from numba import njit
 from numba.core import types
 from numba.extending import overload
 
-_OPTIONS: Any = dict(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"}, _nrt=False)
-compiled = njit(**_OPTIONS)
+_OPTIONS: Any = dict(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"}, _nrt=False)
+
+
+def compiled(function: Callable) -> Any:
+    """The function as a loop in machine code, made when it is first called with arguments of these types."""
+    try:
+        return njit(**_OPTIONS, cache=True)(function)
+    except RuntimeError:  # there is no folder that may be written to
+        return njit(**_OPTIONS)(function)
 
 
 def at(v: Any, j: int) -> Any:
