@@ -25,6 +25,7 @@ from tinygrad_norm.fast.loops import at, compiled
 from tinygrad_norm.fast.threads import get_num_threads, spread
 
 Axes = tuple[int, ...]
+_CACHED = 2**15  # elements that stay in the cache anyway
 _LEAST = 2**17  # elements for which a second thread is worth waking
 
 
@@ -65,7 +66,7 @@ def rows_of(shape: Axes, strides: Axes, axes: Axes, affine: Axes) -> Rows:
         """For each row, the number in memory order of what changes along these dimensions, at its first element."""
         kept = [shape[i] if i in changing else 1 for i in order]
         every = np.broadcast_to(np.arange(math.prod(kept)).reshape(kept), [shape[i] for i in order])
-        return np.ascontiguousarray(every[tuple(slice(1) if i in row else slice(None) for i in order)]).reshape(-1)
+        return every[tuple(slice(1) if i in row else slice(None) for i in order)].flatten()
 
     groups = numbers([i for i in order if i not in axes])
     weights = numbers([i for i in order if affine[i] > 1])
@@ -336,8 +337,8 @@ def _write_gradient(gx, g, x, groups, along_groups, weights, along_weights, cent
 
 @compiled
 def _gradient_of_groups(
-    gx, g, x, groups, weights, along_weights, per_group, mean, variance, eps, centre, scale, offset, slope, shift, weight,
-    sums, affine, recent, part, lo, hi,
+    gx, g, x, groups, along_groups, weights, along_weights, per_group, mean, variance, eps, centre, scale, offset, slope, shift,
+    weight, sums, affine, recent, part, lo, hi,
 ):  # fmt: skip
     """Groups lo to hi, whose rows lie together: each is read again while it is in the cache."""
     count = per_group * x.shape[1]
@@ -345,13 +346,15 @@ def _gradient_of_groups(
         rows = range(p * per_group, (p + 1) * per_group)
         for r in rows:
             _add_row_gradients(
-                r, g, x, groups, False, weights, along_weights, centre, scale, offset, weight,
+                r, g, x, groups, along_groups, weights, along_weights, centre, scale, offset, weight,
                 sums[part], affine[part], recent[part],
             )  # fmt: skip
         total, with_c = sums[part, 0, p] / count, sums[part, 1, p] / count
         _set_slope(p, total, with_c, mean, variance, eps, centre, slope, shift)
         for r in rows:
-            _write_gradient_of_row(r, gx, g, x, groups, False, weights, along_weights, centre, scale, slope, shift, weight)
+            _write_gradient_of_row(
+                r, gx, g, x, groups, along_groups, weights, along_weights, centre, scale, slope, shift, weight
+            )
         if along_weights and (p % 64 == 63 or p == hi - 1):
             _move(affine[part], recent[part])
 
@@ -390,7 +393,7 @@ def normalize(x, weight, bias, axes, eps, known=None):
     weight, bias = _flat(weight, 1, size, x, seen), _flat(bias, 0, size, x, seen)
     groups = len(seen.first)
     centre, scale, offset = np.empty((3, groups), x.dtype)
-    if known is None and seen.per_group:
+    if known is None and seen.per_group and x.size > _CACHED:
         first = lines.reshape(-1)[seen.first]
         mean, variance = np.empty(groups), np.empty(groups)
         spread(
@@ -423,14 +426,13 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
     _set_all_coefficients(mean, variance, eps, centre, scale, offset)
     sums, affine = np.zeros((threads, 2, groups)), np.zeros((threads, 2, ones.size))
     recent = np.zeros((threads, 2, ones.size if seen.along_weights else 0), x.dtype)
-    look_up = seen.weights, seen.along_weights
-    if seen.per_group:
+    places = seen.groups, seen.along_groups, seen.weights, seen.along_weights
+    if seen.per_group and x.size > _CACHED:
         spread(
-            _gradient_of_groups, groups, _LEAST * groups // x.size, _lines(gx, seen), _lines(g, seen), lines, seen.groups,
-            *look_up, seen.per_group, mean, variance, eps, centre, scale, offset, slope, shift, ones, sums, affine, recent,
+            _gradient_of_groups, groups, _LEAST * groups // x.size, _lines(gx, seen), _lines(g, seen), lines, *places,
+            seen.per_group, mean, variance, eps, centre, scale, offset, slope, shift, ones, sums, affine, recent,
         )  # fmt: skip
     else:
-        places = seen.groups, seen.along_groups, *look_up
         rows, least = len(lines), _LEAST // seen.length
         spread(_add_gradients, rows, least, _lines(g, seen), lines, *places, centre, scale, offset, ones, sums, affine, recent)
         _set_slopes(sums, x.size // groups, mean, variance, eps, centre, slope, shift)
