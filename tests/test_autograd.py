@@ -401,3 +401,31 @@ def test_zeroed_gradients_are_zero_even_after_nan() -> None:
     x.grad = constant([float("nan")])
     tn.optim.SGD([x]).zero_grad(set_to_none=False)
     close(x.grad, [0.0])
+
+
+def test_a_gradient_that_is_a_view_is_copied_only_where_somebody_else_may_know_it() -> None:
+    kept = tn.ones(2, 3, device=tn.get_backend()).array
+
+    @tn.op
+    def fresh(x):
+        return x * 1
+
+    @tn.op
+    def held(x):
+        return x * 1
+
+    fresh.vjp(x=lambda g: (g * 2).reshape(3, 2).reshape(2, 3))
+    held.vjp(x=lambda g: kept.reshape(6).reshape(2, 3))
+    for op in (fresh, held):
+        cotangent = tn.ones(2, 3, device=tn.get_backend())
+        x = leaf(np.ones((2, 3)), "float32")
+        op(x).backward(cotangent)
+        x.grad.add_(5)
+        close(cotangent, np.ones((2, 3), "float32"))
+    close(tn.Tensor(kept), np.ones((2, 3), "float32"))
+    for shape in ((6,), (3, 2)):  # the cotangent seen in another shape is still the caller's
+        cotangent = tn.ones(*shape, device=tn.get_backend())
+        x = leaf(np.ones((2, 3)), "float32")
+        x.reshape(shape).backward(cotangent)
+        x.grad.add_(5)
+        close(cotangent, np.ones(shape, "float32"))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
+
+import numpy as np
 
 from tinygrad_norm.autograd.edits import mark_edited
 from tinygrad_norm.autograd.errors import mixed_devices
@@ -157,7 +160,7 @@ def _add(target: Target, gx: Any, g: Any, node: Node, arrived: dict[Target, Any]
         shape, dtype = target.shape, target.dtype
     else:
         shape, dtype = target.array.shape, target.array.dtype
-        if gx is g or getattr(raw(gx), "base", None) is not None:
+        if gx is g or _is_shared(raw(gx)):
             borrowed.add(target)
     if gx.shape != shape or gx.dtype is not dtype:
         gx = _fit(gx, shape, dtype, node)
@@ -165,6 +168,14 @@ def _add(target: Target, gx: Any, g: Any, node: Node, arrived: dict[Target, Any]
         gx = arrived[target] + gx
         borrowed.discard(target)
     arrived[target] = gx
+
+
+def _is_shared(array: Array) -> bool:
+    """Whether somebody else may know the memory: the array is a view, of a part or not alone in holding what it shows."""
+    base = getattr(array, "base", None)
+    if base.__class__ is not np.ndarray or base.size != array.size or not array.flags.writeable:
+        return base is not None
+    return sys.getrefcount(base) > 3  # held by the array, by `base`, and as an argument
 
 
 def _gradients(node: Node, g: Any, retain: bool, create_graph: bool, needed: set[Target] | None) -> Sequence[Any]:
