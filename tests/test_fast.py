@@ -318,3 +318,31 @@ def test_an_unknown_level_is_refused() -> None:
         env={**os.environ, "TINYGRAD_NORM_FAST": "yes"}, capture_output=True, text=True,
     )  # fmt: skip
     assert "TINYGRAD_NORM_FAST=yes: expected one of off, numpy, numba" in run.stderr
+
+
+@needs_numba
+def test_the_number_of_threads_may_change_while_others_train() -> None:
+    before, stop, wrong = tn.get_num_threads(), threading.Event(), []
+    x = tn.randn(64, 8, 32, 32)
+    expected = nn.functional.group_norm(x, 2).numpy()
+
+    def run() -> None:
+        while not stop.is_set():
+            leaf = x.clone().requires_grad_()
+            out = nn.functional.batch_norm(nn.functional.group_norm(leaf, 2), None, None, training=True)
+            out.sum().backward()
+            if not np.allclose(nn.functional.group_norm(x, 2).numpy(), expected, atol=1e-5):
+                wrong.append(1)
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for i in range(200):
+            tn.set_num_threads(1 + i % 4)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        tn.set_num_threads(before)
+    assert not wrong

@@ -375,8 +375,9 @@ def moments(x: np.ndarray, axes: Axes) -> Any:
 def _moments(x: np.ndarray, seen: Rows) -> tuple[np.ndarray, np.ndarray]:
     lines = _lines(x, seen)
     first = lines.reshape(-1)[seen.first]
-    totals = np.zeros((get_num_threads(), 2, len(first)))
-    spread(_add_up, len(lines), _LEAST // seen.length, lines, seen.groups, seen.along_groups, first, totals)
+    threads = get_num_threads()
+    totals = np.zeros((threads, 2, len(first)))
+    spread(_add_up, len(lines), _LEAST // seen.length, lines, seen.groups, seen.along_groups, first, totals, most=threads)
     mean, variance = np.empty(len(first)), np.empty(len(first))
     _set_all_moments(first, totals, x.size // len(first), mean, variance)
     return mean, variance
@@ -431,10 +432,26 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
         spread(
             _gradient_of_groups, groups, _LEAST * groups // x.size, _lines(gx, seen), _lines(g, seen), lines, *places,
             seen.per_group, mean, variance, eps, centre, scale, offset, slope, shift, ones, sums, affine, recent,
+            most=threads,
         )  # fmt: skip
     else:
         rows, least = len(lines), _LEAST // seen.length
-        spread(_add_gradients, rows, least, _lines(g, seen), lines, *places, centre, scale, offset, ones, sums, affine, recent)
+        spread(
+            _add_gradients,
+            rows,
+            least,
+            _lines(g, seen),
+            lines,
+            *places,
+            centre,
+            scale,
+            offset,
+            ones,
+            sums,
+            affine,
+            recent,
+            most=threads,
+        )
         _set_slopes(sums, x.size // groups, mean, variance, eps, centre, slope, shift)
         if needs[0]:
             spread(

@@ -46,9 +46,13 @@ def set_num_threads(num: int) -> None:
     set_blas_threads(num)
 
 
-def spread(loop: Callable, items: int, least: int, *arguments: Any) -> None:
-    """Call loop(*arguments, part, first, last) for parts that make up range(items), of at least `least` items each."""
-    parts = max(min(get_num_threads(), items // max(least, 1)), 1)
+def spread(loop: Callable, items: int, least: int, *arguments: Any, most: int | None = None) -> None:
+    """Call loop(*arguments, part, first, last) for parts that make up range(items), of at least `least` items each.
+
+    most: no more parts than that; as many as there are threads without it. A loop in which each part has memory of its own
+    needs it: another thread may set the number of threads meanwhile.
+    """
+    parts = max(min(get_num_threads() if most is None else most, items // max(least, 1)), 1)
     if parts == 1:
         loop(*arguments, 0, 0, items)
         return
