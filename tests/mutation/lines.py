@@ -59,7 +59,7 @@ ON_A_DOUBLE = [
     "test_dropout.py",
     "test_backend.py",
     "-k",
-    "norm or dropout or optimizers",
+    "(norm or dropout or optimizers) and not textbook",
     "--backend",
     "strict",
 ]
