@@ -218,7 +218,7 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
                 x_hat -= (rest * rstd).astype(dtype)
                 x_hat *= g
                 affine = tuple(i for i in range(x.ndim) if weight.shape[i] == 1)
-                gweight, gbias = (v.sum(axis=affine, keepdims=True, dtype=np.float64).astype(dtype) for v in (x_hat, g))
+                gweight, gbias = (_sum_over(v, affine) for v in (x_hat, g))
         if not needs[0]:
             return None, gweight, gbias
         slope = -factor * rstd * sum_gy_x_hat / seen.count
@@ -226,3 +226,9 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
         c += (-factor * sum_gy / seen.count - slope * rest).astype(dtype)
         c += gy * factor.astype(dtype)
     return c, gweight, gbias
+
+
+def _sum_over(x: np.ndarray, axes: Axes) -> np.ndarray:
+    if (seen := _seen(x, axes)) is None:
+        return x.sum(axis=axes, keepdims=True, dtype=np.float64).astype(x.dtype)
+    return seen.of_groups(_sums(seen.lines(seen.array), None)).astype(x.dtype)
