@@ -1,7 +1,7 @@
 """Pooling as loops: see nn/functional/pool.py.
 
-Arrays of shape (N, C, H, W) are read where they lie, either with the batch innermost in memory (conv.py), so that a window's
-places are runs of all images, or in the usual order, as if each image were a batch of one.
+Arrays of shape (N, C, H, W) are read with the batch innermost in memory (conv.py): each place of a window is then a run of
+all images. In another order the textbook functions run.
 """
 
 from __future__ import annotations
@@ -27,6 +27,14 @@ def _windows(rows: Any, columns: Any) -> tuple[int, ...]:
 
 
 @compiled
+def _inputs(o, size, kernel, stride, before, dilation):
+    """The inputs that output o sees, without the padding."""
+    start = o * stride - before
+    skipped = (max(-start, 0) + dilation - 1) // dilation  # places in the padding before the input
+    return range(start + skipped * dilation, min(start + kernel * dilation, size), dilation)
+
+
+@compiled
 def _maximum(out, x, kh, sh, ph, dh, kw, sw, pw, dw, part, lo, hi):
     """Of lines (H, C, W, N), output lines lo to hi; a nan is the maximum."""
     height, channels, width, batch = x.shape
@@ -35,14 +43,8 @@ def _maximum(out, x, kh, sh, ph, dh, kw, sw, pw, dw, part, lo, hi):
             for w in range(out.shape[2]):
                 best = out[h, c, w]
                 best[:] = -np.inf
-                for i in range(kh):
-                    y = h * sh + i * dh - ph
-                    if y < 0 or y >= height:
-                        continue
-                    for j in range(kw):
-                        z = w * sw + j * dw - pw
-                        if z < 0 or z >= width:
-                            continue
+                for y in _inputs(h, height, kh, sh, ph, dh):
+                    for z in _inputs(w, width, kw, sw, pw, dw):
                         seen = x[y, c, z]
                         for n in range(batch):
                             v = seen[n]
@@ -59,14 +61,8 @@ def _spread_maximum(gx, g, x, out, taken, kh, sh, ph, dh, kw, sw, pw, dw, part, 
             for w in range(g.shape[2]):
                 free[:] = 1
                 best, given = out[h, c, w], g[h, c, w]
-                for i in range(kh):
-                    y = h * sh + i * dh - ph
-                    if y < 0 or y >= height:
-                        continue
-                    for j in range(kw):
-                        z = w * sw + j * dw - pw
-                        if z < 0 or z >= width:
-                            continue
+                for y in _inputs(h, height, kh, sh, ph, dh):
+                    for z in _inputs(w, width, kw, sw, pw, dw):
                         seen, into = x[y, c, z], gx[y, c, z]
                         for n in range(batch):
                             here = free[n] & ((seen[n] == best[n]) | (seen[n] != seen[n]))
@@ -82,14 +78,8 @@ def _sum(out, x, kh, sh, ph, dh, kw, sw, pw, dw, part, lo, hi):
             for w in range(out.shape[2]):
                 total = out[h, c, w]
                 total[:] = 0
-                for i in range(kh):
-                    y = h * sh + i * dh - ph
-                    if y < 0 or y >= height:
-                        continue
-                    for j in range(kw):
-                        z = w * sw + j * dw - pw
-                        if z < 0 or z >= width:
-                            continue
+                for y in _inputs(h, height, kh, sh, ph, dh):
+                    for z in _inputs(w, width, kw, sw, pw, dw):
                         seen = x[y, c, z]
                         for n in range(batch):
                             total[n] += seen[n]
@@ -102,14 +92,8 @@ def _spread_sum(gx, g, kh, sh, ph, dh, kw, sw, pw, dw, part, lo, hi):
         for c in range(lo, hi):
             for w in range(g.shape[2]):
                 given = g[h, c, w]
-                for i in range(kh):
-                    y = h * sh + i * dh - ph
-                    if y < 0 or y >= height:
-                        continue
-                    for j in range(kw):
-                        z = w * sw + j * dw - pw
-                        if z < 0 or z >= width:
-                            continue
+                for y in _inputs(h, height, kh, sh, ph, dh):
+                    for z in _inputs(w, width, kw, sw, pw, dw):
                         into = gx[y, c, z]
                         for n in range(batch):
                             into[n] += given[n]
