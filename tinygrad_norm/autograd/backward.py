@@ -16,7 +16,7 @@ from tinygrad_norm.autograd.errors import mixed_devices
 from tinygrad_norm.autograd.grad_mode import set_grad_enabled
 from tinygrad_norm.autograd.graph import Node, Plan, op
 from tinygrad_norm.autograd.sums import sum_to
-from tinygrad_norm.autograd.tensor import Tensor, Version, refresh, wrap
+from tinygrad_norm.autograd.tensor import Tensor, Version, raw, refresh, wrap
 from tinygrad_norm.backend import Array, is_array, xp
 
 Target = Any  # where a gradient goes: a Node, or a leaf Tensor
@@ -367,11 +367,6 @@ def _sequence(tensors: Any, name: str) -> list[Tensor]:
         if not isinstance(t, Tensor):
             raise TypeError(f"{name}: expected Tensors, but got {type(t).__name__}")
     return found
-
-
-def raw(x: Any) -> Any:
-    """The array of a Tensor; anything else as it is."""
-    return x.array if isinstance(x, Tensor) else x
 
 
 def _target(x: Tensor) -> Target:

@@ -341,6 +341,11 @@ def wrap(array: Any) -> Tensor:
     return _fill(new(Tensor), np.asarray(array) if isinstance(array, np.generic) else array)
 
 
+def raw(x: Any) -> Any:
+    """The array of a Tensor; anything else as it is."""
+    return x.array if isinstance(x, Tensor) else x
+
+
 def _unpickled(kind: type, host: np.ndarray, home: str, requires_grad: bool, attributes: dict) -> Tensor:
     tensor = _fill(new(kind), transfer(host, home))
     tensor.needs_grad = requires_grad

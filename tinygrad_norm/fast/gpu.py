@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tinygrad_norm.backend import Array, xp
 
 
@@ -58,8 +56,3 @@ class Sum(_Compiled):
     def __call__(self, *arrays: Any, axis: tuple[int, ...]) -> Array:
         """The sums, with the dimensions kept."""
         return self.made_for(arrays[0])(*arrays, axis=axis, keepdims=True)
-
-
-def on_gpu(x: Array) -> bool:
-    """Whether x lives on a GPU."""
-    return not isinstance(x, np.ndarray)

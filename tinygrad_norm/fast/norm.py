@@ -437,21 +437,9 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
     else:
         rows, least = len(lines), _LEAST // seen.length
         spread(
-            _add_gradients,
-            rows,
-            least,
-            _lines(g, seen),
-            lines,
-            *places,
-            centre,
-            scale,
-            offset,
-            ones,
-            sums,
-            affine,
-            recent,
+            _add_gradients, rows, least, _lines(g, seen), lines, *places, centre, scale, offset, ones, sums, affine, recent,
             most=threads,
-        )
+        )  # fmt: skip
         _set_slopes(sums, x.size // groups, mean, variance, eps, centre, slope, shift)
         if needs[0]:
             spread(

@@ -14,16 +14,11 @@ from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise, wrap
 from tinygrad_norm.autograd.errors import explain, not_an_operand
 from tinygrad_norm.autograd.graph import common_dtype, converted
-from tinygrad_norm.autograd.tensor import NUMBERS
+from tinygrad_norm.autograd.tensor import NUMBERS, raw
 from tinygrad_norm.backend import is_array, xp
 from tinygrad_norm.ops import special
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.creation import require_range
-
-
-def raw(x: Any) -> Any:
-    """The array of a Tensor; anything else as it is."""
-    return x.array if isinstance(x, Tensor) else x
 
 
 @elementwise
