@@ -675,13 +675,14 @@ case(
 
 @st.composite
 def normalized(draw: Any) -> tuple:
-    """An input with its axes, a weight and a bias, and the shape in which they broadcast to it in one of the norms' ways."""
+    """An input, a weight and a bias; over which axes of which shape, in one of the norms' ways."""
     shape = draw(testing.shapes(min_dims=2, max_dims=4, min_side=2, max_side=3))
     norm_axes = draw(st.sampled_from([(0, *range(2, len(shape))), tuple(range(1, len(shape))), (len(shape) - 1,)]))
     affine = draw(st.sampled_from([(1, shape[1], *(1,) * (len(shape) - 2)), (1,) * (len(shape) - 1) + shape[-1:]]))
     seed = draw(st.integers(0, 1000))
-    inputs = tuple(testing.values(s, seed + i) for i, s in enumerate((shape, (max(affine),), (max(affine),))))
-    return inputs, {"axes": norm_axes, "affine": affine, "eps": draw(st.sampled_from([1e-5, 0.1, 1.0]))}
+    x, *others = (testing.values(s, seed + i) for i, s in enumerate((shape, (max(affine),), (max(affine),))))
+    inputs = (draw(st.sampled_from([x, x.reshape(shape[0], -1)])), *others)
+    return inputs, {"axes": norm_axes, "seen": shape, "affine": affine, "eps": draw(st.sampled_from([1e-5, 0.1, 1.0]))}
 
 
 @st.composite

@@ -175,7 +175,16 @@ def _is_shared(array: Array) -> bool:
     base = getattr(array, "base", None)
     if base.__class__ is not np.ndarray or base.size != array.size or not array.flags.writeable:
         return base is not None
-    return sys.getrefcount(base) > 3  # held by the array, by `base`, and as an argument
+    del base
+    return _references(array) > _ALONE
+
+
+def _references(array: Array) -> int:
+    """How many references there are to the memory's owner; those of the interpreter itself differ between its versions."""
+    return sys.getrefcount(array.base)
+
+
+_ALONE = _references(np.empty(1).reshape(1, 1))
 
 
 def _gradients(node: Node, g: Any, retain: bool, create_graph: bool, needed: set[Target] | None) -> Sequence[Any]:

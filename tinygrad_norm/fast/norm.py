@@ -88,6 +88,21 @@ def _packed(x: np.ndarray) -> np.ndarray:
 
 
 @compiled
+def _row_moments(x, first):
+    """The sums of c and of c * c over a row, c = x - first: 256 elements in x's precision, then float64."""
+    total, squares = 0.0, 0.0
+    for start in range(0, len(x), 256):
+        X, t, s = x[start : start + 256], x.dtype.type(0), x.dtype.type(0)
+        for j in range(len(X)):
+            c = X[j] - first
+            t += c
+            s += c * c
+        total += t
+        squares += s
+    return total, squares
+
+
+@compiled
 def _add_row(x, first, total, squares, g):
     """The sums of c and c * c of one row that belongs to one group, c = x - first."""
     t = s = 0.0
@@ -177,13 +192,17 @@ def _normalize_groups(
     """Groups lo to hi, whose rows lie together: each is read again while it is in the cache."""
     count = per_group * x.shape[1]
     for g in range(lo, hi):
-        total, squares, taken_off = 0.0, 0.0, first[g]
-        for r in range(g * per_group, (g + 1) * per_group):
-            for j in range(x.shape[1]):
-                c = np.float64(x[r, j] - taken_off)
-                total += c
-                squares += c * c
-        _set_moments(g, first, total / count, squares / count, mean, variance)
+        for _ in range(2):  # again from the mean, if the first element was far from it
+            total = squares = 0.0
+            for r in range(g * per_group, (g + 1) * per_group):
+                t, s = _row_moments(x[r], first[g])
+                total += t
+                squares += s
+            rest, squares = total / count, squares / count
+            _set_moments(g, first, rest, squares, mean, variance)
+            if not rest * rest > 4 * variance[g]:
+                break
+            first[g] += rest
         _set_coefficients(g, mean, variance, eps, centre, scale, offset)
         m, s, o = centre[g], scale[g], offset[g]
         for r in range(g * per_group, (g + 1) * per_group):

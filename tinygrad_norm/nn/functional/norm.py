@@ -29,6 +29,7 @@ from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.backend import Array, xp
 from tinygrad_norm.fast import gpu, textbook
 from tinygrad_norm.ops.convert import to
+from tinygrad_norm.ops.creation import ones_like
 from tinygrad_norm.ops.elementwise import rsqrt
 from tinygrad_norm.ops.shape import reshape, sizes_of
 
@@ -53,18 +54,21 @@ def axes_of(norm: str, ndim: int) -> Axes:
 
 
 def normalize_definition(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, *, axes: Axes, affine: Axes, eps: float, known: Any = None
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, *, axes: Axes, seen: Axes, affine: Axes, eps: float, known: Any = None
 ) -> Tensor:
-    """The formula; weight and bias are seen in the shape `affine`, which broadcasts to x.
+    """The formula; x is seen in the shape `seen`, weight and bias in the shape `affine`, which broadcasts to it.
 
     The mean is taken off twice: what rounding left of it the first time goes the second time.
     """
+    x, shape = reshape(x, seen), x.shape
     c = x - x.mean(axes, keepdim=True)
     c = c - c.mean(axes, keepdim=True)
     y = c * rsqrt((c * c).mean(axes, keepdim=True) + eps)
     if weight is not None:
         y = y * reshape(weight, affine)
-    return y if bias is None else y + reshape(bias, affine)
+    if bias is not None:
+        y = y + reshape(bias, affine)
+    return reshape(y, shape)
 
 
 @textbook
@@ -162,16 +166,18 @@ def _one(x):
 
 
 @op(definition=normalize_definition, keeps=("mean", "variance"))
-def _normalize(x, weight, bias, *, axes, affine, eps, known=None):
+def _normalize(x, weight, bias, *, axes, seen, affine, eps, known=None):
     """The formula, by `known` moments of x if they were found before."""
     weight, bias = (None if v is None else v.reshape(affine) for v in (weight, bias))
-    return normalize(x, weight, bias, axes, eps, known)
+    y, mean, variance = normalize(x.reshape(seen), weight, bias, axes, eps, known)
+    return y.reshape(x.shape), mean, variance
 
 
 @_normalize.joint_vjp
-def _normalize_vjp(g, x, weight, mean, variance, axes, affine, eps, needs):
-    seen = None if weight is None else weight.reshape(affine)
-    gx, gweight, gbias = normalize_gradients(g, x, seen, mean, variance, axes, eps, needs)
+def _normalize_vjp(g, x, weight, mean, variance, axes, seen, affine, eps, needs):
+    of_shape = None if weight is None else weight.reshape(affine)
+    gx, gweight, gbias = normalize_gradients(g.reshape(seen), x.reshape(seen), of_shape, mean, variance, axes, eps, needs)
+    gx = None if gx is None else gx.reshape(x.shape)
     return gx, *(None if v is None else v.reshape(weight.shape) for v in (gweight, gbias))
 
 
@@ -187,11 +193,11 @@ def _require_dtypes(x: Tensor, **others: Tensor | None) -> None:
             )
 
 
-def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None, *, affine: Axes, **settings: Any) -> Tensor:
-    """As _normalize, also for a bias without a weight."""
+def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None, *, seen: Axes | None = None, **settings: Any) -> Tensor:
+    """As _normalize, also for a bias without a weight; x is seen in its own shape unless told otherwise."""
     if weight is None and bias is not None:
-        return _normalize(x, None, None, affine=affine, **settings) + reshape(bias, affine)
-    return _normalize(x, weight, bias, affine=affine, **settings)
+        weight = ones_like(bias)
+    return _normalize(x, weight, bias, seen=x.array.shape if seen is None else seen, **settings)
 
 
 def _channels_of(ndim: int) -> Axes:
@@ -367,7 +373,6 @@ def group_norm(
         )
     if math.prod(size) * (channels // num_groups) == 1 and batch == 1:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.shape}")
-    grouped = reshape(input, (batch, num_groups, channels // num_groups, *size))
-    per_group = (1, num_groups, channels // num_groups, *(1,) * len(size))
-    y = _affine(grouped, weight, bias, axes=axes_of("group", grouped.ndim), affine=per_group, eps=eps)
-    return reshape(y, input.array.shape)
+    groups = (num_groups, channels // num_groups)
+    axes, affine = axes_of("group", 3 + len(size)), (1, *groups, *(1,) * len(size))
+    return _affine(input, weight, bias, axes=axes, seen=(batch, *groups, *size), affine=affine, eps=eps)
