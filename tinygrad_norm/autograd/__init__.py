@@ -42,7 +42,8 @@ from tinygrad_norm.autograd.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
-from tinygrad_norm.autograd.graph import Node, elementwise, op
+from tinygrad_norm.autograd.graph import elementwise, op
+from tinygrad_norm.autograd.node import Node
 from tinygrad_norm.autograd.tensor import RemovableHandle, Size, Tensor, wrap
 
 

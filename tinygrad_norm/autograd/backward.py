@@ -14,7 +14,8 @@ import numpy as np
 from tinygrad_norm.autograd.edits import mark_edited
 from tinygrad_norm.autograd.errors import mixed_devices
 from tinygrad_norm.autograd.grad_mode import set_grad_enabled
-from tinygrad_norm.autograd.graph import Node, Plan, op
+from tinygrad_norm.autograd.graph import Plan, op
+from tinygrad_norm.autograd.node import Node
 from tinygrad_norm.autograd.sums import sum_to
 from tinygrad_norm.autograd.tensor import Tensor, Version, raw, refresh, wrap
 from tinygrad_norm.backend import Array, is_array, xp

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm.autograd.grad_mode import grad_mode
-from tinygrad_norm.autograd.graph import Node, op, shares_memory, show
+from tinygrad_norm.autograd.graph import op, shares_memory, show
+from tinygrad_norm.autograd.node import Node
 from tinygrad_norm.autograd.tensor import Tensor, View, refresh, set_history, wrap
 from tinygrad_norm.backend import Array, xp
 

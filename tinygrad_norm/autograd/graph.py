@@ -1,12 +1,10 @@
-"""Node and op: how a computation leaves its trace."""
+"""The op: how a computation leaves its trace, a Node for each call."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-import itertools
 import operator
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,47 +13,9 @@ import numpy as np
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd.errors import explain, not_an_operand
 from tinygrad_norm.autograd.grad_mode import grad_mode
-from tinygrad_norm.autograd.tensor import NUMBERS, Tensor, Version, View, new, refresh, set_history, wrap
+from tinygrad_norm.autograd.node import Node, new_order
+from tinygrad_norm.autograd.tensor import NUMBERS, Tensor, View, new, refresh, set_history, wrap
 from tinygrad_norm.backend import Array, is_array
-
-# ---- the Node -----------------------------------------------------------------------------
-
-
-class Node:
-    """One recorded call of an op: what `backward` needs to know of it.
-
-    plan: the op, and what its vjps ask for; edges: for each input that needs a gradient, the Node
-    (or the leaf Tensor) it came from; saved: the values that the vjps ask for, None once used;
-    guards: (slot, version, count) of each saved value that could be edited later; order: later
-    Nodes have larger numbers; shape, dtype: those of the result.
-    """
-
-    __slots__ = ("__weakref__", "dtype", "edges", "guards", "hooks", "order", "plan", "retained", "saved", "shape")
-    plan: Plan
-    edges: list[Node | Tensor]
-    saved: list | None
-    guards: list[tuple[int, Version, int]]
-    order: int
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    hooks: dict[int, Callable] | None
-    retained: weakref.ref[Tensor] | None
-
-    def name(self) -> str:
-        """What made the Tensor, as PyTorch writes it: MulBackward for mul."""
-        return "".join(part.capitalize() for part in self.plan.op.name.split("_")) + "Backward"
-
-    @property
-    def next_functions(self) -> tuple[Node | None, ...]:
-        """The Nodes this one's gradient goes to; None stands for a leaf."""
-        return tuple(edge if isinstance(edge, Node) else None for edge in self.edges)
-
-    def __repr__(self) -> str:
-        return f"<{self.name()} of shape {list(self.shape)}, of {len(self.edges)} differentiable inputs>"
-
-
-_order = itertools.count()
-
 
 # ---- the op -------------------------------------------------------------------------------
 
@@ -198,7 +158,7 @@ class Op:
                 saved.append(arrays)
         node = new(Node)
         node.plan, node.edges, node.saved, node.guards = plan, edges, saved, guards
-        node.order = next(_order)
+        node.order = new_order()
         node.shape, node.dtype = result.array.shape, result.array.dtype
         node.hooks = node.retained = None
         if result.node is not None:

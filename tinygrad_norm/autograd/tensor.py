@@ -11,10 +11,8 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd.grad_mode import grad_mode
+from tinygrad_norm.autograd.node import Node
 from tinygrad_norm.backend import Array, Device, backend_of, is_array, transfer, xp
-
-if TYPE_CHECKING:
-    from tinygrad_norm.autograd.graph import Node
 
 NUMBERS = (bool, int, float, np.generic)
 

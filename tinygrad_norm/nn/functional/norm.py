@@ -54,7 +54,15 @@ def axes_of(norm: str, ndim: int) -> Axes:
 
 
 def normalize_definition(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, *, axes: Axes, seen: Axes, affine: Axes, eps: float, known: Any = None
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    *,
+    axes: Axes,
+    seen: Axes,
+    affine: Axes,
+    eps: float,
+    known: Any = None,
 ) -> Tensor:
     """The formula; x is seen in the shape `seen`, weight and bias in the shape `affine`, which broadcasts to it.
 
