@@ -25,6 +25,7 @@ from tinygrad_norm.autograd import (
     op,
     set_grad_enabled,
 )
+from tinygrad_norm.autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from tinygrad_norm.backend import Device as device
 from tinygrad_norm.backend import Generator, backend, default_generator, get_backend, manual_seed, set_backend
 from tinygrad_norm.fast.memory import keep_freed_memory
@@ -54,6 +55,8 @@ __all__ = [
     "gradgradcheck",
     "inf",
     "inference_mode",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
     "is_grad_enabled",
     "keep_freed_memory",
     "load",

@@ -54,7 +54,10 @@ def save(
     from safetensors.numpy import save as to_bytes
 
     tensors: dict[str, np.ndarray] = {}
-    tree = json.dumps(_flatten(obj, "", tensors))
+    try:
+        tree = json.dumps(_flatten(obj, "", tensors))
+    except RecursionError:
+        raise ValueError("save: what is to be saved contains itself, or is nested too deeply") from None
     raw = to_bytes(tensors, {_KEY: tree, _CHECKSUM: _checksum(tree, tensors)})
     if hasattr(f, "write"):
         f.write(raw)
@@ -65,9 +68,8 @@ def save(
         warnings.warn(f"{path.name} is written in the safetensors format, whatever its name: PyTorch's load() cannot read it",
                       stacklevel=2)  # fmt: skip
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.{next(_counter)}.part")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             with contextlib.suppress(FileNotFoundError):
                 os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
             file.write(raw)
@@ -123,7 +125,7 @@ def load(
             raw = file.read()
     try:
         tensors, metadata = from_bytes(raw), _metadata(raw)
-    except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+    except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(
             f"{name}: not a complete safetensors file ({error}). If it is a .pt file of PyTorch's, "
             "save it there with safetensors.torch.save_file"
@@ -139,7 +141,7 @@ def load(
         return {key: wrap(transfer(array.copy(), device)) for key, array in tensors.items()}
     try:
         return _rebuild(json.loads(tree), tensors, device)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
         raise ValueError(f"{name}: damaged: the entry {error} of its metadata cannot be read") from error
 
 
@@ -207,7 +209,7 @@ def _rebuild(tree: dict[str, Any], tensors: Mapping[str, np.ndarray], device: st
         return _MAPPINGS[kind]({key: _rebuild(v, tensors, device) for key, v in content})
     if kind in _SEQUENCES:
         return _SEQUENCES[kind](_rebuild(v, tensors, device) for v in content)
-    if kind == "scalar":
+    if kind == "scalar" and np.dtype(content[0]).kind in "fiub":
         return np.dtype(content[0]).type(content[1])
     if kind == "value":
         return content

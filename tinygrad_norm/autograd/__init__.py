@@ -26,12 +26,18 @@ a keyword of the op, or `<input>_shape` where the shape alone is wanted. It is w
 methods and other ops, so that it runs on arrays in `backward()` and on Tensors under
 `create_graph=True`: one formula, derivatives of any order.
 
-Read tensor.py and graph.py (how a trace is left), then backward.py (how it is walked); edits.py is about in-place
-edits and views, function.py about ops with a context as PyTorch has them, functional.py about Jacobians; grad_mode.py
-and errors.py are what they say.
+Read tensor.py, node.py and graph.py (how a trace is left), then backward.py (how it is walked); edits.py is about in-place
+edits and views, function.py about ops with a context as PyTorch has them, functional.py about Jacobians, anomaly.py about
+where a nan came from; grad_mode.py and errors.py are what they say.
 """
 
 from tinygrad_norm.autograd import functional
+from tinygrad_norm.autograd.anomaly import (
+    detect_anomaly,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
+    set_detect_anomaly,
+)
 from tinygrad_norm.autograd.backward import backward, grad
 from tinygrad_norm.autograd.edits import before_edit, check_editable, keep_equal, mark_edited, rebase, reshape_in_place
 from tinygrad_norm.autograd.function import Function
@@ -62,11 +68,14 @@ __all__ = [
     "backward",
     "before_edit",
     "check_editable",
+    "detect_anomaly",
     "elementwise",
     "enable_grad",
     "functional",
     "grad",
     "inference_mode",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
     "is_grad_enabled",
     "keep_equal",
     "mark_edited",
@@ -74,6 +83,7 @@ __all__ = [
     "op",
     "rebase",
     "reshape_in_place",
+    "set_detect_anomaly",
     "set_grad_enabled",
     "wrap",
 ]

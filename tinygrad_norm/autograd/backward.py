@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_norm.autograd.anomaly import check_gradients
 from tinygrad_norm.autograd.edits import mark_edited
 from tinygrad_norm.autograd.errors import mixed_devices
-from tinygrad_norm.autograd.grad_mode import set_grad_enabled
+from tinygrad_norm.autograd.grad_mode import grad_mode
 from tinygrad_norm.autograd.graph import Plan, op
 from tinygrad_norm.autograd.node import Node
 from tinygrad_norm.autograd.sums import sum_to
@@ -134,7 +135,8 @@ def _propagate(
     for target, g in roots:
         arrived[target] = arrived[target] + g if target in arrived else g
         borrowed.add(target)
-    with set_grad_enabled(create_graph):
+    before, grad_mode.enabled = grad_mode.enabled, create_graph
+    try:  # no `with`: between the call of its manager and its first line Ctrl-C would leave the mode behind
         for node in nodes:
             g = arrived.pop(node, None)
             if g is None:
@@ -145,13 +147,18 @@ def _propagate(
                 final[node] = _own(g, True)
             if leading is not None and node not in leading:
                 continue
-            for target, gx in zip(node.edges, _gradients(node, g, retain, create_graph, needed)):
+            gradients = _gradients(node, g, retain, create_graph, needed)
+            if grad_mode.anomaly:
+                check_gradients(node, g, gradients)
+            for target, gx in zip(node.edges, gradients):
                 if gx is not None:
                     _add(target, gx, g, node, arrived, borrowed)
         for leaf, g in arrived.items():
             if leaf.__class__ is not Node and (leading is None or leaf in captured) and not _inherits(leaf):
                 g = _own(g, leaf in borrowed)
                 final[leaf] = _through_hooks(leaf.hooks, g) if leaf.hooks else g
+    finally:
+        grad_mode.enabled = before
     return final
 
 

@@ -15,6 +15,8 @@ from typing import Any
 
 class _GradMode(threading.local):
     enabled = True
+    anomaly = False  # whether ops note where they are called; see anomaly.py
+    check_nan = True
 
 
 grad_mode = _GradMode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm import dtypes
+from tinygrad_norm.autograd.anomaly import note_call
 from tinygrad_norm.autograd.errors import explain, not_an_operand
 from tinygrad_norm.autograd.grad_mode import grad_mode
 from tinygrad_norm.autograd.node import Node, new_order
 from tinygrad_norm.autograd.tensor import NUMBERS, Tensor, View, new, refresh, set_history, wrap
-from tinygrad_norm.backend import Array, is_array
+from tinygrad_norm.backend import Array, is_array, xp
 
 # ---- the op -------------------------------------------------------------------------------
 
@@ -165,6 +167,8 @@ class Op:
             set_history(result, node)
         else:
             result.node, result.needs_grad = node, True
+        if grad_mode.anomaly:
+            note_call(node)
 
     def record_edit(self, inputs: tuple, settings: dict, result: Tensor) -> None:
         """As record, for what was computed in another way, in place."""
@@ -274,7 +278,10 @@ _USUAL = {float, int, bool, np.ndarray}  # operands that need no second look
 
 elementwise: Any = functools.partial(op, broadcasts=True)
 
+# ---- views --------------------------------------------------------------------------------
+
 _FROZEN = "A view was created in no_grad mode and is being modified inplace with grad mode enabled"
+_MOST_STEPS = 50
 
 
 def show(result: Tensor, source: Tensor, op: Callable, settings: dict) -> None:
@@ -282,11 +289,48 @@ def show(result: Tensor, source: Tensor, op: Callable, settings: dict) -> None:
     if isinstance(result.array, np.ndarray) and not result.array.flags.writeable and source.array.flags.writeable:
         result.array.flags.writeable = True  # NumPy's broadcasting: parts in which no element comes twice may be edited
     result.version, parent, step = source.version, source.view_of, (op, settings)
+    base: Tensor = source
+    before: tuple = ()
     frozen = "" if grad_mode.enabled else _FROZEN
-    if parent is None:
-        result.view_of = View(source, (step,), source.version.count, frozen)
-    else:
-        result.view_of = View(parent.base, (*parent.steps, step), source.version.count, frozen or parent.frozen)
+    if parent is not None:
+        base, before, frozen = parent.base, parent.steps, frozen or parent.frozen
+    if len(before) == _MOST_STEPS:  # view of view of view, in a loop: they become one step
+        places = xp(base.array).arange(base.array.size).reshape(base.array.shape)
+        for earlier, its_own in before:
+            places = earlier(places, **its_own)
+        before = ((_picked, {"places": places}),)
+    result.view_of = View(base, (*before, step), source.version.count, frozen)
+
+
+@op
+def _picked(x: Any, *, places: Array) -> Any:
+    """The elements at these places, counted row by row."""
+    return x.reshape(-1)[places]
+
+
+@op
+def _placed(g: Any, *, places: Array, shape: tuple[int, ...]) -> Any:
+    """Zeros of the shape, with g added at these places."""
+    out = xp(g).zeros(math.prod(shape), g.dtype)
+    xp(g).add.at(out, places, g)
+    return out.reshape(shape)
+
+
+_picked.vjp(x=lambda g, places, x_shape: _placed(g, places=places, shape=x_shape))
+_placed.vjp(g=lambda g, places: _picked(g, places=places))
+
+
+def shares_memory(array: Array, source: Array) -> bool:
+    """Whether `array` is `source` or a view of its memory."""
+    owner = source if source.base is None else source.base
+    while array is not None:
+        if array is source or array is owner:
+            return True
+        array = getattr(array, "base", None)
+    return False
+
+
+# ---- dtypes -------------------------------------------------------------------------------
 
 
 def _promoted(forward: Callable, arrays: list, settings: dict, out: Array | None) -> Array:
@@ -326,13 +370,3 @@ def converted(x: Any, dtype: np.dtype) -> Any:
         x = int(x) % 2**bits
         return x - 2**bits if dtype.kind == "i" and x >= 2 ** (bits - 1) else x
     return x
-
-
-def shares_memory(array: Array, source: Array) -> bool:
-    """Whether `array` is `source` or a view of its memory."""
-    owner = source if source.base is None else source.base
-    while array is not None:
-        if array is source or array is owner:
-            return True
-        array = getattr(array, "base", None)
-    return False

@@ -1,0 +1,248 @@
+"""Checkpoints under faults: a file is the old one or the new one, whole, and what is damaged is never taken for weights."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import close
+
+import tinygrad_norm as tn
+from tinygrad_norm import nn, optim
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="faults are made in forked processes")
+
+
+def checkpoint(value: float) -> dict:
+    tn.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    with tn.no_grad():
+        net[0].weight.fill_(value)
+    optimizer = optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    return {"model": net.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 3}
+
+
+def first_weight(path: Path) -> float:
+    return float(tn.load(path)["model"]["0.weight"][0, 0])
+
+
+def in_a_child(run) -> int:
+    """The status of a forked process that calls run(): 0, 1 after an OSError, or the signal that killed it, negative."""
+    child = os.fork()
+    if not child:
+        try:
+            run()
+        except OSError:
+            os._exit(1)
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("killed", [False, True], ids=["full disk", "killed"])
+def test_a_save_that_ends_at_any_byte_leaves_the_old_file(tmp_path, killed) -> None:
+    path = tmp_path / "a.safetensors"
+    tn.save(checkpoint(1.0), path)
+    old, new = path.read_bytes(), checkpoint(2.0)
+    size = len(old)
+    for limit in [*range(0, size, 97), size - 1]:
+
+        def save(limit: int = limit) -> None:
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL if killed else signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+            tn.save(new, path)
+
+        assert in_a_child(save) == (-signal.SIGXFSZ if killed else 1), limit
+        assert path.read_bytes() == old
+    if not killed:
+        assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+    assert in_a_child(lambda: tn.save(new, path)) == 0
+    assert first_weight(path) == 2.0
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("moment", ["chmod", "fsync", "replace"])
+def test_a_process_killed_between_the_steps_of_a_save_leaves_a_whole_file(tmp_path, moment) -> None:
+    path = tmp_path / "a.safetensors"
+    tn.save(checkpoint(1.0), path)
+    original = getattr(os, moment)
+
+    def save(before: bool) -> None:
+        def dies(*args, **kwargs):
+            if not before:
+                original(*args, **kwargs)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        setattr(os, moment, dies)
+        tn.save(checkpoint(2.0), path)
+
+    for before in (True, False):
+        assert in_a_child(lambda before=before: save(before)) == -signal.SIGKILL
+        assert first_weight(path) == (2.0 if moment == "replace" and not before else 1.0)
+
+
+@pytest.mark.parametrize("moment", ["chmod", "fsync", "replace"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, PermissionError, MemoryError])
+def test_an_error_inside_of_save_comes_through_and_the_old_file_stays(tmp_path, monkeypatch, moment, error) -> None:
+    path = tmp_path / "a.safetensors"
+    tn.save(checkpoint(1.0), path)
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+
+    def fails(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(os, moment, fails)
+    with pytest.raises(error):
+        tn.save(checkpoint(2.0), path)
+    monkeypatch.undo()
+    assert first_weight(path) == 1.0
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+    if before:
+        assert len(os.listdir("/proc/self/fd")) == before, "a file was left open"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_to(tmp_path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(PermissionError):
+        tn.save({}, tmp_path / "a")
+    tmp_path.chmod(0o700)
+
+
+def test_a_folder_that_is_not_there_or_is_none(tmp_path) -> None:
+    with pytest.raises(FileNotFoundError):
+        tn.save({}, tmp_path / "b" / "a")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError):
+        tn.save({}, tmp_path / "file" / "a")
+    with pytest.raises(OSError, match="directory"):
+        tn.save({}, tmp_path)
+
+
+def test_of_many_writers_one_wins_with_a_whole_file(tmp_path) -> None:
+    path = tmp_path / "a.safetensors"
+    tn.save(checkpoint(0.0), path)
+    stop, seen, wrong = threading.Event(), set(), []
+
+    def read() -> None:
+        while not stop.is_set():
+            try:
+                seen.add(first_weight(path))
+            except Exception as error:
+                wrong.append(error)
+
+    def write(value: float) -> None:
+        for _ in range(20):
+            tn.save(states[value], path)
+
+    states = {v: checkpoint(v) for v in (1.0, 2.0, 3.0)}
+    reader = threading.Thread(target=read)
+    writers = [threading.Thread(target=write, args=(v,)) for v in states]
+    for thread in (reader, *writers):
+        thread.start()
+    for thread in writers:
+        thread.join()
+    stop.set()
+    reader.join()
+    assert not wrong
+    assert seen <= {0.0, *states}
+    assert first_weight(path) in states
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_each_byte_cut_or_changed_is_noticed() -> None:
+    buffer = io.BytesIO()
+    state = {"w": tn.tensor([[1.5, -2.0]]), "b": tn.tensor([3], dtype="int64"), "epoch": 7, "names": ["x"]}
+    tn.save(state, buffer)
+    raw = buffer.getvalue()
+    unnoticed = 0
+    for length in range(len(raw)):
+        with pytest.raises(ValueError, match=r"not a complete|damaged"):
+            tn.load(io.BytesIO(raw[:length]))
+    for place in range(len(raw)):
+        for flip in (1, 0x20, 0xFF):
+            changed = bytearray(raw)
+            changed[place] ^= flip
+            try:
+                found = tn.load(io.BytesIO(bytes(changed)))
+            except ValueError:
+                continue
+            unnoticed += 1
+            close(found["w"], state["w"])  # what does not carry anything, blanks in the header say, may differ
+            close(found["b"], state["b"])
+            assert (found["epoch"], found["names"]) == (7, ["x"])
+            assert found["w"].dtype == tn.float32
+    assert unnoticed < len(raw) // 10
+
+
+HUGE = """
+import io, json, resource, sys, tinygrad_norm as tn
+tn.save({"a": tn.ones(1)}, io.BytesIO())  # imports what it needs
+resource.setrlimit(resource.RLIMIT_AS, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + 2**31, -1))
+def file(header, size=None, data=b""):
+    text = json.dumps(header).encode()
+    return (len(text) if size is None else size).to_bytes(8, "little") + text + data
+big = 2**40
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for raw in (
+    file({}, size=big),
+    file({}, size=2**63),
+    file({"w": {"dtype": "F32", "shape": [big], "data_offsets": [0, 4 * big]}}),
+    file({"w": {"dtype": "F32", "shape": [big, big], "data_offsets": [0, 4]}}, data=b"0000"),
+    file({"w": {"dtype": "F32", "shape": [big], "data_offsets": [0, 4]}}, data=b"0000"),
+    file({"w": {"dtype": "F32", "shape": [1], "data_offsets": [big, big + 4]}}, data=b"0000"),
+    file({"w": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}}, data=b"0000"),
+    file({"__metadata__": {"tinygrad_norm": '{"list": ' * 100000}}),
+    file({"__metadata__": {"tinygrad_norm": '{"tensor": "no"}'}}),
+    file({"__metadata__": {"tinygrad_norm": '{"scalar": ["O", 3]}'}}),
+):
+    try:
+        print("loaded", tn.load(io.BytesIO(raw)))
+        sys.exit(1)
+    except ValueError:
+        pass
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+assert grown < 100 * 1024, grown
+"""
+
+
+def test_headers_that_claim_too_much_are_refused_without_memory() -> None:
+    run = subprocess.run([sys.executable, "-c", HUGE], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+class Trap:
+    """Pickled, this creates a file when it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def test_a_pickle_is_never_read(tmp_path) -> None:
+    trap = tmp_path / "sprung"
+    path = tmp_path / "model.pt"
+    path.write_bytes(pickle.dumps({"w": Trap(str(trap))}))
+    for weights_only in (None, False, True):
+        with pytest.raises(ValueError, match="not a complete safetensors file"):
+            tn.load(path, weights_only=weights_only)
+    array = np.empty(1, object)
+    array[0] = Trap(str(trap))
+    np.save(tmp_path / "a.npy", array, allow_pickle=True)
+    with pytest.raises(ValueError, match="not a complete"):
+        tn.load(tmp_path / "a.npy")
+    with pytest.raises(TypeError, match="object"):
+        tn.save({"w": array}, tmp_path / "b")
+    assert not trap.exists()

@@ -1,0 +1,105 @@
+"""Where did the nan come from? detect_anomaly: backward stops at the op whose gradient is the first that is not finite.
+
+    with autograd.detect_anomaly():
+        loss = model(x).sum()
+        loss.backward()     # RuntimeError: Function 'SqrtBackward' returned inf ... called in train.py, line 12: y = x.sqrt()
+
+The mode belongs to the thread, as grad mode does. Ops note the line that called them, and each gradient is looked at: for
+debugging, since it takes several times as long.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+import weakref
+from pathlib import Path
+from typing import Any
+
+from tinygrad_norm.autograd.grad_mode import grad_mode
+from tinygrad_norm.autograd.node import Node
+from tinygrad_norm.backend import xp
+
+_PACKAGE = str(Path(__file__).parent.parent)
+_called: weakref.WeakKeyDictionary[Node, str] = weakref.WeakKeyDictionary()  # where each Node's op was called
+
+
+class detect_anomaly:
+    """In a `with` block: raise a RuntimeError from `backward` or `grad` at the first gradient that is nan or infinite.
+
+    It names the op, the input whose gradient it is, and the line of the forward call. check_nan=False: ops only note where
+    they are called.
+    """
+
+    def __init__(self, check_nan: bool = True) -> None:
+        self._set(True, check_nan)
+
+    def _set(self, mode: bool, check_nan: bool) -> None:
+        for name, value in (("mode", mode), ("check_nan", check_nan)):
+            if not isinstance(value, bool):
+                raise TypeError(f"{type(self).__name__}(): argument {name!r} must be bool, not {type(value).__name__}")
+        self._wanted, self._before = (mode, check_nan), []  # type: ignore[var-annotated]
+
+    def __enter__(self) -> None:
+        self._before.append((grad_mode.anomaly, grad_mode.check_nan))
+        grad_mode.anomaly, grad_mode.check_nan = self._wanted
+
+    def __exit__(self, *exception: object) -> None:
+        grad_mode.anomaly, grad_mode.check_nan = self._before.pop()
+
+
+class set_detect_anomaly(detect_anomaly):
+    """The same from the call on, or no longer; as a context, inside it only."""
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        self._set(mode, check_nan)
+        super().__enter__()
+
+    def __enter__(self) -> None:
+        """The call has entered already; this serves an object used in a second `with`."""
+        if not self._before:
+            super().__enter__()
+
+
+def is_anomaly_enabled() -> bool:
+    """Whether ops note where they are called, in this thread."""
+    return grad_mode.anomaly
+
+
+def is_anomaly_check_nan_enabled() -> bool:
+    """Whether gradients are looked at as well."""
+    return grad_mode.check_nan
+
+
+def note_call(node: Node) -> None:
+    """Remember the innermost line outside of this package."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    file, line = frame.f_code.co_filename, frame.f_lineno
+    text = linecache.getline(file, line, frame.f_globals).strip()
+    _called[node] = f"{file}, line {line}, in {frame.f_code.co_name}" + (f": {text}" if text else "")
+
+
+def check_gradients(node: Node, g: Any, gradients: Any) -> None:
+    """Raise if one of the gradients that a Node gave, or the one it was given, is not finite."""
+    if not grad_mode.check_nan:
+        return
+    where = f"it was called in {_called[node]}" if node in _called else "it was called outside of detect_anomaly()"
+    if kind := _not_finite(g):
+        raise RuntimeError(f"the gradient that was given to {node.name()!r} is {kind} already; {where}")
+    for k, gx in enumerate(gradients):
+        if gx is not None and (kind := _not_finite(gx)):
+            op, position = node.plan.op, node.plan.positions[k]
+            raise RuntimeError(
+                f"Function {node.name()!r} returned {kind} values in its {position}th output, "
+                f"the gradient of its input {op.variadic or op.inputs[position]!r}; {where}"
+            )
+
+
+def _not_finite(x: Any) -> str:
+    """What there is in x that is no number: "nan", "inf" or ""."""
+    array = getattr(x, "array", x)
+    if bool(xp(array).isfinite(array).all()):
+        return ""
+    return "nan" if bool(xp(array).isnan(array).any()) else "inf"
