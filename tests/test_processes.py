@@ -189,6 +189,31 @@ def test_ctrl_c_at_200_moments_of_training_leaves_a_usable_process() -> None:
     assert run.stdout == "usable True\n", run.stderr
 
 
+@pytest.mark.parametrize("moment", ["call", "line", "return"])
+@pytest.mark.parametrize("inner", [tn.no_grad, tn.enable_grad, lambda: tn.set_grad_enabled(False), tn.inference_mode])
+def test_ctrl_c_at_the_end_of_a_block_leaves_the_mode_as_it_was(moment, inner) -> None:
+    def interrupt(frame, event, arg):
+        if frame.f_code.co_name == "__exit__" and event == moment:
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return interrupt
+
+    def run() -> None:
+        with inner():
+            tn.is_grad_enabled()
+
+    before = sys.gettrace()
+    with tn.enable_grad():
+        sys.settrace(interrupt)
+        try:
+            run()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        assert tn.is_grad_enabled()
+
+
 # ---- long runs ----------------------------------------------------------------------------
 
 

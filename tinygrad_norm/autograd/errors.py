@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+import numpy as np
+
 from tinygrad_norm.backend import backend_of, is_array
 
 F = TypeVar("F", bound=Callable)
@@ -33,35 +35,97 @@ def not_an_operand(name: str, value: Any) -> TypeError:
 
 
 def guarded(function: F) -> F:
-    """The function, with errors that come of arguments of the wrong kind said as a TypeError that names the argument.
+    """The function, with the arguments that are annotated as Tensor, bool, int, float or str checked before it runs.
 
-    Arguments annotated as Tensor have to be Tensors. They are only looked at once something has gone wrong.
+    Raises TypeError that names the argument. A Tensor may also be an array, since vjps call these functions with arrays.
+    What else goes wrong with arguments of the wrong kind is said with what was given.
     """
     signature = inspect.signature(function)
-    tensors = {name for name, p in signature.parameters.items() if str(p.annotation).split(" | ")[0] == "Tensor"}
+    checks, named = [], {}
+    for position, p in enumerate(signature.parameters.values()):
+        kind, _, rest = str(p.annotation).partition(" | ")
+        if kind in _KINDS and rest in ("", "None") and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+            usual = {*_KINDS[kind][0], type(None)} if rest or p.default is None else _KINDS[kind][0]
+            named[p.name] = check = (position, p.name, kind, usual, _KINDS[kind][1])
+            if p.kind is not p.KEYWORD_ONLY:
+                checks.append(check)
+    name = function.__name__
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        count = len(args)
+        for position, argument, kind, usual, fits in checks:
+            if position >= count:
+                break
+            value = args[position]
+            if value.__class__ not in usual and not fits(value):
+                raise _wrong_kind(name, argument, kind, value)
+        for argument in kwargs:
+            if argument in named:
+                _, _, kind, usual, fits = named[argument]
+                value = kwargs[argument]
+                if value.__class__ not in usual and not fits(value):
+                    raise _wrong_kind(name, argument, kind, value)
         try:
             return function(*args, **kwargs)
         except (RuntimeError, IndexError, AssertionError, KeyboardInterrupt):
             raise
         except Exception as error:
-            try:
-                given = signature.bind(*args, **kwargs).arguments
-            except TypeError as wrong_call:
-                raise TypeError(f"{function.__name__}(): {wrong_call}") from None
-            for name, value in given.items():
-                if name in tensors and value is not None and not hasattr(value, "needs_grad"):
-                    raise TypeError(
-                        f"{function.__name__}(): argument {name!r} must be Tensor, not {type(value).__name__}"
-                    ) from error
-            if isinstance(error, (TypeError, ValueError, NotImplementedError, MemoryError, Warning)):
-                raise
-            said = ", ".join(f"{name}={type(v).__name__}" for name, v in given.items())
-            raise TypeError(f"{function.__name__}(): {error} (called with {said})") from error
+            raise _said_better(name, signature, args, kwargs, error) from error
 
     return cast(F, call)
+
+
+def _is_integer(x: Any) -> bool:
+    return isinstance(x, (int, np.integer)) and not isinstance(x, bool) or _is_number_of_kind(x, "iu")
+
+
+def _is_float(x: Any) -> bool:
+    return isinstance(x, (int, float, np.number, np.bool_)) or _is_number_of_kind(x, "fiub")
+
+
+def _is_number_of_kind(x: Any, kinds: str) -> bool:
+    """Whether x is a Tensor that stands for a number: without dimensions, and without a history."""
+    return hasattr(x, "needs_grad") and not x.array.ndim and x.array.dtype.kind in kinds and not x.needs_grad
+
+
+# for each annotation that is checked: the usual classes, and what else will do
+_KINDS: dict[str, tuple[set[type], Callable[[Any], bool]]] = {
+    "Tensor": (set(), lambda x: hasattr(x, "needs_grad") or is_array(x)),
+    "bool": ({bool}, lambda x: isinstance(x, np.bool_)),
+    "int": ({int}, _is_integer),
+    "float": ({float, int}, _is_float),
+    "str": ({str}, lambda x: isinstance(x, str)),
+}
+
+
+def _wrong_kind(name: str, argument: str, kind: str, value: Any) -> TypeError:
+    return TypeError(f"{name}(): argument {argument!r} must be {kind}, not {type(value).__name__}")
+
+
+def _said_better(name: str, signature: inspect.Signature, args: tuple, kwargs: dict, error: Exception) -> Exception:
+    """An error of Python's or NumPy's own, with the function and what it was given."""
+    try:
+        given = signature.bind(*args, **kwargs).arguments
+    except TypeError as wrong_call:
+        return TypeError(f"{name}(): {wrong_call}")
+    text = str(error)
+    if isinstance(error, ValueError) and "could not be broadcast" in text:
+        return RuntimeError(f"{name}(): {text}")
+    known = isinstance(error, (TypeError, ValueError, NotImplementedError, MemoryError, Warning))
+    if known and (name in text or any(argument in text for argument in given)):
+        return error
+    said = f"{name}(): {text} (called with {', '.join(f'{a}={_short(v)}' for a, v in given.items())})"
+    return type(error)(said) if type(error) in (TypeError, ValueError, NotImplementedError) else error if known else TypeError(said)
+
+
+def _short(value: Any) -> str:
+    """A value in a few words."""
+    array = getattr(value, "array", value)
+    if is_array(array):
+        return f"{type(value).__name__} of shape {list(array.shape)}"
+    text = repr(value)
+    return text if len(text) < 40 else type(value).__name__
 
 
 def mixed_devices(name: str, arrays: list[Any]) -> RuntimeError | None:

@@ -39,7 +39,13 @@ class _Recording:
         grad_mode.enabled = self.enabled
 
     def __exit__(self, *exception: object) -> None:
-        grad_mode.enabled = self.before.pop()
+        grad_mode.enabled = self.before[-1]  # first of all: no call, after which Python would look for Ctrl-C
+        del self.before[-1]
+
+    def __del__(self) -> None:
+        """Ctrl-C just before the first line of __exit__: the block has ended, and its manager goes."""
+        if self.before:
+            grad_mode.enabled = self.before[0]
 
     def __call__(self, function: Callable) -> Callable:
         """Decorate a function, or a generator function: its body alone runs in this mode."""
@@ -119,6 +125,13 @@ class inference_mode(_Recording):
 class set_grad_enabled(_Recording):
     """Record or not, from the call on; as a context or a decorator, inside it only."""
 
+    in_block = False
+
+    def __del__(self) -> None:
+        """Called as a function, it goes and the mode stays."""
+        if self.in_block:
+            super().__del__()
+
     def __init__(self, mode: bool) -> None:
         if not isinstance(mode, bool):
             raise TypeError(f"set_grad_enabled(): argument 'mode' must be bool, not {type(mode).__name__}")
@@ -127,6 +140,7 @@ class set_grad_enabled(_Recording):
 
     def __enter__(self) -> None:
         """The call has entered already; this serves an object used in a second `with`."""
+        self.in_block = True
         if not self.before:
             super().__enter__()
 
