@@ -40,6 +40,7 @@ from tinygrad_norm.autograd.anomaly import (
 )
 from tinygrad_norm.autograd.backward import backward, grad
 from tinygrad_norm.autograd.edits import before_edit, check_editable, keep_equal, mark_edited, rebase, reshape_in_place
+from tinygrad_norm.autograd.errors import guard_all
 from tinygrad_norm.autograd.function import Function
 from tinygrad_norm.autograd.grad_mode import (
     enable_grad,
@@ -87,3 +88,5 @@ __all__ = [
     "set_grad_enabled",
     "wrap",
 ]
+
+guard_all(globals(), ["backward", "grad"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -42,6 +42,7 @@ def backward(
 
     A gradient that is there already is added to in its own memory, unless create_graph.
     """
+    _check_flags("backward", retain_graph=retain_graph, create_graph=create_graph)
     grad_tensors = grad_variables if grad_tensors is None else grad_tensors
     only = None if inputs is None else _sequence(inputs, "inputs")
     if only is not None and not only:
@@ -80,7 +81,10 @@ def grad(
         raise ValueError(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False"
         )
+    _check_flags("grad", retain_graph=retain_graph, create_graph=create_graph)
     wanted = _sequence(inputs, "inputs")
+    if not wanted:
+        raise ValueError("`inputs` argument to `grad()` cannot be empty.")
     for x in wanted:
         if not x.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
@@ -378,7 +382,19 @@ def _deposit(leaf: Tensor, gradient: Tensor, anew: bool) -> None:
 # ---- the ends -----------------------------------------------------------------------------
 
 
+def _check_flags(name: str, **flags: Any) -> None:
+    for argument, value in flags.items():
+        if (
+            value is not None
+            and not isinstance(value, (bool, np.bool_))
+            and (value.__class__ is not int or value not in (0, 1))
+        ):
+            raise TypeError(f"{name}(): argument {argument!r} must be bool, not {type(value).__name__}")
+
+
 def _sequence(tensors: Any, name: str) -> list[Tensor]:
+    if not isinstance(tensors, (Tensor, Iterable)):
+        raise TypeError(f"{name}: expected Tensors, but got {type(tensors).__name__}")
     found = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     for t in found:
         if not isinstance(t, Tensor):

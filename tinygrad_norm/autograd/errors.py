@@ -34,22 +34,30 @@ def not_an_operand(name: str, value: Any) -> TypeError:
     return TypeError(f"{name}(): expected a Tensor or a number, but got {type(value).__name__}: convert it with tensor()")
 
 
-def guarded(function: F) -> F:
+def guarded(function: F, checked: bool = True) -> F:
     """The function, with the arguments that are annotated as Tensor, bool, int, float or str checked before it runs.
 
-    Raises TypeError that names the argument. A Tensor may also be an array, since vjps call these functions with arrays.
-    What else goes wrong with arguments of the wrong kind is said with what was given.
+    Raises TypeError that names the argument. A Tensor may also be an array, since vjps call these functions with arrays;
+    the first input of an op is a Tensor. What else goes wrong with arguments of the wrong kind is said with what was given;
+    not `checked`: only that.
     """
     signature = inspect.signature(function)
+    first = next(iter(signature.parameters), None) if hasattr(function, "op") else None
     checks, named = [], {}
     for position, p in enumerate(signature.parameters.values()):
-        kind, _, rest = str(p.annotation).partition(" | ")
-        if kind in _KINDS and rest in ("", "None") and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+        kind, _, rest = ("Tensor" if p.name == first and p.annotation is p.empty else str(p.annotation)).partition(" | ")
+        if (
+            p.name != "inplace"
+            and checked
+            and kind in _KINDS
+            and rest in ("", "None")
+            and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        ):
             usual = {*_KINDS[kind][0], type(None)} if rest or p.default is None else _KINDS[kind][0]
             named[p.name] = check = (position, p.name, kind, usual, _KINDS[kind][1])
             if p.kind is not p.KEYWORD_ONLY:
                 checks.append(check)
-    name = function.__name__
+    name = function.__name__ if function.__name__ not in ("__init__", "forward") else function.__qualname__.split(".")[-2]
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -58,30 +66,62 @@ def guarded(function: F) -> F:
             if position >= count:
                 break
             value = args[position]
-            if value.__class__ not in usual and not fits(value):
-                raise _wrong_kind(name, argument, kind, value)
+            if value.__class__ not in usual:
+                if not fits(value):
+                    raise _wrong_kind(name, argument, kind, value)
+                args = (*args[:position], _plain(kind, value), *args[position + 1 :])
         for argument in kwargs:
             if argument in named:
                 _, _, kind, usual, fits = named[argument]
                 value = kwargs[argument]
-                if value.__class__ not in usual and not fits(value):
-                    raise _wrong_kind(name, argument, kind, value)
+                if value.__class__ not in usual:
+                    if not fits(value):
+                        raise _wrong_kind(name, argument, kind, value)
+                    kwargs[argument] = _plain(kind, value)
         try:
             return function(*args, **kwargs)
-        except (RuntimeError, IndexError, AssertionError, KeyboardInterrupt):
+        except (RuntimeError, AssertionError):
             raise
         except Exception as error:
+            if isinstance(error, IndexError) and not str(error).startswith(("list index", "tuple index")):
+                raise
             raise _said_better(name, signature, args, kwargs, error) from error
 
     return cast(F, call)
 
 
+_GUARDED_METHODS = {
+    *("__init__", "forward", "infer", "apply", "register_buffer", "register_forward_hook", "register_forward_pre_hook"),
+    *("load_state_dict", "add_param_group"),
+}
+
+
+def guard_all(namespace: dict[str, Any], names: Any) -> None:
+    """Make the errors of these functions, and of these classes' constructors and other methods, say what was given."""
+    for name in names:
+        found = namespace[name]
+        if not isinstance(found, type):
+            if inspect.isfunction(found):
+                namespace[name] = guarded(found, checked=False)
+            continue
+        for base in found.__mro__:
+            if base.__module__.startswith(__name__.partition(".")[0]) and base.__name__ != "Tensor":
+                for method in _GUARDED_METHODS & set(vars(base)):
+                    if not hasattr(vars(base)[method], "__wrapped__"):
+                        setattr(base, method, guarded(vars(base)[method], checked=False))
+
+
 def _is_integer(x: Any) -> bool:
-    return isinstance(x, (int, np.integer)) and not isinstance(x, bool) or _is_number_of_kind(x, "iu")
+    return (isinstance(x, (int, np.integer)) and not isinstance(x, bool)) or _is_number_of_kind(x, "iu")
 
 
 def _is_float(x: Any) -> bool:
     return isinstance(x, (int, float, np.number, np.bool_)) or _is_number_of_kind(x, "fiub")
+
+
+def _plain(kind: str, value: Any) -> Any:
+    """A Tensor that stands for a number as that number."""
+    return value.array.item() if kind in ("int", "float") and hasattr(value, "needs_grad") else value
 
 
 def _is_number_of_kind(x: Any, kinds: str) -> bool:
@@ -112,11 +152,17 @@ def _said_better(name: str, signature: inspect.Signature, args: tuple, kwargs: d
     text = str(error)
     if isinstance(error, ValueError) and "could not be broadcast" in text:
         return RuntimeError(f"{name}(): {text}")
-    known = isinstance(error, (TypeError, ValueError, NotImplementedError, MemoryError, Warning))
+    known = isinstance(error, (TypeError, ValueError, IndexError, MemoryError, Warning))
     if known and (name in text or any(argument in text for argument in given)):
         return error
-    said = f"{name}(): {text} (called with {', '.join(f'{a}={_short(v)}' for a, v in given.items())})"
-    return type(error)(said) if type(error) in (TypeError, ValueError, NotImplementedError) else error if known else TypeError(said)
+    said = f"{name}(): {text} (called with {', '.join(f'{a}={_short(v)}' for a, v in given.items() if a != 'self')})"
+    return (
+        type(error)(said)
+        if type(error) in (TypeError, ValueError, NotImplementedError)
+        else error
+        if known
+        else TypeError(said)
+    )
 
 
 def _short(value: Any) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_norm.autograd.backward import grad
+from tinygrad_norm.autograd.errors import guard_all
 from tinygrad_norm.autograd.grad_mode import enable_grad
 from tinygrad_norm.autograd.tensor import Tensor, wrap
 from tinygrad_norm.backend import xp
@@ -169,3 +170,6 @@ def vhp(func: Callable, inputs: Tensors, v: Any = None, create_graph: bool = Fal
 def hvp(func: Callable, inputs: Tensors, v: Any = None, create_graph: bool = False, strict: bool = False) -> tuple:
     """(output, H v); the Hessian is symmetric, so this is vhp."""
     return vhp(func, inputs, v, create_graph, strict)
+
+
+guard_all(globals(), ["jacobian", "stacked", "hessian", "vjp", "jvp", "vhp", "hvp"])

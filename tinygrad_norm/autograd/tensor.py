@@ -242,7 +242,7 @@ class Tensor:
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Ask for (or decline) a gradient for this leaf, in place."""
-        if not isinstance(requires_grad, (bool, int, np.bool_)):
+        if not isinstance(requires_grad, (bool, np.bool_)):
             raise TypeError(f"requires_grad_(): argument 'requires_grad' must be bool, not {type(requires_grad).__name__}")
         frozen = self.view_of is not None and self.view_of.frozen  # not to be brought up to date
         if (self.node if frozen else self.grad_fn) is not None:

@@ -43,7 +43,9 @@ class RandomSampler(Sampler):
     def __init__(
         self, data_source: Sized, replacement: bool = False, num_samples: int | None = None, generator: Generator | None = None
     ) -> None:
-        if num_samples is not None and num_samples <= 0:
+        if not isinstance(replacement, bool):
+            raise TypeError(f"replacement should be a boolean value, but got replacement={replacement}")
+        if num_samples is not None and (not isinstance(num_samples, int) or num_samples <= 0):
             raise ValueError(f"num_samples should be a positive integer value, but got num_samples={num_samples}")
         require_generator(generator)
         self.data_source, self.replacement, self._num_samples = data_source, replacement, num_samples

@@ -1,5 +1,6 @@
 """Neural network modules, with PyTorch's names, arguments, defaults and state_dict keys."""
 
+from tinygrad_norm.autograd.errors import guard_all
 from tinygrad_norm.nn import functional, init, utils
 from tinygrad_norm.nn.containers import ModuleDict, ModuleList, Sequential
 from tinygrad_norm.nn.conv import AdaptiveAvgPool2d, AvgPool2d, Conv1d, Conv2d, MaxPool2d
@@ -107,3 +108,5 @@ __all__ = [
     "init",
     "utils",
 ]
+
+guard_all(globals(), __all__)

@@ -123,7 +123,7 @@ class ModuleList(_Row):
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
-        self.extend(modules or [])
+        self.extend([] if modules is None else modules)
 
     def __getitem__(self, index: Any) -> Any:
         return ModuleList(list(self)[index]) if isinstance(index, slice) else self.__dict__[self._name_at(index)]
@@ -134,7 +134,7 @@ class ModuleDict(Module):
 
     def __init__(self, modules: Any = None) -> None:
         super().__init__()
-        self.update(modules or {})
+        self.update({} if modules is None else modules)
 
     def __getitem__(self, key: str) -> Module:
         if key not in self:

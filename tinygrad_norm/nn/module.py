@@ -253,6 +253,7 @@ class Module:
 
     def get_submodule(self, target: str) -> Module:
         """The module of that dotted name; "" is this one."""
+        self._require_name(target)
         found: Any = self
         for name in target.split(".") if target else ():
             found = getattr(found, name)
@@ -268,7 +269,13 @@ class Module:
         """The buffer of that dotted name."""
         return self._get(target, "buffer", Tensor)
 
+    @staticmethod
+    def _require_name(target: Any) -> None:
+        if not isinstance(target, str):
+            raise TypeError(f"argument 'target' must be str, a dotted name, not {type(target).__name__}")
+
     def _get(self, target: str, kind: str, cls: type) -> Any:
+        self._require_name(target)
         path, _, name = target.rpartition(".")
         owner = self.get_submodule(path)
         found = getattr(owner, name)

@@ -15,6 +15,8 @@ class Parameter(Tensor):
     """
 
     def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
+        if not isinstance(requires_grad, bool):
+            raise TypeError(f"Parameter(): argument 'requires_grad' must be bool, not {type(requires_grad).__name__}")
         data = empty(0) if data is None else data
         super().__init__(data.detach() if isinstance(data, Tensor) else tensor(data), requires_grad=requires_grad)
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 from tinygrad_norm.autograd import Tensor, mark_edited, no_grad, wrap
+from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.backend import xp
 from tinygrad_norm.ops.joining import cat, stack
 from tinygrad_norm.ops.reduce import norm
+
+_guarded = functools.partial(guarded, checked=False)
 
 
 def _listed(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     return [parameters] if isinstance(parameters, Tensor) else list(parameters)
 
 
+@_guarded
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor],
     max_norm: float,
-    norm_type: float = 2.0,
+    norm_type: float | str = 2.0,
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
@@ -43,6 +48,7 @@ def clip_grad_norm_(
     return total.to(gradients[0].dtype)
 
 
+@_guarded
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """Clamp each element of each gradient to [-clip_value, clip_value]."""
     clip_value = float(clip_value)
@@ -52,11 +58,13 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, f
                 p.grad.clamp_(-clip_value, clip_value)
 
 
+@_guarded
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """All parameters in one vector."""
     return cat([p.reshape(-1) for p in parameters])
 
 
+@_guarded
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     """The parts of a vector written into the parameters."""
     start = 0

@@ -76,7 +76,7 @@ ALIASES = {
 
 _NOT_METHODS = {"cat", "stack", "einsum", "concat", "concatenate"}
 _ONLY_METHODS: dict[Any, str] = {
-    shape: "view expand repeat",
+    shape: "view expand repeat view_as reshape_as expand_as",
     joining: "unfold select",
     convert: (
         "to astype type type_as cpu cuda contiguous is_contiguous numpy item tolist size dim element_size "
@@ -95,9 +95,6 @@ _methods |= {name: guarded(method) for name, method in inplace.METHODS.items()}
 _methods |= convert.CASTS
 _methods |= {
     "where": lambda self, condition, other: elementwise.where(condition, self, other),
-    "view_as": lambda self, other: shape.reshape(self, other.array.shape),
-    "reshape_as": lambda self, other: shape.reshape(self, other.array.shape),
-    "expand_as": lambda self, other: shape.expand(self, other.array.shape),
     "nelement": convert.numel,
     "ndimension": convert.dim,
     "is_cuda": property(convert.is_cuda),

@@ -69,7 +69,7 @@ def _scaled(combine: Any, input: Any, other: Any, alpha: Any) -> Tensor:
 
 
 @elementwise
-def mul(input, other):
+def mul(input: Any, other):
     """input * other."""
     return input * other
 
@@ -115,7 +115,7 @@ _rounded_div.vjp(input=lambda g: zeros_of(g), other=lambda g: zeros_of(g))
 
 
 @elementwise
-def floor_divide(input, other):
+def floor_divide(input: Any, other):
     """The quotient, rounded down: input // other. It has no derivative; div(rounding_mode="floor") has 0."""
     return _rounded_div(input, other, mode="floor")
 
@@ -128,7 +128,7 @@ floor_divide.vjp(input=_no_derivative, other=_no_derivative)
 
 
 @elementwise
-def remainder(input, other):
+def remainder(input: Any, other):
     """What input // other leaves, with the sign of other: input % other."""
     if _is_bool(input) and _is_bool(other):
         raise _not_for_bools("remainder")
@@ -156,7 +156,7 @@ fmod.vjp(input=lambda g: g, other=lambda g, input, other: -(g * div(input, other
 
 
 @elementwise
-def pow(input, exponent):
+def pow(input: Any, exponent):
     """input ** exponent. d/dinput is 0 where the exponent is 0; d/dexponent is 0 where input is 0 and exponent >= 0."""
     if _is_bool(input) and _is_bool(exponent):
         if exponent.__class__ is bool:

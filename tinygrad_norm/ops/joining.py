@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -282,7 +283,10 @@ def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None
     if dim is None:
         input, dim = flatten(input), 0
     axis = normalize_dim(input.ndim, dim)
-    counts = repeats.array if isinstance(repeats, Tensor) else xp(input.array).asarray(sizes_of((repeats,), None, "repeats")[0])
+    if isinstance(repeats, Tensor):
+        counts = repeats.array
+    else:
+        counts = xp(input.array).asarray(sizes_of((operator.index(repeats),), None, "repeats")[0])
     if counts.dtype.kind not in "iu" or counts.ndim > 1:
         raise RuntimeError("repeats must be 0-dim or 1-dim tensor of integers")
     n = input.array.shape[axis]

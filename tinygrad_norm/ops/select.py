@@ -54,6 +54,8 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
 
     With the condition alone, the indices of its true elements, as nonzero(as_tuple=True).
     """
+    if not isinstance(condition, (Tensor, np.generic)) and not is_array(condition):
+        raise TypeError(f"where(): argument 'condition' must be Tensor, not {type(condition).__name__}")
     if input is None and other is None:
         return tuple(wrap(places) for places in xp(raw(condition)).nonzero(raw(condition)))
     if isinstance(condition, Tensor):
@@ -233,32 +235,32 @@ def _compare(name: str, input: Any, other: Any) -> Tensor:
         raise explain(name, [x for x in operands if is_array(x)], True, error) or error from error
 
 
-def eq(input: Any, other: Any) -> Tensor:
+def eq(input: Tensor, other: Any) -> Tensor:
     """input == other, elementwise; a bool Tensor."""
     return _compare("equal", input, other)
 
 
-def ne(input: Any, other: Any) -> Tensor:
+def ne(input: Tensor, other: Any) -> Tensor:
     """input != other, elementwise; a bool Tensor."""
     return _compare("not_equal", input, other)
 
 
-def lt(input: Any, other: Any) -> Tensor:
+def lt(input: Tensor, other: Any) -> Tensor:
     """input < other, elementwise; a bool Tensor."""
     return _compare("less", input, other)
 
 
-def le(input: Any, other: Any) -> Tensor:
+def le(input: Tensor, other: Any) -> Tensor:
     """input <= other, elementwise; a bool Tensor."""
     return _compare("less_equal", input, other)
 
 
-def gt(input: Any, other: Any) -> Tensor:
+def gt(input: Tensor, other: Any) -> Tensor:
     """input > other, elementwise; a bool Tensor."""
     return _compare("greater", input, other)
 
 
-def ge(input: Any, other: Any) -> Tensor:
+def ge(input: Tensor, other: Any) -> Tensor:
     """input >= other, elementwise; a bool Tensor."""
     return _compare("greater_equal", input, other)
 
@@ -280,6 +282,9 @@ def equal(input: Tensor, other: Tensor) -> bool:
 
 def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
     """Whether |input - other| <= atol + rtol * |other|, elementwise."""
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if not value >= 0:
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {value}")
     if input.dtype != other.dtype:
         raise RuntimeError(f"{input.dtype} did not match {other.dtype}: convert one with .to()")
     a, b = input.array, other.array
@@ -296,17 +301,17 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-
 # ---- logic --------------------------------------------------------------------------------
 
 
-def logical_and(input: Any, other: Any) -> Tensor:
+def logical_and(input: Tensor, other: Tensor) -> Tensor:
     """Whether both are true (not 0), elementwise."""
     return _compare("logical_and", input, other)
 
 
-def logical_or(input: Any, other: Any) -> Tensor:
+def logical_or(input: Tensor, other: Tensor) -> Tensor:
     """Whether one or both are true (not 0), elementwise."""
     return _compare("logical_or", input, other)
 
 
-def logical_xor(input: Any, other: Any) -> Tensor:
+def logical_xor(input: Tensor, other: Tensor) -> Tensor:
     """Whether just one is true (not 0), elementwise."""
     return _compare("logical_xor", input, other)
 

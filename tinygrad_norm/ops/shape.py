@@ -17,7 +17,7 @@ import numpy as np
 from tinygrad_norm.autograd import Tensor, keep_equal, op
 from tinygrad_norm.autograd.edits import shown
 from tinygrad_norm.autograd.sums import sum_to
-from tinygrad_norm.backend import xp
+from tinygrad_norm.backend import is_array, xp
 
 Ints = int | Sequence[int]
 
@@ -243,6 +243,8 @@ _broadcast_to.vjp(x=lambda g, x_shape: sum_to(g, x_shape))
 
 def broadcast_to(input: Any, shape: Sequence[int]) -> Any:
     """Repeated along dimensions of size 1 and new leading ones, without copying."""
+    if not isinstance(input, (Tensor, np.generic)) and not is_array(input):
+        raise TypeError(f"broadcast_to(): argument 'input' must be Tensor, not {type(input).__name__}")
     return expand(input, shape) if isinstance(input, Tensor) else _broadcast_to(input, shape=tuple(shape))
 
 
@@ -294,3 +296,16 @@ def tile(input: Tensor, *sizes: Any, dims: Any = None) -> Tensor:
     """As repeat; missing leading repeats are 1."""
     times = sizes_of(sizes, dims, "dims")
     return repeat(input, (1,) * (input.ndim - len(times)) + times)
+
+
+def reshape_as(self: Tensor, other: Tensor) -> Tensor:
+    """self.reshape(other.shape)."""
+    return reshape(self, other.shape)
+
+
+def expand_as(self: Tensor, other: Tensor) -> Tensor:
+    """self.expand(other.shape)."""
+    return expand(self, other.shape)
+
+
+view_as = reshape_as

@@ -1,5 +1,6 @@
 """Optimizers and learning rate schedulers."""
 
+from tinygrad_norm.autograd.errors import guard_all
 from tinygrad_norm.optim import lr_scheduler
 from tinygrad_norm.optim.adam import Adam, AdamW
 from tinygrad_norm.optim.optimizer import Optimizer
@@ -7,3 +8,5 @@ from tinygrad_norm.optim.rmsprop import RMSprop
 from tinygrad_norm.optim.sgd import SGD
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler"]
+
+guard_all(globals(), __all__)

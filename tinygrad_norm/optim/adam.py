@@ -92,6 +92,8 @@ class Adam(Optimizer):
         check_common(group)
         if not number("eps", group["eps"]) >= 0.0:
             raise ValueError(f"Invalid epsilon value: {group['eps']}")
+        if not isinstance(group["betas"], (tuple, list)) or len(group["betas"]) != 2:
+            raise ValueError(f"Invalid betas: {group['betas']}: expected two numbers")
         for i, beta in enumerate(group["betas"]):
             if not 0.0 <= number("betas", beta) < 1.0:
                 raise ValueError(f"Invalid beta parameter at index {i}: {beta}")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor
+from tinygrad_norm.autograd.errors import guard_all
 from tinygrad_norm.optim.optimizer import Optimizer, plain
 
 
@@ -241,3 +242,6 @@ class ReduceLROnPlateau(LRScheduler):
         sign = 1 if self.mode == "min" else -1
         bound = best * (1 - sign * self.threshold) if self.threshold_mode == "rel" else best - sign * self.threshold
         return sign * a < sign * bound
+
+
+guard_all(globals(), [name for name in globals() if name.endswith(("LR", "Plateau"))])

@@ -34,7 +34,7 @@ from tinygrad_norm.nn.functional.pool import adaptive_avg_pool2d, avg_pool2d, ma
 from tinygrad_norm.ops import elementwise, indexing, inplace, joining, linalg
 
 linear, one_hot, pad = guarded(linalg.linear), guarded(indexing.one_hot), guarded(joining.pad)
-relu_, sigmoid, tanh = guarded(inplace.relu_), elementwise.sigmoid, elementwise.tanh
+relu_, sigmoid, tanh = guarded(inplace.relu_), guarded(elementwise.sigmoid), guarded(elementwise.tanh)
 
 __all__ = [
     "adaptive_avg_pool2d",

@@ -271,6 +271,8 @@ def instance_norm(
     Raises ValueError where there is a single element to normalize over.
     """
     _check_channels(input, running_mean, running_var, weight, bias)
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("running_mean and running_var must either both be None or neither be None")
     if not use_input_stats:
         if running_mean is None or running_var is None:
             raise RuntimeError("Expected running_mean and running_var to be defined when use_input_stats=False")
@@ -307,6 +309,8 @@ def _remember(running_mean: Any, running_var: Any, momentum: float, mean: Array,
 
 def _by_running_moments(x: Tensor, mean: Tensor, variance: Tensor, weight: Any, bias: Any, eps: float) -> Tensor:
     """An affine map of each channel: x * scale + offset."""
+    if not eps >= 0:
+        raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
     scale = rsqrt(variance + eps)
     scale = scale if weight is None else scale * weight
     channels = _channels_of(x.ndim)
