@@ -152,17 +152,14 @@ def _said_better(name: str, signature: inspect.Signature, args: tuple, kwargs: d
     text = str(error)
     if isinstance(error, ValueError) and "could not be broadcast" in text:
         return RuntimeError(f"{name}(): {text}")
-    known = isinstance(error, (TypeError, ValueError, IndexError, MemoryError, Warning))
+    known = isinstance(error, (TypeError, ValueError, IndexError, MemoryError, OSError, ImportError, Warning))
+    known = known or (isinstance(error, KeyError) and " " in text)  # a sentence, not a key
     if known and (name in text or any(argument in text for argument in given)):
         return error
     said = f"{name}(): {text} (called with {', '.join(f'{a}={_short(v)}' for a, v in given.items() if a != 'self')})"
-    return (
-        type(error)(said)
-        if type(error) in (TypeError, ValueError, NotImplementedError)
-        else error
-        if known
-        else TypeError(said)
-    )
+    if known and type(error) not in (TypeError, ValueError, IndexError):
+        return error
+    return (type(error) if known else TypeError)(said)
 
 
 def _short(value: Any) -> str:
