@@ -16,6 +16,9 @@ for _name, _examples in (("dev", 10), ("ci", 15), ("thorough", 200)):
     hypothesis.settings.register_profile(
         _name, max_examples=_examples, deadline=None, derandomize=_name == "ci", print_blob=True
     )
+hypothesis.settings.register_profile(
+    "planted", phases=[hypothesis.Phase.generate], max_examples=15, deadline=None, derandomize=True
+)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import tinygrad_norm as tn
 import tinygrad_norm.nn.functional as F
 from tinygrad_norm import testing
+from tinygrad_norm.autograd import graph
 from tinygrad_norm.nn.functional import conv, norm, pool
 from tinygrad_norm.nn.functional.conv import Geometry
 from tinygrad_norm.nn.functional.dropout import _dropout
@@ -668,6 +669,29 @@ case(
     lambda x: F.unfold(x, (2, 1), padding=(1, 0)),
     st.integers(0, 99).map(lambda s: testing.values((2, 2, 3, 2), s)),
     None,
+)
+
+# ---- views of views ---
+
+
+@st.composite
+def places(draw: Any) -> tuple:
+    """An array, and places in it, counted row by row."""
+    x = draw(testing.arrays(testing.shapes(min_side=1)))
+    return (x,), {"places": draw(st.permutations(range(x.size)))[: max(x.size - 1, 1)]}
+
+
+case(
+    "picked",
+    lambda x, places: graph._picked(x, places=on(np.array(places)).array),
+    places(),
+    lambda x, places: x.reshape(-1)[places],
+)
+case(
+    "placed",
+    lambda g, places: graph._placed(g, places=on(np.array(places)).array, shape=(len(places) + 2,)),
+    places().map(lambda d: ((d[0][0].reshape(-1)[: len(d[1]["places"])],), d[1])),
+    lambda g, places: np.bincount(places, g, len(places) + 2),
 )
 
 # ---- norms and dropout --------------------------------------------------------------------

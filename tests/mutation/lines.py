@@ -89,7 +89,7 @@ def killed(name: str, file: str = "", where: str = "", right: str = "", wrong: s
         tests = ON_A_DOUBLE if name.startswith("GPU") else COMPILED if name.startswith("loops") else USUAL
         paths = [str(PACKAGE.parent / "tests" / t) if t.endswith(".py") else t for t in tests]
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *paths]
-        environment = {**os.environ, "PYTHONPATH": folder, "HYPOTHESIS_PROFILE": "ci"}
+        environment = {**os.environ, "PYTHONPATH": folder, "HYPOTHESIS_PROFILE": "planted"}
         run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         if run.returncode not in (0, 1):
             sys.exit(f"mutant {name!r}: the tests did not run:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")

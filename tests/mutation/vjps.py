@@ -43,14 +43,16 @@ NONE = {  # of these nothing can be wrong: the derivative is refused, or is 0 si
 }
 
 
-def run(case: Case) -> None:
-    """One case of the table, on a few inputs."""
+def run(case: Case, second: bool = False, examples: int = 5) -> None:
+    """One case of the table, on a few inputs; second derivatives as well if asked."""
 
-    @hypothesis.settings(max_examples=5, deadline=None, database=None, derandomize=True)
+    @hypothesis.settings(
+        max_examples=examples, phases=[hypothesis.Phase.generate], deadline=None, database=None, derandomize=True
+    )
     @given(data=st.data())
     def check(data: Any) -> None:
         inputs, settings = data.draw(case.inputs)
-        testing.check_op(case.function, *inputs, reference=case.reference, settings=settings, second=case.second)
+        testing.check_op(case.function, *inputs, reference=case.reference, settings=settings, second=second and case.second)
 
     check()
 
@@ -70,7 +72,7 @@ def users() -> dict[Op, list[Case]]:
         planned.clear()
         for op in all_ops():
             op.plans.clear()
-        run(case)
+        run(case, second=True, examples=1)
         for op in planned:
             found.setdefault(op, []).append(case)
     Plan.__init__ = original  # type: ignore[method-assign]
@@ -108,7 +110,9 @@ def killed(op: Op, plant: Callable[[], None], cases: list[Case]) -> bool:
     plant()
     op.plans.clear()
     try:
-        for check in [*(partial(run, case) for case in cases), *OTHER_TESTS.get(op.name, [])]:
+        first = [partial(run, case, examples=2) for case in cases]
+        second = [partial(run, case, second=True) for case in cases]
+        for check in [*first, *OTHER_TESTS.get(op.name, []), *second]:
             try:
                 check()
             except Exception:
@@ -131,7 +135,9 @@ def main() -> int:
             if (op.name, name) in NONE:
                 continue
             total += 1
-            if not killed(op, plant, using.get(op, [])):
+            dead = killed(op, plant, using.get(op, []))
+            print(f"{'killed' if dead else 'passed'}: {op.name}.{name}", flush=True)
+            if not dead:
                 survivors.append(f"{op.name}.{name}")
     for survivor in survivors:
         print(f"survived: the negated vjp of {survivor}")
