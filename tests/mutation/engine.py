@@ -1,0 +1,185 @@
+"""Would the suite notice a mistake in the engine? Plant fifty, one at a time, and run the tests.
+
+    python tests/mutation/engine.py
+
+Each is a few words changed in one function. The suite is imported once; a forked process for each mutant exchanges the
+function's code and runs the tests until one fails. Prints each as it is done, and the count; exits with 1 if one survives.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import types
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "double"), str(Path(__file__).parent)]
+
+import pytest
+from lines import planted
+
+TESTS = Path(__file__).parent.parent
+SUITE = (
+    "test_engine test_edits test_autograd test_anomaly test_inplace test_tensor test_corners test_like_pytorch test_less_common "
+    "test_nn test_optim test_saving test_data test_by_hand test_errors"
+).split()
+
+# module: (function, what stands there, what is planted), ...
+MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "autograd.backward": (
+        ("_propagate", "arrived[target] = arrived[target] + g if target in arrived else g", "arrived[target] = g"),
+        ("_propagate", "retain = create_graph if retain_graph is None else retain_graph", "retain = create_graph or retain_graph"),
+        ("_propagate", "borrowed.add(target)", "pass"),
+        ("_propagate", "if node in captured:", "if False:"),
+        ("_propagate", "and not _inherits(leaf)", ""),
+        ("_propagate", "grad_mode.enabled = before", "pass"),
+        ("_add", "gx is g or _is_shared(raw(gx))", "False"),
+        ("_add", "gx = arrived[target] + gx", "gx = gx"),
+        ("_add", "if gx.shape != shape or gx.dtype is not dtype:", "if False:"),
+        ("_gradients", "if version.count != count and (create_graph or slot < plan.used):", "if False:"),
+        ("_gradients", "slot < plan.used", "True"),
+        ("_gradients", "if not retain:", "if retain:"),
+        ("_gradients", "if edge in needed else None", ""),
+        ("_through_definition", "_same(x) if isinstance(x := value[name], Tensor) and x.needs_grad else x", "x if (x := value[name]) is not None else x"),
+        ("_observe", "_own(g, True)", "_own(g, False)"),
+        ("_through_hooks", "g = replacement", "return replacement"),
+        ("_fit", "gx = sum_to(gx, shape)", "gx = gx.reshape(-1)[:1].reshape((1,) * len(shape))"),
+        ("_deposit", "leaf._grad = old + gradient", "leaf._grad = gradient"),
+        ("_deposit", 'mark_edited(old, "backward")', "pass"),
+        ("_roots", "out.array.size != 1", "False"),
+        ("_inherits", "x.view_of is not None and x.view_of.inherits", "False"),
+        ("grad", "elif gradient is None and not allow_unused:", "elif False:"),
+        ("backward", "x.retain_grad()", "pass"),
+        ("_reachable", "reverse=True", "reverse=False"),
+    ),
+    "autograd.tensor": (
+        ("refresh", "view.seen = x.version.count", "pass"),
+        ("refresh", "set_history(x, shown.node)", "pass"),
+        ("refresh", "x.needs_grad = view.inherits = True", "x.needs_grad = True"),
+        ("set_history", "x.node.retained, node.retained = None, weakref.ref(x)", "pass"),
+        ("detach", "result.version = self.version", "pass"),
+        ("_check_gradient", "if g.array.shape != x.array.shape:", "if False:"),
+        ("__deepcopy__", 'self.array.copy(order="K")', "self.array"),
+    ),
+    "autograd.edits": (
+        ("write_through", "elif part.size:", "elif False:"),
+        ("mark_edited", "version.count += 1", "pass"),
+        ("mark_edited", "if version.copies:", "if False:"),
+        ("before_edit", "source = shown(x.view_of.root(), x.view_of.steps)", "pass"),
+        ("check_editable", "if x.needs_grad and x.node is None:", "if False:"),
+        ("check_editable", "if x.needs_grad and x.view_of.root().node is None:", "if False:"),
+        ("check_editable", "if x.view_of.frozen:", "if False:"),
+        ("rebase", 'write_view.op.record_edit((base, value), {"steps": x.view_of.steps}, base)', "pass"),
+        ("reshape_in_place", "handed_on, steps = True,", "handed_on, steps = False,"),
+    ),
+    "autograd.graph": (
+        ("record", "guards.append((len(saved), version := x._version or x.version, version.count))", "pass"),
+        ("record", "guards.append((len(saved), version := result._version or result.version, version.count))", "pass"),
+        ("record", "guards += [(len(saved), x.version, x.version.count) for x in inputs if isinstance(x, Tensor)]", "pass"),
+        ("show", "frozen or parent.frozen", "frozen"),
+        ("show", "base, before, frozen = parent.base, parent.steps,", "base, before, frozen = parent.base, (),"),
+        ("_promoted", "wanted = dtypes.DEFAULT", "pass"),
+        ("converted", 'return x - 2**bits if dtype.kind == "i" and x >= 2 ** (bits - 1) else x', "return x"),
+    ),
+    "autograd.grad_mode": (
+        ("__exit__", "grad_mode.enabled = self.before[-1]", "pass"),
+        ("_resumed", "with _Recording(enabled):\n            try:", "with _Recording(True):\n            try:"),
+    ),
+    "optim.optimizer": (
+        ("_fitted", "copy=True", "copy=False"),
+        ("_fitted", "value.detach().clone()", "value"),
+        ("state_dict", "reversed(list(enumerate(order)))", "enumerate(order)"),
+        ("step", "if p._grad is not None:", "if p._grad is not None and p.requires_grad is None:"),
+    ),
+    "nn.module": (
+        ("_named", "if part not in seen:", "if True:"),
+        ("load_state_dict", "if strict and missing:", "if False:"),
+        ("load_state_dict", "elif tuple(value.shape) != tuple(current.shape)", "elif False"),
+        ("train", "module.train(mode)", "pass"),
+    ),
+    "data.dataset": (("random_split", "sizes[i % len(sizes)] += 1", "pass"),),
+    "saving": (
+        ("load", "metadata[_CHECKSUM] != _checksum(tree or \"\", tensors)", "False"),
+    ),
+}  # fmt: skip
+
+
+def code_of(source: str, qualified: types.CodeType) -> types.CodeType:
+    """The code in the source of the function that this code belongs to."""
+    stack = [compile(source, qualified.co_filename, "exec")]
+    found = []
+    while stack:
+        for constant in stack.pop().co_consts:
+            if isinstance(constant, types.CodeType):
+                stack.append(constant)
+                if constant.co_qualname == qualified.co_qualname and constant.co_freevars == qualified.co_freevars:
+                    found.append(constant)
+    (only,) = found
+    return only
+
+
+def functions(module: types.ModuleType, name: str) -> list[Any]:
+    """The functions of that name which the module defines, without their decorators."""
+    places = [
+        vars(module),
+        *(vars(c) for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__),
+    ]
+    found = []
+    for place in places:
+        function = place.get(name)
+        while hasattr(function, "__wrapped__"):
+            function = function.__wrapped__
+        if isinstance(function, types.FunctionType) and function.__module__ == module.__name__:
+            found.append(function)
+    return found
+
+
+def killed(module: types.ModuleType, name: str, right: str, wrong: str) -> bool:
+    """Whether the suite fails with this change, in a forked process."""
+    path = Path(module.__file__ or "")
+    source = planted(path.read_text(), name, right, wrong)
+    child = os.fork()
+    if not child:
+        outcome = 2
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, 1)
+            os.dup2(nowhere, 2)
+            for function in functions(module, name):
+                function.__code__ = code_of(source, function.__code__)
+            status = pytest.main(
+                ["-q", "-x", "-p", "no:cacheprovider", "--assert=plain", "-k", QUICK, *(str(TESTS / f"{t}.py") for t in SUITE)]
+            )
+            outcome = {pytest.ExitCode.TESTS_FAILED: 0, pytest.ExitCode.OK: 1}.get(status, 2)  # type: ignore[call-overload]
+        finally:
+            os._exit(outcome)
+    outcome = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    said = ("killed", "passed")[outcome] if outcome in (0, 1) else "the tests did not run"
+    print(f"{said}: {module.__name__}.{name}: {wrong}", flush=True)
+    return outcome == 0
+
+
+QUICK = "not flat_over and not 100000 and not lenet_of_the and not threads_change and not mnist and not checksum_leaves and not gzip"
+
+
+def main() -> int:
+    """Plant every mutant; print the survivors and the count."""
+    os.environ.update(HYPOTHESIS_PROFILE="planted", OPENBLAS_NUM_THREADS="1")
+    for test in SUITE:
+        importlib.import_module(test)
+    modules = {name: importlib.import_module(f"tinygrad_norm.{name}") for name in MUTANTS}
+    tasks = [(modules[name], *mutant) for name, mutants in MUTANTS.items() for mutant in mutants]
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda task: killed(*task), tasks))
+    survivors = [t for t, dead in zip(tasks, results) if not dead]
+    for module, name, _, wrong in survivors:
+        print(f"survived: {module.__name__}.{name}: {wrong}")
+    print(f"{len(tasks) - len(survivors)} of {len(tasks)} mutants killed")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
