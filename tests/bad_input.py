@@ -423,7 +423,8 @@ BAD: dict[str, Any] = {
 # arguments in which more is taken here than in PyTorch: one size or dimension for a list of them, None for "all", a device's
 # number, empty tensors where nothing has to be stacked, and large numbers that PyTorch's kernel of one dtype refuses
 LENIENT = {
-    ("T.broadcast_to", "1"), ("T.flip", "1"), ("T.reshape", "1"), ("T.tile", "1"), ("T.full", "0"), ("T.normal", "2"),
+    ("T.broadcast_to", "1"),
+    ("T.trace", "0"), ("T.flip", "1"), ("T.reshape", "1"), ("T.tile", "1"), ("T.full", "0"), ("T.normal", "2"),
     ("T.randint", "2"), ("x.new_full", "0"), ("T.logsumexp", "1"), ("T.max", "1"), ("T.min", "1"), ("T.prod", "1"),
     ("T.squeeze", "1"), ("x.squeeze_", "0"), ("T.arange", "1"), ("T.eye", "1"), ("T.randint", "0"), ("x.to", "0"),
     ("T.round", "0"), ("T.autograd.backward", "3"), ("T.autograd.grad", "4"), ("T.autograd.functional.jacobian", "1"),

@@ -305,7 +305,7 @@ def test_a_node_tells_what_it_is() -> None:
     y = x.log_softmax(1)
     assert y.grad_fn.name() == "LogSoftmaxBackward"
     assert repr(y.grad_fn) == "<LogSoftmaxBackward of shape [1, 2], of 1 differentiable inputs>"
-    assert (y + 1).grad_fn.next_functions == (y.grad_fn,)
+    assert (y + 1).grad_fn.next_functions == ((y.grad_fn, 0), (None, 0))
     assert x.grad_fn is None
     assert x.is_leaf
 

@@ -69,6 +69,25 @@ def test_a_leaf_can_be_a_root_and_several_inputs_may_be_one() -> None:
     close(second, 4.0)
 
 
+def test_a_leaf_that_is_a_root_does_not_keep_the_gradient_it_was_given() -> None:
+    w, g = leaf([1.0, 2.0]), constant([3.0, 4.0])
+    w.backward(g)
+    g.add_(10)
+    close(w.grad, [3.0, 4.0])
+
+
+def test_a_view_that_requires_grad_since_its_base_does_is_no_leaf_to_leave_a_gradient_in() -> None:
+    base = constant([1.0, 2.0])
+    view = base[:1]
+    base.requires_grad_()
+    assert view.requires_grad
+    w = leaf([1.0])
+    (view * w).sum().backward()
+    assert view.grad is None
+    assert base.grad is None
+    close(w.grad, [1.0])
+
+
 def test_retain_graph_and_create_graph_are_independent() -> None:
     x = leaf(3.0)
     y = x**3
@@ -117,6 +136,30 @@ def test_gradients_of_old_and_new_dtypes_meet_in_that_of_the_leaf() -> None:
     assert x.grad.dtype == tn.float32
     x.sum().backward()
     close(x.grad, np.array([3.0, 4.0], "float32"))
+
+
+def test_a_retained_gradient_has_memory_of_its_own() -> None:
+    y, g = leaf([1.0]) * 2, constant([3.0])
+    y.retain_grad()
+    y.backward(g)
+    g.add_(10)
+    close(y.grad, [3.0])
+
+
+def test_what_was_saved_of_a_gradient_is_guarded_against_the_next_backward() -> None:
+    w, v = leaf([1.0]), leaf([2.0])
+    (w * 3).sum().backward()
+    y = w.grad * v
+    (w * 3).sum().backward()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation.*backward"):
+        y.sum().backward()
+
+
+def test_a_copy_has_memory_of_its_own() -> None:
+    x = constant([1.0, 2.0])
+    twin = copy.deepcopy(x)
+    twin.add_(1)
+    close(x, [1.0, 2.0])
 
 
 # ---- ops ----------------------------------------------------------------------------------
@@ -284,6 +327,44 @@ def test_a_saved_output_is_guarded_as_well() -> None:
         y.sum().backward()
 
 
+def test_the_history_of_a_view_is_made_anew_once_after_an_edit() -> None:
+    base = leaf([1.0, 2.0]) * 1
+    view = base[:1]
+    base.mul_(2)
+    assert view.grad_fn is view.grad_fn
+
+
+def test_hooks_of_a_view_belong_to_its_value_before_the_edit() -> None:
+    seen = []
+    base = leaf([1.0, 2.0]) * 1
+    view = base[:1]
+    view.register_hook(seen.append)
+    view.mul_(2)
+    view.sum().backward()
+    assert not seen
+
+
+def test_what_was_squeezed_in_place_can_be_detached_in_place() -> None:
+    x = leaf([[1.0]]) * 2
+    x.squeeze_()
+    x.detach_()
+    assert x.grad_fn is None
+
+
+def test_a_view_of_a_view_made_without_history_may_not_be_edited_with_one() -> None:
+    base = leaf([1.0, 2.0]) * 1
+    with tn.no_grad():
+        view = base[:]
+    part = view[:1]
+    with pytest.raises(RuntimeError, match="created in no_grad mode"):
+        part.mul_(leaf([2.0]))
+
+
+def test_integers_wrap_around_as_their_dtype_does() -> None:
+    close(constant([5], "int32") + 2**31, np.array([5 - 2**31], "int32"))
+    close(constant([5], "uint8") + 300, np.array([49], "uint8"))
+
+
 # ---- state --------------------------------------------------------------------------------
 
 
@@ -328,6 +409,12 @@ def test_state_of_the_wrong_kind_changes_nothing() -> None:
         )
     assert optimizer.param_groups[0]["lr"] == 0.1
     assert not optimizer.state
+
+
+@pytest.mark.filterwarnings("ignore:optimizer contains a parameter group with duplicate")
+def test_a_parameter_given_twice_has_the_number_of_its_first_place() -> None:
+    p = leaf([1.0])
+    assert optim.SGD([p, p], lr=0.1).state_dict()["param_groups"][0]["params"] == [0, 0]
 
 
 def test_a_shared_parameter_counts_once_and_is_saved_under_both_names() -> None:

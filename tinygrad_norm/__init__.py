@@ -12,7 +12,7 @@ how all of it is known to be right.
 from math import inf, nan, pi
 from typing import TYPE_CHECKING, Any
 
-from tinygrad_norm import autograd, cuda, data, dtypes, nn, optim, utils
+from tinygrad_norm import autograd, cuda, data, drawing, dtypes, nn, optim, utils
 from tinygrad_norm.autograd import (
     Size,
     Tensor,
@@ -28,6 +28,7 @@ from tinygrad_norm.autograd import (
 from tinygrad_norm.autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from tinygrad_norm.backend import Device as device
 from tinygrad_norm.backend import Generator, backend, default_generator, get_backend, manual_seed, set_backend
+from tinygrad_norm.drawing import draw
 from tinygrad_norm.fast.memory import keep_freed_memory
 from tinygrad_norm.fast.threads import get_num_threads, set_num_threads
 from tinygrad_norm.gradcheck import gradcheck, gradgradcheck
@@ -46,6 +47,7 @@ __all__ = [
     "data",
     "default_generator",
     "device",
+    "draw",
     "elementwise",
     "enable_grad",
     "get_backend",
@@ -78,6 +80,7 @@ __all__ = [
 ]
 
 globals().update(_functions | _created | {name: getattr(dtypes, name) for name in dtypes.NAMES})
+trace = drawing.trace  # of a matrix too
 autograd.gradcheck, autograd.gradgradcheck = gradcheck, gradgradcheck  # type: ignore[attr-defined]  # PyTorch's path
 
 if TYPE_CHECKING:

@@ -44,7 +44,7 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("_gradients", "if not retain:", "if retain:"),
         ("_gradients", "if edge in needed else None", ""),
         ("_through_definition", "_same(x) if isinstance(x := value[name], Tensor) and x.needs_grad else x", "x if (x := value[name]) is not None else x"),
-        ("_observe", "_own(g, True)", "_own(g, False)"),
+        ("_observe", "_deposit(tensor, _own(g, True), True)", "_deposit(tensor, _own(g, False), True)"),
         ("_through_hooks", "g = replacement", "return replacement"),
         ("_fit", "gx = sum_to(gx, shape)", "gx = gx.reshape(-1)[:1].reshape((1,) * len(shape))"),
         ("_deposit", "leaf._grad = old + gradient", "leaf._grad = gradient"),
@@ -172,6 +172,10 @@ def main() -> int:
         importlib.import_module(test)
     modules = {name: importlib.import_module(f"tinygrad_norm.{name}") for name in MUTANTS}
     tasks = [(modules[name], *mutant) for name, mutants in MUTANTS.items() for mutant in mutants]
+    for module, *change in tasks:  # each is there, and compiles, before the first one runs
+        compile(planted(Path(module.__file__ or "").read_text(), *change), "", "exec")
+        if not functions(module, change[0]):
+            sys.exit(f"{module.__name__} has no function {change[0]}")
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(lambda task: killed(*task), tasks))
     survivors = [t for t, dead in zip(tasks, results) if not dead]

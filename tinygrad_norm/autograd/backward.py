@@ -154,6 +154,8 @@ def _propagate(
             gradients = _gradients(node, g, retain, create_graph, needed)
             if grad_mode.anomaly:
                 check_gradients(node, g, gradients)
+            if grad_mode.watch is not None:
+                grad_mode.watch(node, g, gradients)
             for target, gx in zip(node.edges, gradients):
                 if gx is not None:
                     _add(target, gx, g, node, arrived, borrowed)

@@ -17,6 +17,7 @@ class _GradMode(threading.local):
     enabled = True
     anomaly = False  # whether ops note where they are called; see anomaly.py
     check_nan = True
+    watch: Callable | None = None  # called with each Node, the gradient that arrived and those it gave; see drawing.trace
 
 
 grad_mode = _GradMode()

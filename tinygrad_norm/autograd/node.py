@@ -35,12 +35,40 @@ class Node:
         return "".join(part.capitalize() for part in self.plan.op.name.split("_")) + "Backward"
 
     @property
-    def next_functions(self) -> tuple[Node | None, ...]:
-        """The Nodes this one's gradient goes to; None stands for a leaf."""
-        return tuple(edge if isinstance(edge, Node) else None for edge in self.edges)
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """For each input, the Node its gradient goes to, and 0: AccumulateGrad for a leaf, None where none is needed."""
+        places = dict(zip(self.plan.positions, self.edges))
+        count = max(len(self.plan.op.inputs), *(p + 1 for p in places), 0)
+        return tuple((_next(places.get(p)), 0) for p in range(count))
 
     def __repr__(self) -> str:
         return f"<{self.name()} of shape {list(self.shape)}, of {len(self.edges)} differentiable inputs>"
+
+
+class AccumulateGrad:
+    """Where a gradient ends: in `.grad` of the leaf `variable`."""
+
+    next_functions = ()
+
+    def __init__(self, variable: Any) -> None:
+        self.variable = variable
+
+    def name(self) -> str:
+        """As Node's."""
+        return "AccumulateGrad"
+
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, AccumulateGrad) and other.variable is self.variable
+
+    def __hash__(self) -> int:
+        return hash(self.variable)
+
+    def __repr__(self) -> str:
+        return f"<AccumulateGrad of shape {list(self.variable.shape)}>"
+
+
+def _next(edge: Any) -> Any:
+    return edge if edge is None or isinstance(edge, Node) else AccumulateGrad(edge)
 
 
 new_order = itertools.count().__next__  # later Nodes have larger numbers

@@ -100,7 +100,6 @@ class Tensor:
     _grad: Tensor | None
     _version: Version | None  # None until somebody asks
 
-    __array_ufunc__ = None  # ndarray * Tensor is a Tensor
     __hash__ = object.__hash__
 
     def __init__(self, *data: Any, requires_grad: bool = False) -> None:

@@ -47,6 +47,7 @@ from tinygrad_norm.nn.norm import (
     LayerNorm,
 )
 from tinygrad_norm.nn.parameter import Parameter, UninitializedParameter
+from tinygrad_norm.nn.summary import summary
 
 __all__ = [
     "ELU",
@@ -106,6 +107,7 @@ __all__ = [
     "UninitializedParameter",
     "functional",
     "init",
+    "summary",
     "utils",
 ]
 

@@ -20,6 +20,7 @@ from tinygrad_norm.ops import (
     inplace,
     joining,
     linalg,
+    numpy_api,
     printing,
     random,
     reduce,
@@ -144,6 +145,8 @@ _methods |= {
     "__getitem__": indexing.getitem,
     "__setitem__": inplace.setitem,
     "__repr__": printing.to_string,
+    "__array_ufunc__": numpy_api.array_ufunc,
+    "__array_function__": numpy_api.array_function,
 }
 _methods |= {
     name: getattr(convert, name)

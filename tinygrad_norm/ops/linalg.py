@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import Tensor, elementwise, op
+from tinygrad_norm.autograd import Tensor, elementwise, op, wrap
 from tinygrad_norm.autograd.edits import write_view
 from tinygrad_norm.autograd.sums import total
-from tinygrad_norm.backend import xp
+from tinygrad_norm.backend import is_array, xp
 from tinygrad_norm.fast import before_product
 from tinygrad_norm.ops.indexing import _place
 from tinygrad_norm.ops.shape import _broadcast_to, expand, in_own_shape, normalize_dim, reshape, sizes_of, unsqueeze
@@ -31,8 +31,12 @@ _matmul.vjp(a=lambda g, b: g @ b.swapaxes(-1, -2), b=lambda g, a: a.swapaxes(-1,
 def matmul(input: Tensor, other: Tensor) -> Tensor:
     """The matrix product over the last two dimensions; the leading ones broadcast.
 
-    A vector on the left is a row, on the right a column, and is one again in the result.
+    A vector on the left is a row, on the right a column, and is one again in the result. One of the two may be an array.
     """
+    if isinstance(input, Tensor) and is_array(other):
+        other = wrap(other)
+    elif isinstance(other, Tensor) and is_array(input):
+        input = wrap(input)
     if not isinstance(input, Tensor) or not isinstance(other, Tensor):
         wrong = other if isinstance(input, Tensor) else input
         raise TypeError(f"matmul(): expected two Tensors, but got {type(wrong).__name__}: convert it with tensor()")
