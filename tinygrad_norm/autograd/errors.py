@@ -152,14 +152,15 @@ def _said_better(name: str, signature: inspect.Signature, args: tuple, kwargs: d
     text = str(error)
     if isinstance(error, ValueError) and "could not be broadcast" in text:
         return RuntimeError(f"{name}(): {text}")
-    known = isinstance(error, (TypeError, ValueError, IndexError, MemoryError, OSError, ImportError, Warning))
-    known = known or (isinstance(error, KeyError) and " " in text)  # a sentence, not a key
-    if known and (name in text or any(argument in text for argument in given)):
-        return error
-    said = f"{name}(): {text} (called with {', '.join(f'{a}={_short(v)}' for a, v in given.items() if a != 'self')})"
-    if known and type(error) not in (TypeError, ValueError, IndexError):
-        return error
-    return (type(error) if known else TypeError)(said)
+    if isinstance(error, (TypeError, ValueError, IndexError)):
+        if name in text or any(argument in text for argument in given):
+            return error
+        kind = type(error) if type(error) in (TypeError, ValueError, IndexError) else None
+    else:  # of what Python says of its own: a missing attribute, a missing key (no sentence), a division by zero
+        own = isinstance(error, (AttributeError, ArithmeticError, StopIteration))
+        kind = TypeError if own or (isinstance(error, KeyError) and " " not in text) else None
+    said = ", ".join(f"{argument}={_short(value)}" for argument, value in given.items() if argument != "self")
+    return error if kind is None else kind(f"{name}(): {text} (called with {said})")
 
 
 def _short(value: Any) -> str:

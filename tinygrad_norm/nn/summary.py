@@ -70,16 +70,16 @@ class Summary:
 def summary(model: Module, *inputs: Any) -> Summary:
     """Run the model once on these inputs, in evaluation mode and without gradients, and tell what its layers did.
 
-    A layer is a layer without submodules. Multiply-adds are those of the products in Linear and convolutions; the cheap
+    A layer is a module without submodules. Multiply-adds are those of the products in Linear and convolutions; the cheap
     rest is not counted. Modes, gradients and buffers are left as they were. Raises TypeError for what is no Module.
     """
     if not isinstance(model, Module):
         raise TypeError(f"summary(): argument 'model' must be a Module, not {type(model).__name__}")
-    modes = {module: layer.training for layer in model.modules()}
-    names = {module: name for name, layer in model.named_modules()}
+    modes = {layer: layer.training for layer in model.modules()}
+    names = {layer: name for name, layer in model.named_modules()}
     rows: list[Row] = []
 
-    def note(module: Module, arguments: tuple, output: Any) -> None:
+    def note(layer: Module, arguments: tuple, output: Any) -> None:
         outputs = [x for x in (output if isinstance(output, (tuple, list)) else [output]) if isinstance(x, Tensor)]
         shape = tuple(outputs[0].shape) if outputs else ()
         own = sum(p.numel() for p in layer.parameters(recurse=False))
@@ -99,7 +99,7 @@ def summary(model: Module, *inputs: Any) -> Summary:
     return Summary(model, rows)
 
 
-def multiply_adds(module: Module, output_shape: tuple[int, ...]) -> int:
+def multiply_adds(layer: Module, output_shape: tuple[int, ...]) -> int:
     """How many products a layer adds up for an output of this shape."""
     if isinstance(layer, Linear):
         return math.prod(output_shape) * layer.in_features
