@@ -156,7 +156,7 @@ loader = data.DataLoader(data.TensorDataset(tn.randn(32, 1, 8, 8), tn.randint(0,
 moments, interrupted = random.Random(0), 0
 for _ in range(200):
     try:  # again and again: an interruption inside of a destructor is printed by Python, and lost
-        signal.setitimer(signal.ITIMER_REAL, moments.uniform(0.0005, 0.02), 0.05)
+        signal.setitimer(signal.ITIMER_REAL, moments.uniform(0.0005, 0.02), 2)
         while True:
             for x, y in loader:
                 optimizer.zero_grad()

@@ -32,6 +32,7 @@ from tinygrad_norm.drawing import draw
 from tinygrad_norm.fast.memory import keep_freed_memory
 from tinygrad_norm.fast.threads import get_num_threads, set_num_threads
 from tinygrad_norm.gradcheck import gradcheck, gradgradcheck
+from tinygrad_norm.missing import missing_in
 from tinygrad_norm.ops import created as _created
 from tinygrad_norm.ops import functions as _functions
 from tinygrad_norm.saving import load, save
@@ -81,8 +82,11 @@ __all__ = [
 
 globals().update(_functions | _created | {name: getattr(dtypes, name) for name in dtypes.NAMES})
 trace = drawing.trace  # of a matrix too
-autograd.gradcheck, autograd.gradgradcheck = gradcheck, gradgradcheck  # type: ignore[attr-defined]  # PyTorch's path
+autograd.gradcheck, autograd.gradgradcheck = gradcheck, gradgradcheck  # PyTorch's path
 
 if TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any: ...
+
+else:
+    __getattr__ = missing_in("tinygrad_norm", globals())

@@ -52,6 +52,7 @@ from tinygrad_norm.autograd.grad_mode import (
 from tinygrad_norm.autograd.graph import elementwise, op
 from tinygrad_norm.autograd.node import Node
 from tinygrad_norm.autograd.tensor import RemovableHandle, Size, Tensor, wrap
+from tinygrad_norm.missing import missing_in
 
 
 def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:
@@ -90,3 +91,5 @@ __all__ = [
 ]
 
 guard_all(globals(), ["backward", "grad"])
+
+__getattr__ = missing_in("tinygrad_norm.autograd", globals())

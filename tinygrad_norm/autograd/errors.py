@@ -157,8 +157,9 @@ def _said_better(name: str, signature: inspect.Signature, args: tuple, kwargs: d
             return error
         kind = type(error) if type(error) in (TypeError, ValueError, IndexError) else None
     else:  # of what Python says of its own: a missing attribute, a missing key (no sentence), a division by zero
-        own = isinstance(error, (AttributeError, ArithmeticError, StopIteration))
-        kind = TypeError if own or (isinstance(error, KeyError) and " " not in text) else None
+        own = isinstance(error, (AttributeError, ArithmeticError, StopIteration, KeyError))
+        sentence = isinstance(error, KeyError) and isinstance(error.args[0], str) and " " in error.args[0]
+        kind = TypeError if own and not sentence else None
     said = ", ".join(f"{argument}={_short(value)}" for argument, value in given.items() if argument != "self")
     return error if kind is None else kind(f"{name}(): {text} (called with {said})")
 

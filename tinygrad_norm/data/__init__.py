@@ -13,6 +13,7 @@ from tinygrad_norm.data.sampler import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
+from tinygrad_norm.missing import missing_in
 
 __all__ = [
     "BatchSampler",
@@ -38,3 +39,5 @@ __all__ = [
 ]
 
 guard_all(globals(), __all__)
+
+__getattr__ = missing_in("tinygrad_norm.data", globals())

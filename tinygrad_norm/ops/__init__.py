@@ -11,6 +11,7 @@ from typing import Any
 
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.autograd.errors import guarded
+from tinygrad_norm.missing import explained
 from tinygrad_norm.ops import (
     convert,
     creation,
@@ -164,5 +165,13 @@ _methods |= {
         "__dlpack_device__",
     ]
 }
+
+
+def _missing(self: Tensor, name: str) -> Any:
+    """Called by Python for an attribute that is not there."""
+    raise AttributeError(explained("Tensor", name, _methods), name=name, obj=self)
+
+
+_methods["__getattr__"] = _missing
 for _name, _method in _methods.items():
     setattr(Tensor, _name, _method)

@@ -5,6 +5,7 @@ hold the two equal in value, gradient and second gradient.
 """
 
 from tinygrad_norm.autograd.errors import guarded
+from tinygrad_norm.missing import missing_in
 from tinygrad_norm.nn.functional.activation import (
     elu,
     gelu,
@@ -78,3 +79,5 @@ __all__ = [
     "tanh",
     "unfold",
 ]
+
+__getattr__ = missing_in("tinygrad_norm.nn.functional", globals())

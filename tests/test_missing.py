@@ -1,0 +1,47 @@
+"""A name that is not there says what is; python -m tinygrad_norm says what runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import tinygrad_norm as tn
+from tinygrad_norm import nn, optim
+
+
+@pytest.mark.parametrize(
+    ("look", "text"),
+    [
+        (lambda: tn.sofmax, "tinygrad_norm has no 'sofmax': did you mean softmax"),
+        (lambda: nn.Conv2D, "tinygrad_norm.nn has no 'Conv2D': did you mean Conv2d"),
+        (lambda: nn.LSTM, "recurrent and attention layers are not part"),
+        (lambda: nn.functional.crossentropy, "did you mean cross_entropy"),
+        (lambda: optim.Adagrad, "of optimizers there are SGD, Adam"),
+        (lambda: tn.complex64, "there are no complex numbers"),
+        (lambda: tn.compile, "there is no compiler"),
+        (lambda: tn.data.Dataloader, "did you mean DataLoader"),
+        (lambda: tn.autograd.backwards, "did you mean backward"),
+        (lambda: tn.ones(2).sofmax(), "Tensor has no 'sofmax': did you mean softmax"),
+        (lambda: tn.qqqqqq, "tinygrad_norm has no 'qqqqqq'$"),
+    ],
+)
+def test_a_missing_name_is_explained(look, text) -> None:
+    with pytest.raises(AttributeError, match=text):
+        look()
+
+
+def test_asking_whether_a_name_is_there_is_answered() -> None:
+    assert not hasattr(tn, "sofmax")
+    assert not hasattr(tn.ones(1), "is_sparse_csr")
+    with pytest.raises(ImportError, match="Conv2D"):
+        from tinygrad_norm.nn import Conv2D  # noqa: F401
+
+
+def test_the_package_tells_what_runs() -> None:
+    run = subprocess.run([sys.executable, "-m", "tinygrad_norm"], capture_output=True, text=True, check=True)
+    first = [line.split()[0] for line in run.stdout.splitlines()[:10]]
+    assert first == ["tinygrad_norm", "Python", "NumPy", "BLAS", "threads", "Numba", "fast", "backend", "GPU", "PyTorch"]
+    assert tn.__version__ in run.stdout
+    assert "tinygrad_norm.nn.functional" in run.stdout

@@ -1,0 +1,94 @@
+"""python -m tinygrad_norm: what runs here, and what there is of PyTorch's names."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+import tinygrad_norm as tn
+
+NAMESPACES = {"": "torch", ".data": "torch.utils.data"}
+NAMESPACES |= {
+    f".{name}": f"torch.{name}" for name in "Tensor autograd nn nn.functional nn.init nn.utils optim optim.lr_scheduler".split()
+}
+
+
+def installed(package: str) -> str:
+    """Its version, or that it is not there."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def blas() -> str:
+    """The library of NumPy's matrix products, with its threads where threadpoolctl can tell."""
+    if importlib.util.find_spec("threadpoolctl") is not None:
+        from threadpoolctl import threadpool_info
+
+        found = [i for i in threadpool_info() if i["user_api"] == "blas"]
+        if found:
+            return ", ".join(f"{i['internal_api']} {i['version']}, {i['num_threads']} threads" for i in found)
+    build = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return f"{build['name']} {build['version']}"
+
+
+def gpu() -> str:
+    """Whether CuPy can compute."""
+    try:
+        tn.backend("cupy").__enter__()
+    except (ImportError, RuntimeError) as error:
+        return f"none ({str(error).partition('. ')[0]})"
+    return "CuPy can be used"
+
+
+def names_of(where: Any) -> set[str]:
+    """The public functions, classes and methods of a module or class."""
+    listed = getattr(where, "__all__", None) or dir(where)
+    found = {n for n in listed if not n.startswith("_") and callable(getattr(where, n, None))}
+    return {n for n in found if getattr(getattr(where, n), "__module__", "") not in ("typing", "collections.abc", "__future__")}
+
+
+def lookup(path: str) -> Any:
+    """What a dotted path names."""
+    package, *rest = path.split(".")
+    found = importlib.import_module(package)
+    for i, part in enumerate(rest):
+        if not hasattr(found, part):
+            importlib.import_module(".".join([package, *rest[: i + 1]]))
+        found = getattr(found, part)
+    return found
+
+
+def main() -> None:
+    """Print it."""
+    lines = {
+        "tinygrad_norm": tn.__version__,
+        "Python": platform.python_version(),
+        "NumPy": np.__version__,
+        "BLAS": blas(),
+        "threads": str(tn.get_num_threads()),
+        "Numba": installed("numba"),
+        "fast": os.environ.get("TINYGRAD_NORM_FAST", "numba"),
+        "backend": tn.get_backend(),
+        "GPU": gpu(),
+        "PyTorch": installed("torch"),
+    }
+    for name, value in lines.items():
+        print(f"{name:14} {value}")
+    there = importlib.util.find_spec("torch") is not None
+    print(f"\n{'names':28} {'here':>5} {'in PyTorch as well' if there else '(pip install torch, to compare)'}")
+    for ours, theirs in NAMESPACES.items():
+        names = names_of(lookup(f"tinygrad_norm{ours}"))
+        common = f"{len(names & set(dir(lookup(theirs)))):5} of its {len(names_of(lookup(theirs)))}" if there else ""
+        print(f"{'tinygrad_norm' + ours:28} {len(names):5} {common}")
+
+
+if __name__ == "__main__":
+    main()

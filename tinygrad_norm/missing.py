@@ -1,0 +1,54 @@
+"""What is said of a name that is not there: the nearest one that is, or that it is outside of what this package is for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+
+_RECURRENT = "recurrent and attention layers are not part of this package"
+_COMPLEX = "there are no complex numbers"
+_CONVOLUTIONS = "of convolutions there are Conv1d and Conv2d"
+_OPTIMIZERS = "of optimizers there are SGD, Adam, AdamW and RMSprop"
+_PURPOSE = "outside of what this package is for"
+_COMPILER = "there is no compiler of graphs: TINYGRAD_NORM_FAST chooses how fast things run"
+# names of PyTorch's that nothing here stands for, and why
+OUTSIDE = {
+    **dict.fromkeys(("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell", "Transformer", "MultiheadAttention"), _RECURRENT),
+    **dict.fromkeys(("scaled_dot_product_attention", "TransformerEncoderLayer", "TransformerDecoderLayer"), _RECURRENT),
+    **dict.fromkeys(("complex64", "complex128", "complex", "polar", "view_as_real", "view_as_complex", "fft"), _COMPLEX),
+    **dict.fromkeys(("compile", "jit", "export", "fx", "_dynamo"), _COMPILER),
+    **dict.fromkeys(("sparse", "sparse_coo_tensor", "sparse_csr_tensor"), "there are no sparse tensors"),
+    **dict.fromkeys(("bfloat16", "float8_e4m3fn", "float8_e5m2", "int8", "int16"), "NumPy's types: see tinygrad_norm.dtypes"),
+    **dict.fromkeys(("autocast", "amp"), "there is no automatic mixed precision: convert with .half() or .to()"),
+    **dict.fromkeys(("DataParallel",), "one process has one device: tinygrad_norm.distributed has DistributedDataParallel"),
+    **dict.fromkeys(
+        ("Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"), "of convolutions there are Conv1d and Conv2d"
+    ),
+    **dict.fromkeys(
+        ("vmap", "func", "quantization", "hub", "onnx", "package", "profiler"), "outside of what this package is for"
+    ),
+    **dict.fromkeys(
+        ("LBFGS", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam"), "of optimizers there are SGD, Adam, AdamW and RMSprop"
+    ),
+}
+
+
+def explained(place: str, name: str, there: Iterable[str]) -> str:
+    """The text of the AttributeError for a name that `place` has not."""
+    text = f"{place} has no {name!r}"
+    if name in OUTSIDE:
+        return f"{text}: {OUTSIDE[name]}"
+    names = {n.lower(): n for n in there if not n.startswith("_")}
+    near = difflib.get_close_matches(name.lower(), names, 3, 0.75)
+    return f"{text}: did you mean {' or '.join(names[n] for n in near)}?" if near else text
+
+
+def missing_in(place: str, namespace: dict) -> Callable[[str], object]:
+    """A module's __getattr__, called by Python for names that the module has not."""
+
+    def __getattr__(name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(f"module {place!r} has no attribute {name!r}")
+        raise AttributeError(explained(place, name, namespace.get("__all__", namespace)), name=name, obj=None)
+
+    return __getattr__
