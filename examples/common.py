@@ -12,6 +12,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")  # figures go to files
 import matplotlib.pyplot as plt
+from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
 
 import tinygrad_norm as tn
@@ -81,8 +82,15 @@ def curves(path: Path, panels: dict[str, dict[str, Sequence[float]]], xlabel: st
     figure, axes = plt.subplots(1, len(panels), figsize=(5 * len(panels), 3.6), squeeze=False)
     for axis, (title, series) in zip(axes[0], panels.items()):
         for (label, values), style in zip(series.items(), STYLES * 4):
-            axis.plot(range(1, len(values) + 1), values, style, label=label, lw=2)
-        axis.set(title=title, xlabel=xlabel, **settings)
+            few = {"marker": "o", "markersize": 5} if len(values) < 4 else {}  # a line of one point shows nothing
+            axis.plot(range(1, len(values) + 1), values, style, label=label, lw=2, **few)
+        positive = all(v > 0 for values in series.values() for v in values)
+        if positive and max(map(max, series.values())) > 30 * min(map(min, series.values())) and "yscale" not in settings:
+            axis.set_yscale("log")  # what falls by decades
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        if (longest := max(map(len, series.values()))) < 4:
+            axis.set_xlim(0.5, longest + 0.5)
+        axis.set(title=title, xlabel=xlabel, ylabel=title, **settings)
         axis.legend()
         axis.grid(alpha=0.3)
     save_figure(figure, path)
@@ -206,7 +214,10 @@ def load_data(arguments: argparse.Namespace) -> tuple[data.TensorDataset, data.T
         return data.digits(train=True), data.digits(train=False)
     source = {"mnist": data.mnist, "fashion-mnist": data.fashion_mnist}[arguments.data]
     root = Path(arguments.root) / arguments.data
-    return source(root, True, arguments.download), source(root, False, arguments.download)
+    try:
+        return source(root, True, arguments.download), source(root, False, arguments.download)
+    except FileNotFoundError as error:
+        raise SystemExit(f"{arguments.data} is not in {root}: add --download to fetch it ({error})") from None
 
 
 @tn.no_grad()
@@ -220,16 +231,26 @@ def evaluate(model: nn.Module, dataset: data.TensorDataset) -> tuple[float, floa
 
 
 def draw_misclassified(path: Path, dataset: data.TensorDataset, predicted: tn.Tensor, most: int = 20) -> None:
-    """The test images that the model gets wrong, each with what it takes it for."""
+    """How often each class is taken for each other, and the images that were taken for another one."""
     images, labels = (host(t) for t in dataset.tensors)
-    wrong = (host(predicted) != labels).nonzero()[0][:most]
-    columns = min(max(len(wrong), 4), 10)
-    rows = max(-(-len(wrong) // columns), 1)
-    figure, axes = plt.subplots(rows, columns, figsize=(1.1 * columns, 1.4 * rows + 0.5), squeeze=False)
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, i in zip(axes.flat, wrong):
-        axis.imshow(images[i, 0], cmap="gray_r")
-        axis.set_title(f"{labels[i]} as {int(predicted[int(i)])}", fontsize=9)
-    figure.suptitle(f"misclassified: {int((host(predicted) != labels).sum())} of {len(labels)}", fontsize=10)
+    predicted = host(predicted)
+    wrong = (predicted != labels).nonzero()[0]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), width_ratios=(1, 1.25))
+    counts = [[int(((labels == true) & (predicted == taken)).sum()) for taken in range(10)] for true in range(10)]
+    missed = [[0 if true == taken else n for taken, n in enumerate(row)] for true, row in enumerate(counts)]
+    left.imshow(missed, cmap="Reds", vmin=0, vmax=max(max(map(max, missed)), 1) * 1.5)
+    for true, row in enumerate(counts):
+        for taken, n in enumerate(row):
+            left.text(taken, true, n or "", ha="center", va="center", fontsize=8, color="0.5" if true == taken else "black")
+    left.set(xlabel="taken for", ylabel="true class", xticks=range(10), yticks=range(10), title="confusion matrix")
+    right.set_title(f"misclassified: {len(wrong)} of {len(labels)}" + (f", the first {most}" if len(wrong) > most else ""))
+    right.axis("off")
+    columns, shown = 5, wrong[:most]
+    rows = max(-(-len(shown) // columns), 1)
+    for place, i in enumerate(shown):
+        row, column = divmod(place, columns)
+        inset = right.inset_axes((column / columns, 1 - (row + 1) / rows, 0.9 / columns, 0.8 / max(rows, 2)))
+        inset.imshow(images[i, 0], cmap="gray_r")
+        inset.set_title(f"{labels[i]} as {int(predicted[i])}", fontsize=8, pad=2)
+        inset.axis("off")
     save_figure(figure, path)

@@ -2,7 +2,8 @@
 
     python examples/lenet.py
 
-Leaves in the folder --out: checkpoint.safetensors, curves.png, misclassified.png, and TensorBoard logs.
+Leaves in the folder --out: checkpoint.safetensors, curves.png, misclassified.png, and TensorBoard logs. A checkpoint
+that is there already is set aside.
 Ctrl-C stops after the batch, with a checkpoint; --resume goes on from it and ends, bit for bit, where a run
 without interruption ends.
 """
@@ -27,6 +28,9 @@ OPTIMIZERS = {
     "adam": lambda p, a: optim.Adam(p, a.lr, weight_decay=a.weight_decay),
     "adamw": lambda p, a: optim.AdamW(p, a.lr, weight_decay=a.weight_decay),
 }
+
+
+LEARNING_RATES = {"sgd": 0.03, "adam": 0.002, "adamw": 0.002}
 
 
 class Training:
@@ -86,18 +90,26 @@ class Training:
         self.epoch, self.batch, self.loss_sum = self.epoch + 1, 0, 0.0
 
 
+def set_aside(path: Path) -> Path:
+    """Give the file a name that is not taken yet: checkpoint-1.safetensors, say."""
+    free = next(p for i in itertools.count(1) if not (p := path.with_stem(f"{path.stem}-{i}")).exists())
+    return path.rename(free)
+
+
 def main(argv: list[str] | None = None) -> float:
     """Train; returns the test accuracy."""
-    defaults = {"epochs": 15, "batch_size": 64, "lr": 0.03, "weight_decay": 1e-3, "dropout": 0.0}
+    defaults = {"epochs": 15, "batch_size": 64, "weight_decay": 1e-3, "dropout": 0.0}
     parser = options(__doc__.splitlines()[0], **defaults, out="runs/lenet", root="data")
     parser.add_argument("--data", choices=["digits", "mnist", "fashion-mnist"], default="digits", help="what to train on")
     parser.add_argument("--download", action="store_true", help="fetch the data into --root where it is missing")
     parser.add_argument("--model", choices=["lenet5", "d2l", "rgb"], default="lenet5", help="which LeNet")
     parser.add_argument("--norm", choices=list(NORMS), default="batch", help="the norm after each layer")
     parser.add_argument("--optimizer", choices=list(OPTIMIZERS), default="sgd", help="the update rule")
+    parser.add_argument("--lr", type=float, help=f"learning rate at the start; by optimizer: {LEARNING_RATES}")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     arguments = start(parser, argv)
     arguments.epochs = 1 if arguments.quick else arguments.epochs
+    arguments.lr = LEARNING_RATES[arguments.optimizer] if arguments.lr is None else arguments.lr
     checkpoint = arguments.out / "checkpoint.safetensors"
 
     train, test = load_data(arguments)
@@ -106,6 +118,8 @@ def main(argv: list[str] | None = None) -> float:
         training.load(checkpoint)
     elif arguments.resume:
         print(f"there is no {checkpoint} yet: starting anew")
+    elif checkpoint.exists():
+        print(f"the checkpoint of an earlier run is kept as {set_aside(checkpoint)}")
     table = "{:>5} {:>8} {:>11} {:>10} {:>9} {:>11}"
     print(table.format("epoch", "lr", "train loss", "test loss", "test acc", "examples/s"))
     with SummaryWriter(str(arguments.out / "tensorboard")) as writer, interruptible() as stopped:

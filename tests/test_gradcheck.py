@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers import constant, leaf
+from hypothesis import given
 
 import tinygrad_norm as tn
 from tinygrad_norm import nn, testing
@@ -156,3 +157,98 @@ def test_parameters_of_modules_are_checked_too() -> None:
 
 def test_several_outputs_are_checked_together() -> None:
     assert tn.gradcheck(lambda x: (x * x, x.sin(), x.argmax()), leaf([1.0, 2.0]))
+
+
+def wrong_op(vjp):
+    @tn.op
+    def square(x):
+        return x * x
+
+    square.vjp(x=vjp)
+    return square
+
+
+@pytest.mark.parametrize(
+    ("vjp", "guess"),
+    [
+        (lambda g, x: -2 * x * g, "off by the factor -1"),
+        (lambda g, x: x * g, "off by the factor 0.5"),
+        (lambda g, x: 0 * g, "is 0 everywhere"),
+        (lambda g, x: 2 * x * g + 1, "All of it is off by 1"),
+        (lambda g, x: (2 * x * g).T, "right when transposed"),
+    ],
+)
+def test_a_wrong_gradient_comes_with_a_guess(vjp, guess) -> None:
+    x = leaf([[1.0, 2.0], [3.0, -4.0]])
+    with pytest.raises(RuntimeError, match=guess):
+        tn.gradcheck(wrong_op(vjp), x)
+
+
+def test_a_failure_names_op_argument_and_order() -> None:
+    x = np.array([1.0, 2.0])
+    with pytest.raises(AssertionError, match=r"square on numpy, first derivative: input 'x', index \(0,\).*factor -1"):
+        testing.check_op(wrong_op(lambda g, x: -2 * x * g), x, devices=["numpy"])
+
+    def second(g, x):
+        return 2 * x * g if not isinstance(x, tn.Tensor) else 3 * x * g - x.detach() * g
+
+    with pytest.raises(AssertionError, match="second derivative: input 'x'"):
+        testing.check_op(wrong_op(second), x, devices=["numpy"])
+
+
+def test_a_function_that_changes_its_input_is_found() -> None:
+    def careless(x):
+        x.array[0] = 7.0
+        return x * x
+
+    with pytest.raises(RuntimeError, match="input 0: the function changed it, in place"):
+        tn.gradcheck(careless, leaf([1.0, 2.0]))
+
+
+@given(testing.arrays(elements=testing.elements(large=True, inf=True, nan=True)))
+def test_arrays_of_given_elements(x) -> None:
+    assert x.dtype == np.float64
+    found = tn.relu(tn.tensor(x)).numpy()
+    np.testing.assert_array_equal(found, np.maximum(x, 0))
+
+
+def test_elements_make_ties_that_shrink() -> None:
+    from hypothesis import find
+
+    smallest = find(testing.arrays((3,), elements=testing.elements()), lambda x: len({*x.tolist()}) < 3)
+    assert smallest.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_modules_are_checked_as_a_whole() -> None:
+    x = np.random.default_rng(0).normal(size=(3, 4))
+    testing.check_module(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Tanh()), x)
+
+    class Lost(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.unused = nn.Linear(4, 2), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.used(x)
+
+    with pytest.raises(AssertionError, match=r"no gradient reaches unused\.weight, unused\.bias"):
+        testing.check_module(Lost(), x)
+
+
+def test_numpy_inside_of_a_vjp_is_differentiated_or_explained() -> None:
+    @tn.op
+    def smooth(x):
+        return np.log(np.cosh(x))
+
+    smooth.vjp(x=lambda g, x: g * np.tanh(x))
+    testing.check_op(smooth, np.array([0.5, -1.0]), devices=["numpy"])
+
+    @tn.op
+    def arc(x):
+        return np.arctan(x)
+
+    arc.vjp(x=lambda g, x: g / (1 + np.hypot(x, 0) ** 2))
+    x = leaf([0.5])
+    tn.grad(arc(x).sum(), x)
+    with pytest.raises(TypeError, match=r"np\.hypot has no derivative here"):
+        tn.grad(arc(x).sum(), x, create_graph=True)

@@ -53,9 +53,13 @@ def gradcheck(
     """
     checked = _checked(func, inputs)
     arguments = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    before = [(name, t.array, t.array.copy()) for name, t in checked]
     try:
         with enable_grad():
             results = _outputs(func(*arguments))
+            for name, array, kept in before:
+                if not bool(((array == kept) | (array != array)).all()):
+                    raise GradcheckError(f"{name}: the function changed it, in place")
             live = [i for i, o in enumerate(results) if o.requires_grad]  # the others are constants
             outputs = [results[i] for i in live]
             cotangents = _cotangents(outputs, seed)
@@ -157,12 +161,33 @@ def _compare(
     indices = list(itertools.product(*map(range, tensor.shape)))
     numerical = {index: _slope(name, tensor.array, index, value, steps) for index in indices}
     scale = max(map(abs, numerical.values()), default=0.0)
+    tolerance = atol + rtol * scale
     for index in indices:
-        if not abs(analytic[index] - numerical[index]) <= atol + rtol * scale:
+        if not abs(analytic[index] - numerical[index]) <= tolerance:
+            guess = _guess(analytic, np.array([numerical[i] for i in indices]).reshape(analytic.shape), tolerance)
             raise GradcheckError(
                 f"{name}, index {index}: the gradient is {analytic[index]:.10g}, but the numerical derivative is "
-                f"{numerical[index]:.10g} (tolerance {atol + rtol * scale:.1g})"
+                f"{numerical[index]:.10g} (tolerance {tolerance:.1g}){guess}"
             )
+
+
+def _guess(analytic: np.ndarray, numerical: np.ndarray, tolerance: float) -> str:
+    """What may have gone wrong, if all elements are wrong in the same way."""
+    if not np.isfinite(analytic).all():
+        return ". It is not finite"
+    if np.abs(analytic).max() <= tolerance:
+        return ". It is 0 everywhere: is there a vjp for this input, and does it use g?"
+    square = float((numerical * numerical).sum())
+    factor = float((analytic * numerical).sum()) / square if square else 0.0
+    if factor and np.abs(analytic - factor * numerical).max() <= 10 * tolerance:
+        return f". All of it is off by the factor {factor:.6g}"
+    square_ones = analytic.ndim >= 2 and analytic.shape[-1] == analytic.shape[-2]
+    if square_ones and np.abs(analytic.swapaxes(-1, -2) - numerical).max() <= 10 * tolerance:
+        return ". It is right when transposed"
+    difference = analytic - numerical
+    if np.ptp(difference) <= 10 * tolerance:
+        return f". All of it is off by {difference.flat[0]:.6g}: a sum is missing, or counted twice"
+    return ""
 
 
 def _host(array: Any) -> np.ndarray:

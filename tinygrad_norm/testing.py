@@ -12,17 +12,25 @@ Needs hypothesis (`pip install "tinygrad_norm[test]"`).
 
 from __future__ import annotations
 
+import copy
+import inspect
+import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
+
+try:
+    from hypothesis import strategies as st
+    from hypothesis.extra import numpy as hnp
+except ImportError:
+    raise ImportError("tinygrad_norm.testing needs hypothesis: pip install 'tinygrad_norm[test]'") from None
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, grad, no_grad, wrap
 from tinygrad_norm.backend import backend, get_backend, is_array, transfer, xp
-from tinygrad_norm.gradcheck import gradcheck, gradgradcheck
+from tinygrad_norm.gradcheck import GradcheckError, gradcheck, gradgradcheck
+from tinygrad_norm.nn.module import Module
 
 # ---- strategies ---------------------------------------------------------------------------
 
@@ -57,10 +65,32 @@ def values(
     return kept[:size].reshape(shape)
 
 
+def elements(
+    *, ties: bool = True, zeros: bool = True, large: bool = False, inf: bool = False, nan: bool = False
+) -> st.SearchStrategy:
+    """Numbers at which ops are tested less often: for `arrays(elements=elements(nan=True))`.
+
+    ties: few numbers, so that several elements are equal; zeros: 0 and -0; large: up to 1e300.
+    """
+    found = [st.floats(-2.0, 2.0)]
+    found += [st.sampled_from([-1.0, 0.5, 1.0])] if ties else []
+    found += [st.sampled_from([0.0, -0.0])] if zeros else []
+    found += [st.sampled_from([-1e300, -1e20, 1e20, 1e300])] if large else []
+    found += [st.sampled_from([float("inf"), float("-inf")])] if inf else []
+    found += [st.just(float("nan"))] if nan else []
+    return st.one_of(found)
+
+
 @st.composite
-def arrays(draw: Any, shape: Any = None, **bounds: Any) -> np.ndarray:
-    """float64 arrays of a shape (or of a strategy's shapes); `bounds` as in `values`."""
+def arrays(draw: Any, shape: Any = None, elements: st.SearchStrategy | None = None, **bounds: Any) -> np.ndarray:
+    """float64 arrays of a shape (or of a strategy's shapes).
+
+    Distinct numbers away from kinks, by `values` and its `bounds`; with elements, whatever that strategy gives, which
+    hypothesis then makes as simple as the failure allows, element by element.
+    """
     shape = draw(shapes() if shape is None else shape) if not isinstance(shape, tuple) else shape
+    if elements is not None:
+        return draw(hnp.arrays(np.float64, shape, elements=elements))
     return values(shape, draw(st.integers(0, 2**32 - 1)), **bounds)
 
 
@@ -111,6 +141,7 @@ def check_op(
     cotangents are changed; no gradient shares memory with another, an input or a cotangent; under
     no_grad the result is the same and nothing is recorded; an op gives arrays what it gives Tensors.
     """
+    __tracebackhide__ = True  # a failure is shown where check_op was called
     settings = settings or {}
     differentiable = [i for i, x in enumerate(inputs) if is_array(x) and x.dtype.kind == "f"]
     for device in devices or [get_backend()]:
@@ -128,6 +159,8 @@ def _check_on(
     second: bool,
     exact: float,
 ) -> None:
+    __tracebackhide__ = True
+
     def leaves(dtype: Any) -> list:
         made = [transfer(x.copy(), device) if is_array(x) else x for x in inputs]
         for i in differentiable:
@@ -153,9 +186,75 @@ def _check_on(
         _assert_close(raw, out.array, 0, f"the value for arrays {at}")
     _check_side_effects(at, inputs, arguments, differentiable, out)
     _check_dtypes(at, run, leaves, differentiable)
-    assert gradcheck(run_on(run, arguments, differentiable), [arguments[i] for i in differentiable])
-    if second:
-        assert gradgradcheck(run_on(run, arguments, differentiable), [arguments[i] for i in differentiable])
+    names = names_of(op, len(inputs))
+    for check, order in ((gradcheck, "first"), (gradgradcheck, "second"))[: 1 + second]:
+        try:
+            check(run_on(run, arguments, differentiable), [arguments[i] for i in differentiable])
+        except GradcheckError as error:
+            text = str(error)
+            for k, i in enumerate(differentiable):
+                text = text.replace(f"input {k}", f"input {names[i]!r}", 1) if text.startswith(f"input {k}") else text
+            raise AssertionError(f"{getattr(op, '__name__', op)} {at}, {order} derivative: {text}") from None
+
+
+def names_of(op: Callable, count: int) -> list[str]:
+    """What the op calls its first arguments; their numbers if it does not say."""
+    try:
+        parameters = list(inspect.signature(op).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return names[:count] if len(names) >= count else [str(i) for i in range(count)]
+
+
+def check_module(module: Module, *inputs: Any, second: bool = True) -> None:
+    """Put a Module through what can be said of all: on these inputs, float64 arrays or whatever else it takes.
+
+    In training and in evaluation mode, in float64: gradients (and second ones) of inputs and parameters are the
+    numerical ones. Its state_dict, loaded into a copy with other values, gives the same outputs; so does a pickled one. Its
+    parameters are found, and each has a gradient. What is random in it has to be off. Raises AssertionError.
+    """
+    __tracebackhide__ = True
+    name, module = type(module).__name__, copy.deepcopy(module).double()
+    arguments = [wrap(xp().asarray(x)).requires_grad_() if is_array(x) and x.dtype.kind == "f" else x for x in inputs]
+    for mode in (True, False):
+        _check_mode(module.train(mode), name, arguments, second)
+
+
+def _check_mode(module: Module, name: str, arguments: list, second: bool) -> None:
+    __tracebackhide__ = True
+    state = {k: v.clone() for k, v in module.state_dict().items()}
+
+    def same(twin: Module) -> Any:
+        twin.load_state_dict(state)
+        with no_grad():
+            return twin(*arguments)
+
+    def run(*given: Any) -> Any:
+        for key, buffer in module.named_buffers():
+            buffer.data = state[key].clone().data  # running averages move with each call
+        return module(*given)
+
+    run.named_parameters = module.named_parameters  # type: ignore[attr-defined]
+    at = f"{name}, in {'training' if module.training else 'evaluation'}"
+    for check, order in ((gradcheck, "first"), (gradgradcheck, "second"))[: 1 + second]:
+        try:
+            check(run, arguments)
+        except GradcheckError as error:
+            raise AssertionError(f"{at}, {order} derivative: {error}") from None
+    module.load_state_dict(state)
+    module.zero_grad()
+    module(*arguments).sum().backward()
+    lost = [key for key, p in module.named_parameters() if p.requires_grad and p.grad is None]
+    assert not lost, f"{at}: no gradient reaches {', '.join(lost)}"
+    module.load_state_dict(state)
+    expected = same(copy.deepcopy(module))
+    other = copy.deepcopy(module)
+    with no_grad():
+        for p in other.parameters():
+            p.add_(1.0)
+    for what, twin in (("state_dict", other), ("pickle", pickle.loads(pickle.dumps(module)))):
+        _assert_close(same(twin).array, expected.array, 0, f"{at}: the output after {what}")
 
 
 def run_on(run: Callable, arguments: list, differentiable: list[int]) -> Callable:
