@@ -41,13 +41,7 @@ class Summary:
     def __str__(self) -> str:
         head = ("layer", "output shape", "parameters", "multiply-adds", "output, bytes")
         cells = [
-            (
-                f"{r.name} ({r.kind})",
-                str(list(r.output_shape)),
-                f"{r.parameters:,}",
-                f"{r.multiply_adds:,}",
-                f"{r.bytes / 1e3:,.1f}",
-            )
+            (f"{r.name} ({r.kind})", str(list(r.output_shape)), *(f"{n:,}" for n in (r.parameters, r.multiply_adds, r.bytes)))
             for r in self.rows
         ]
         widths = [max(len(row[i]) for row in (head, *cells)) for i in range(len(head))]
