@@ -10,7 +10,6 @@ how all of it is known to be right.
 """
 
 from math import inf, nan, pi
-from typing import TYPE_CHECKING, Any
 
 from tinygrad_norm import autograd, cuda, data, drawing, dtypes, nn, optim, utils
 from tinygrad_norm.autograd import (
@@ -84,9 +83,4 @@ globals().update(_functions | _created | {name: getattr(dtypes, name) for name i
 trace = drawing.trace  # of a matrix too
 autograd.gradcheck, autograd.gradgradcheck = gradcheck, gradgradcheck  # PyTorch's path
 
-if TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any: ...
-
-else:
-    __getattr__ = missing_in("tinygrad_norm", globals())
+__getattr__ = missing_in("tinygrad_norm", globals())

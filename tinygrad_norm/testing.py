@@ -215,15 +215,15 @@ def check_module(module: Module, *inputs: Any, second: bool = True) -> None:
     parameters are found, and each has a gradient. What is random in it has to be off. Raises AssertionError.
     """
     __tracebackhide__ = True
-    name, module = type(module).__name__, copy.deepcopy(module).double()
+    name, net = type(module).__name__, copy.deepcopy(module).double()
     arguments = [wrap(xp().asarray(x)).requires_grad_() if is_array(x) and x.dtype.kind == "f" else x for x in inputs]
     for mode in (True, False):
-        _check_mode(module.train(mode), name, arguments, second)
+        _check_mode(net.train(mode), name, arguments, second)
 
 
-def _check_mode(module: Module, name: str, arguments: list, second: bool) -> None:
+def _check_mode(net: Module, name: str, arguments: list, second: bool) -> None:
     __tracebackhide__ = True
-    state = {k: v.clone() for k, v in module.state_dict().items()}
+    state = {k: v.clone() for k, v in net.state_dict().items()}
 
     def same(twin: Module) -> Any:
         twin.load_state_dict(state)
@@ -231,29 +231,29 @@ def _check_mode(module: Module, name: str, arguments: list, second: bool) -> Non
             return twin(*arguments)
 
     def run(*given: Any) -> Any:
-        for key, buffer in module.named_buffers():
+        for key, buffer in net.named_buffers():
             buffer.data = state[key].clone().data  # running averages move with each call
-        return module(*given)
+        return net(*given)
 
-    run.named_parameters = module.named_parameters  # type: ignore[attr-defined]
-    at = f"{name}, in {'training' if module.training else 'evaluation'}"
+    run.named_parameters = net.named_parameters  # type: ignore[attr-defined]
+    at = f"{name}, in {'training' if net.training else 'evaluation'}"
     for check, order in ((gradcheck, "first"), (gradgradcheck, "second"))[: 1 + second]:
         try:
             check(run, arguments)
         except GradcheckError as error:
             raise AssertionError(f"{at}, {order} derivative: {error}") from None
-    module.load_state_dict(state)
-    module.zero_grad()
-    module(*arguments).sum().backward()
-    lost = [key for key, p in module.named_parameters() if p.requires_grad and p.grad is None]
+    net.load_state_dict(state)
+    net.zero_grad()
+    net(*arguments).sum().backward()
+    lost = [key for key, p in net.named_parameters() if p.requires_grad and p.grad is None]
     assert not lost, f"{at}: no gradient reaches {', '.join(lost)}"
-    module.load_state_dict(state)
-    expected = same(copy.deepcopy(module))
-    other = copy.deepcopy(module)
+    net.load_state_dict(state)
+    expected = same(copy.deepcopy(net))
+    other = copy.deepcopy(net)
     with no_grad():
         for p in other.parameters():
             p.add_(1.0)
-    for what, twin in (("state_dict", other), ("pickle", pickle.loads(pickle.dumps(module)))):
+    for what, twin in (("state_dict", other), ("pickle", pickle.loads(pickle.dumps(net)))):
         _assert_close(same(twin).array, expected.array, 0, f"{at}: the output after {what}")
 
 

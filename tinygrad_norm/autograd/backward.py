@@ -113,7 +113,7 @@ def _tensor_backward(
 
 
 _tensor_backward.__doc__ = backward.__doc__
-Tensor.backward = _tensor_backward  # type: ignore[attr-defined]
+Tensor.backward = _tensor_backward  # type: ignore[method-assign, assignment]
 
 
 # ---- the walk -----------------------------------------------------------------------------

@@ -10,7 +10,10 @@ import inspect
 import threading
 import types
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class _GradMode(threading.local):
@@ -48,7 +51,7 @@ class _Recording:
         if self.before:
             grad_mode.enabled = self.before[0]
 
-    def __call__(self, function: Callable) -> Callable:
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function, or a generator function: its body alone runs in this mode."""
         enabled = self.enabled
 
@@ -59,7 +62,8 @@ class _Recording:
 
         @functools.wraps(function)
         def generate(*args: Any, **kwargs: Any) -> Any:
-            return (yield from _resumed(function(*args, **kwargs), enabled))
+            source: Any = function(*args, **kwargs)
+            return (yield from _resumed(source, enabled))
 
         return generate if inspect.isgeneratorfunction(function) else call
 
@@ -95,9 +99,15 @@ class _Fixed(_Recording):
         if function is not None:
             functools.update_wrapper(self, function)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Decorate the function given; or, made from a function already, call it."""
-        return super().__call__(*args, **kwargs) if self.function is None else self.function(*args, **kwargs)
+    if TYPE_CHECKING:
+
+        def __call__(self, function: Callable[P, R]) -> Callable[P, R]: ...
+
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            """Decorate the function given; or, made from a function already, call it."""
+            return super().__call__(*args, **kwargs) if self.function is None else self.function(*args, **kwargs)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """A decorated method is bound as any function is."""
@@ -145,7 +155,7 @@ class set_grad_enabled(_Recording):
         if not self.before:
             super().__enter__()
 
-    def __call__(self, function: Callable) -> Callable:
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function, which alone then runs in this mode."""
         self.__exit__()  # as a decorator it changes nothing until the function is called
         return super().__call__(function)

@@ -7,7 +7,7 @@ import inspect
 import math
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ParamSpec, Protocol, overload
 
 import numpy as np
 
@@ -189,6 +189,30 @@ class Op:
         return (*inputs, *(rest.pop(name, None) for name in self.inputs[len(inputs) :])), rest
 
 
+P = ParamSpec("P")
+
+
+class Differentiable(Protocol[P]):
+    """What `op` makes of a function on arrays: a function on Tensors, to which derivatives are given."""
+
+    op: Op
+
+    def __call__(self, *inputs: P.args, **settings: P.kwargs) -> Tensor:
+        """Compute, and record."""
+
+    def vjp(self, **vjps: Callable[..., Any]) -> None:
+        """Give the vjp of each differentiable input, by its name."""
+
+    def joint_vjp(self, vjp: Callable[..., Any]) -> Callable[..., Any]:
+        """Give one function that returns the gradients of all inputs."""
+
+
+@overload
+def op(forward: Callable[P, Any]) -> Differentiable[P]: ...
+@overload
+def op(
+    *, definition: Callable | None = ..., broadcasts: bool = ..., view: bool = ..., keeps: tuple[str, ...] = ...
+) -> Callable[[Callable[P, Any]], Differentiable[P]]: ...
 def op(
     forward: Callable | None = None,
     *,
@@ -276,7 +300,11 @@ def _computed(op: Op, arrays: list, settings: dict, dtype: np.dtype, mixed: bool
 
 _USUAL = {float, int, bool, np.ndarray}  # operands that need no second look
 
-elementwise: Any = functools.partial(op, broadcasts=True)
+
+def elementwise(forward: Callable[P, Any]) -> Differentiable[P]:
+    """An op whose inputs broadcast and whose dtypes are promoted."""
+    return op(broadcasts=True)(forward)
+
 
 # ---- views --------------------------------------------------------------------------------
 

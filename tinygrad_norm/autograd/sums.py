@@ -39,7 +39,7 @@ def adds_one_by_one(x: Any, axes: tuple[int, ...]) -> bool:
 
 def sum_over(g: Any, axes: tuple[int, ...]) -> Any:
     """The sum over the axes, kept with size 1, of an array or of a Tensor."""
-    return g.sum(axis=axes, keepdims=True) if isinstance(g, Tensor) else total(g, axes, True)
+    return g.sum(axes, True) if isinstance(g, Tensor) else total(g, axes, True)
 
 
 def sum_to(g: Any, shape: tuple[int, ...]) -> Any:

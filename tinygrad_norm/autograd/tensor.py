@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,11 @@ from tinygrad_norm import dtypes
 from tinygrad_norm.autograd.grad_mode import grad_mode
 from tinygrad_norm.autograd.node import Node
 from tinygrad_norm.backend import Array, Device, backend_of, is_array, transfer, xp
+
+if TYPE_CHECKING:  # what ops/__init__.py binds, as tests/stubs.py writes it down
+    from tinygrad_norm.autograd.methods import Methods
+else:
+    Methods = object
 
 NUMBERS = (bool, int, float, np.generic)
 
@@ -69,7 +74,7 @@ class View:
         return base
 
 
-class Tensor:
+class Tensor(Methods):
     """An array that remembers how it was made.
 
     Tensor([[1, 2]]) holds data as float32, Tensor(2, 3) is of that size and not initialised; `tensor(data)` keeps
@@ -118,25 +123,6 @@ class Tensor:
         _fill(self, array)
         if requires_grad:
             self.requires_grad_()
-
-    if TYPE_CHECKING:  # what is attached elsewhere
-
-        def __getattr__(self, name: str) -> Any: ...
-        def __getitem__(self, index: Any) -> Any: ...
-        def __setitem__(self, index: Any, value: Any) -> None: ...
-        def __len__(self) -> int: ...
-        def __iter__(self) -> Iterator[Tensor]: ...
-        def __float__(self) -> float: ...
-        def __int__(self) -> int: ...
-        def __neg__(self) -> Tensor: ...
-        def __invert__(self) -> Tensor: ...
-        def __add__(self, other: Any) -> Tensor: ...
-        def __matmul__(self, other: Any) -> Tensor: ...
-        def __eq__(self, other: Any) -> Any: ...
-        def __ne__(self, other: Any) -> Any: ...
-
-        __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __add__
-        __pow__ = __rpow__ = __lt__ = __le__ = __gt__ = __ge__ = __rmatmul__ = __and__ = __or__ = __add__
 
     # ---- what it is -----------------------------------------------------------------------
 

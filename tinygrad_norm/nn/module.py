@@ -74,9 +74,11 @@ class Module:
     def __init__(self) -> None:
         self.__dict__.update(training=True, _kinds={}, _non_persistent=set(), _pre_hooks={}, _hooks={})
 
-    def forward(self, *inputs: Any) -> Any:
+    def _forward_missing(self, *inputs: Any) -> Any:
         """What calling the module computes; each Module defines its own."""
         raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
+
+    forward: Callable[..., Any] = _forward_missing
 
     def __call__(self, *inputs: Any, **arguments: Any) -> Any:
         """Run forward, with the hooks before and after it."""
@@ -444,7 +446,7 @@ class Module:
                     setattr(self.get_submodule(path), name, value)
                     continue
                 if isinstance(own[key], UninitializedParameter):
-                    own[key].materialize(tuple(state_dict[key].shape))
+                    own[key].materialize(tuple(state_dict[key].shape))  # type: ignore[attr-defined]
                 own[key].detach().copy_(state_dict[key])
         return IncompatibleKeys(missing, unexpected)
 

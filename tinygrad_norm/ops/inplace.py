@@ -25,6 +25,7 @@ from tinygrad_norm.autograd import (
     wrap,
 )
 from tinygrad_norm.autograd.errors import mixed_devices
+from tinygrad_norm.autograd.sums import sum_over
 from tinygrad_norm.autograd.tensor import NUMBERS
 from tinygrad_norm.backend import Generator, default_generator, is_array, xp
 from tinygrad_norm.ops import elementwise, indexing, linalg, select, shape
@@ -118,7 +119,7 @@ def fill_in_place(input: Tensor, value: Any, name: str, overlap: bool = False) -
     input.array[...] = value
     mark_edited(input, name)
     if recorded:
-        rebase(input, _filled(old, value=input.array).node)
+        rebase(input, _filled(old, value=input.array).node)  # type: ignore[arg-type]
     return input
 
 
@@ -236,7 +237,7 @@ def _value_vjp(g, value_shape, index):
     at_index = indexing._getitem(g, index=index)
     axes = tuple(range(at_index.ndim - len(value_shape)))
     axes += tuple(i for i in range(len(axes), at_index.ndim) if value_shape[i - len(axes)] == 1)
-    return at_index.sum(axis=axes, keepdims=True).reshape(value_shape) if axes else at_index
+    return sum_over(at_index, axes).reshape(value_shape) if axes else at_index
 
 
 _with_item.vjp(x=lambda g, index: _with_item(g, 0.0, index=index), value=_value_vjp)

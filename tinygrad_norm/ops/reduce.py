@@ -195,7 +195,7 @@ _root.vjp(x=lambda g, out: where(out == 0, 0.0, g / (2 * where(out == 0, 1.0, ou
 @op
 def _norm(x, *, p, axes):
     """(sum |x|**p)**(1/p) in float64, dimensions kept."""
-    size = abs(x).astype(np.float64)
+    size: Any = abs(x).astype(np.float64)
     if math.isinf(p):
         return (size.max if p > 0 else size.min)(axis=axes, keepdims=True).astype(x.dtype)
     if p == 0:
