@@ -51,7 +51,11 @@ def by_engine(x: float, w: float, b: float, target: float) -> dict[str, float]:
     steps.append(steps[-1] ** 2)
     for step in steps:
         step.retain_grad()  # gradients of what is not a leaf are not kept unless asked for
-    steps[-1].backward()
+    names = dict(zip("xwb", leaves))
+    with tn.trace(names=names) as walk:
+        steps[-1].backward()
+    print(f"The graph, from the loss back to the leaves:\n{tn.draw(steps[-1], names=names)}\n")
+    print(f"And backward's way through it:\n{walk}\n")
     return {name: t.grad.item() for name, t in zip(PLACES, leaves + steps)}
 
 

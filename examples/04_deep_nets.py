@@ -73,13 +73,19 @@ def main(argv: list[str] | None = None) -> dict[str, list[float]]:
         if math.isnan(values[-1]):
             print(f"{'':32}nan at layer {len(values) - 1} (counted from 0)")
 
-    figure, axis = plt.subplots(figsize=(6.5, 4))
-    for (way, values), style in zip(found.items(), STYLES):
-        axis.semilogy(range(1, len(values) + 1), values, style, lw=2, label=way)
-    axis.axhline(AFTER_NORM, color="0.6", lw=0.8)
-    axis.set(xlabel="layer", ylabel="standard deviation of its output", title=f"{layers} layers of Linear(256, 256) and ReLU")
-    axis.legend()
-    axis.grid(alpha=0.3)
+    figure, (axis, near) = plt.subplots(1, 2, figsize=(11, 4), width_ratios=(1.2, 1))
+    for i, ((way, values), style) in enumerate(zip(found.items(), STYLES)):
+        axis.semilogy(range(1, len(values) + 1), values, style, lw=2, label=way, color=f"C{i}")
+        if max(values) < 10 and min(values) > 0.01:
+            near.plot(range(1, len(values) + 1), values, style, lw=2, label=way, color=f"C{i}")
+    near.axhline(AFTER_NORM, color="0.6", lw=0.8)
+    near.text(1, AFTER_NORM - 0.02, f"{AFTER_NORM:.3f}", va="top", fontsize=9, color="0.3")
+    axis.set(title=f"{layers} layers of Linear(256, 256) and ReLU", ylabel="standard deviation of the layer's output")
+    near.set(title="the two that stay, on a scale of their own", ylim=(0, None))
+    for each in (axis, near):
+        each.set(xlabel="layer")
+        each.legend()
+        each.grid(alpha=0.3)
     save_figure(figure, arguments.out / "figure.png")
     default, large, kaiming, norm = found.values()
     claim("the default initialisation falls to nothing", default[-1] < math.sqrt(1 / 6) ** layers * 10)
