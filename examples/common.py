@@ -92,7 +92,7 @@ def curves(path: Path, panels: dict[str, dict[str, Sequence[float]]], xlabel: st
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if (longest := max(map(len, series.values()))) < 4:
             axis.set_xlim(0.5, longest + 0.5)
-        axis.set(title=title, xlabel=xlabel, ylabel=title, **settings)
+        axis.set(**{"title": title, "xlabel": xlabel, "ylabel": title, **settings})
         axis.legend()
         axis.grid(alpha=0.3)
     save_figure(figure, path)
