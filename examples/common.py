@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -251,11 +252,12 @@ def draw_misclassified(path: Path, dataset: data.TensorDataset, predicted: tn.Te
     left.set(xlabel="taken for", ylabel="true class", xticks=range(10), yticks=range(10), title="confusion matrix")
     right.set_title(f"misclassified: {len(wrong)} of {len(labels)}" + (f", the first {most}" if len(wrong) > most else ""))
     right.axis("off")
-    columns, shown = 5, wrong[:most]
+    shown = wrong[:most]
+    columns = min(max(math.ceil(math.sqrt(len(shown))), 1), 5)
     rows = max(-(-len(shown) // columns), 1)
     for place, i in enumerate(shown):
         row, column = divmod(place, columns)
-        inset = right.inset_axes((column / columns, 1 - (row + 1) / rows, 0.9 / columns, 0.8 / max(rows, 2)))
+        inset = right.inset_axes((column / columns, 1 - (row + 1) / rows, 0.9 / columns, 0.8 / rows))
         inset.imshow(images[i, 0], cmap="gray_r")
         inset.set_title(f"{labels[i]} as {int(predicted[i])}", fontsize=8, pad=2)
         inset.axis("off")
