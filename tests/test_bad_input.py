@@ -82,7 +82,8 @@ def test_the_right_call_runs(line) -> None:
 
 
 @pytest.mark.parametrize("line", lines())
-def test_wrong_arguments_get_an_error_that_says_so_and_change_nothing(line) -> None:
+def test_wrong_arguments_get_an_error_that_says_so_and_change_nothing(line, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)  # to save under a wrong name is no mistake
     threads = tn.get_num_threads()
     try:
         complaints = [found for wrong in wrong_calls(line) if (found := complaint(wrong))]
@@ -119,9 +120,10 @@ def test_everything_public_is_called() -> None:
     assert not found, "a new function needs a right call in bad_input.py: " + ", ".join(found)
 
 
-def test_what_is_accepted_here_is_accepted_by_pytorch() -> None:
+def test_what_is_accepted_here_is_accepted_by_pytorch(tmp_path, monkeypatch) -> None:
     """Save for what LENIENT lists, and for arrays where a Tensor is expected, since vjps call these functions with arrays."""
     torch = pytest.importorskip("torch", reason="comparisons need PyTorch: pip install 'tinygrad_norm[compare]'")
+    monkeypatch.chdir(tmp_path)
     found = []
     for line in lines():
         for wrong in wrong_calls(line):

@@ -26,12 +26,14 @@ sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.par
 from op_table import CASES, Case
 from test_autograd import test_gradients_come_back_in_the_dtype_of_their_input
 from test_backend import test_gradients_flow_between_backends
+from test_distributed import test_all_reduce_in_one_process_is_the_identity
 
 from tinygrad_norm import testing
 from tinygrad_norm.autograd.graph import Op, Plan
 
 OTHER_TESTS = {
     "to_dtype": [test_gradients_come_back_in_the_dtype_of_their_input],
+    "all_reduce": [test_all_reduce_in_one_process_is_the_identity],
     "to_device": [test_gradients_flow_between_backends],  # the table goes there and back, and -1 * -1 is 1
 }
 ZERO = {"sign", "floor", "ceil", "trunc", "round", "rounded_div", "filled"}

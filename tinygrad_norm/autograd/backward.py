@@ -50,11 +50,26 @@ def backward(
     roots = _roots(_sequence(tensors, "tensors"), grad_tensors, create_graph)
     for x in only or ():
         x.retain_grad()  # for those that are no leaves: their gradient is left there while the walk passes
-    gradients = _propagate(roots, only, retain_graph, create_graph)
-    with _depositing:
-        for leaf, gradient in gradients.items():
-            if leaf.__class__ is not Node and leaf.needs_grad:
-                _deposit(leaf, gradient, create_graph)
+    before, grad_mode.at_end = grad_mode.at_end, []
+    try:
+        gradients = _propagate(roots, only, retain_graph, create_graph, deposits=True)
+        with _depositing:
+            for leaf, gradient in gradients.items():
+                if leaf.__class__ is not Node and leaf.needs_grad:
+                    _deposit(leaf, gradient, create_graph)
+        callbacks = grad_mode.at_end
+    finally:
+        grad_mode.at_end = before
+    for callback in callbacks:
+        callback()
+
+
+def call_at_end(callback: Callable[[], None]) -> bool:
+    """Call it when the backward() that is running has left all gradients; False, and no call, outside of one."""
+    if grad_mode.at_end is None:
+        return False
+    grad_mode.at_end.append(callback)
+    return True
 
 
 def grad(
@@ -120,16 +135,22 @@ Tensor.backward = _tensor_backward  # type: ignore[method-assign, assignment]
 
 
 def _propagate(
-    roots: list[tuple[Target, Any]], wanted: list[Tensor] | None, retain_graph: bool | None, create_graph: bool
+    roots: list[tuple[Target, Any]],
+    wanted: list[Tensor] | None,
+    retain_graph: bool | None,
+    create_graph: bool,
+    deposits: bool = False,
 ) -> dict[Target, Tensor]:
     """The final gradients of the leaves, or of `wanted` if given, as Tensors nobody else holds.
 
     The Nodes are visited from the newest to the oldest: when one is reached, all that used its value have been, and
     what has arrived for it is its final gradient. Its vjps turn that into gradients of its inputs, which are added to what has
-    arrived there. What is left at the end belongs to the leaves.
+    arrived there. What is left at the end belongs to the leaves. (deposits) A leaf with a hook that waits for its `.grad`
+    gets it at once when the last Node that leads to it has been visited, and is not in what is returned.
     """
     retain = create_graph if retain_graph is None else retain_graph
-    nodes = _reachable([target for target, _ in roots])
+    nodes, awaited = _reachable([target for target, _ in roots])
+    due = _due(nodes, awaited) if deposits and awaited else None
     captured = {_target(x) for x in wanted or ()}
     leading = None if wanted is None else _leading_to(captured, nodes)  # the Nodes to run; None for all
     needed = None if leading is None else leading | captured
@@ -159,10 +180,17 @@ def _propagate(
             for target, gx in zip(node.edges, gradients):
                 if gx is not None:
                     _add(target, gx, g, node, arrived, borrowed)
+            if due is not None and node in due:
+                for leaf in due[node]:
+                    if leaf in arrived:
+                        _deposit_early(leaf, _own(arrived.pop(leaf), leaf in borrowed), create_graph)
         for leaf, g in arrived.items():
             if leaf.__class__ is not Node and (leading is None or leaf in captured) and not _inherits(leaf):
                 g = _own(g, leaf in borrowed)
-                final[leaf] = _through_hooks(leaf.hooks, g) if leaf.hooks else g
+                if due is not None and leaf.awaited:  # nothing leads to it, or what leads to it was not visited
+                    _deposit_early(leaf, g, create_graph)
+                else:
+                    final[leaf] = _through_hooks(leaf.hooks, g) if leaf.hooks else g
     finally:
         grad_mode.enabled = before
     return final
@@ -283,16 +311,31 @@ def _through_definition(plan: Plan, saved: list, g: Tensor) -> list:
     return list(grad([out], [inputs[p] for p in plan.positions], [g], create_graph=True, allow_unused=True))
 
 
-def _reachable(targets: list[Target]) -> list[Node]:
-    """All Nodes that the targets depend on, the newest first."""
+def _reachable(targets: list[Target]) -> tuple[list[Node], set[Tensor]]:
+    """All Nodes that the targets depend on, the newest first; and the leaves among it with a hook that waits for `.grad`."""
     seen = {t for t in targets if t.__class__ is Node}
+    awaited = {t for t in targets if t.__class__ is not Node and t.awaited}
     stack = list(seen)
     while stack:
         for edge in stack.pop().edges:
-            if edge.__class__ is Node and edge not in seen:
+            if edge.__class__ is not Node:
+                if edge.awaited:
+                    awaited.add(edge)
+            elif edge not in seen:
                 seen.add(edge)
                 stack.append(edge)
-    return sorted(seen, key=_order, reverse=True)
+    return sorted(seen, key=_order, reverse=True), awaited
+
+
+def _due(nodes: list[Node], awaited: set[Tensor]) -> dict[Node, list[Tensor]]:
+    """Those leaves by the last Node to be visited that leads to them: after it, no gradient can come for them."""
+    due: dict[Node, list[Tensor]] = {}
+    left = set(awaited)
+    for node in reversed(nodes):
+        if found := [edge for edge in dict.fromkeys(node.edges) if edge in left]:
+            due[node] = found
+            left.difference_update(found)
+    return due
 
 
 def _leading_to(captured: set[Target], nodes: list[Node]) -> set[Target]:
@@ -379,6 +422,17 @@ def _deposit(leaf: Tensor, gradient: Tensor, anew: bool) -> None:
     else:
         old.array += gradient.array
         mark_edited(old, "backward")
+
+
+def _deposit_early(leaf: Tensor, gradient: Tensor, create_graph: bool) -> None:
+    """The gradient of a leaf into its `.grad`, and then the hooks that wait for it there."""
+    if not leaf.needs_grad:  # any more
+        return
+    gradient = _through_hooks(leaf.hooks, gradient) if leaf.hooks else gradient
+    with _depositing:
+        _deposit(leaf, gradient, create_graph)
+    for hook in list((leaf.awaited or {}).values()):
+        hook(leaf)
 
 
 # ---- the ends -----------------------------------------------------------------------------

@@ -20,6 +20,7 @@ class _GradMode(threading.local):
     enabled = True
     anomaly = False  # whether ops note where they are called; see anomaly.py
     check_nan = True
+    at_end: list[Callable] | None = None  # what to call when the backward() that is running ends; None outside of one
     watch: Callable | None = None  # called with each Node, the gradient that arrived and those it gave; see drawing.trace
 
 

@@ -92,6 +92,7 @@ class Tensor(Methods):
         "_grad",
         "_version",
         "array",
+        "awaited",
         "hooks",
         "needs_grad",
         "node",
@@ -101,6 +102,7 @@ class Tensor(Methods):
     needs_grad: bool  # requires_grad, as of the last refresh
     node: Node | None  # grad_fn, as of the last refresh
     hooks: dict[int, Callable] | None
+    awaited: dict[int, Callable] | None  # hooks that wait for .grad
     view_of: View | None
     _grad: Tensor | None
     _version: Version | None  # None until somebody asks
@@ -263,6 +265,16 @@ class Tensor(Methods):
             owner.hooks = {}
         return RemovableHandle(owner.hooks, hook)
 
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
+        """Call `hook(self)` when `backward` has added the whole gradient to `.grad` of this leaf, and goes on elsewhere."""
+        if not self.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if not self.is_leaf:
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        if self.awaited is None:
+            self.awaited = {}
+        return RemovableHandle(self.awaited, hook)
+
     # ---- copies ---------------------------------------------------------------------------
 
     def __deepcopy__(self, memo: dict) -> Tensor:
@@ -314,7 +326,7 @@ new = object.__new__
 def _fill(tensor: Tensor, array: Array) -> Tensor:
     """The one place that initialises a Tensor."""
     tensor.array = array
-    tensor._grad = tensor._version = tensor.hooks = tensor.node = tensor.view_of = None
+    tensor._grad = tensor._version = tensor.hooks = tensor.awaited = tensor.node = tensor.view_of = None
     tensor.needs_grad = False
     return tensor
 

@@ -7,6 +7,7 @@ from tinygrad_norm.data.images import digits, fashion_mnist, mnist
 from tinygrad_norm.data.loader import DataLoader, default_collate, default_convert
 from tinygrad_norm.data.sampler import (
     BatchSampler,
+    DistributedSampler,
     RandomSampler,
     Sampler,
     SequentialSampler,
@@ -20,6 +21,7 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "IterableDataset",
     "RandomSampler",
     "Sampler",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any
 
 from tinygrad_norm.backend import Generator, default_generator
+from tinygrad_norm.mpi import get_rank, get_world_size
 from tinygrad_norm.ops.creation import as_tensor
 from tinygrad_norm.ops.random import multinomial
 
@@ -105,6 +106,51 @@ class WeightedRandomSampler(Sampler):
 
     def __len__(self) -> int:
         return self.num_samples
+
+
+class DistributedSampler(Sampler):
+    """Every num_replicas-th index from rank on: each process gets its share of the dataset, and all shares are equally long.
+
+    num_replicas, rank: how many processes there are, and the number of this one; MPI's by default, for which it needs mpi4py.
+    shuffle: in a new order in each epoch, drawn from seed + epoch, so that all processes draw the same: call set_epoch(epoch)
+    before each. Where the dataset cannot be divided, its first indices come twice; or (drop_last) its last not at all.
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+    ) -> None:
+        num_replicas = get_world_size() if num_replicas is None else num_replicas
+        rank = get_rank() if rank is None else rank
+        if num_replicas < 1:
+            raise ValueError(f"num_replicas should be a positive integer, but got {num_replicas}")
+        if not 0 <= rank < num_replicas:
+            raise ValueError(f"Invalid rank {rank}, rank should be in the interval [0, {num_replicas - 1}]")
+        self.dataset, self.num_replicas, self.rank = dataset, num_replicas, rank
+        self.shuffle, self.seed, self.drop_last, self.epoch = shuffle, seed, drop_last, 0
+        count = len(dataset)
+        self.num_samples = count // num_replicas if drop_last else -(-count // num_replicas)
+        self.total_size = self.num_samples * num_replicas
+
+    def __iter__(self) -> Iterator[int]:
+        count = len(self.dataset)
+        order = list(range(count))
+        if self.shuffle:
+            order = Generator().manual_seed(self.seed + self.epoch).permutation(count).tolist()
+        for place in range(self.rank, self.total_size, self.num_replicas):
+            yield order[place % count]
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw the order of this epoch from now on."""
+        self.epoch = epoch
 
 
 def require_generator(generator: Any) -> None:

@@ -2,7 +2,7 @@
 
 from tinygrad_norm.autograd.errors import guard_all
 from tinygrad_norm.missing import missing_in
-from tinygrad_norm.nn import functional, init, utils
+from tinygrad_norm.nn import functional, init, parallel, utils
 from tinygrad_norm.nn.containers import ModuleDict, ModuleList, Sequential
 from tinygrad_norm.nn.conv import AdaptiveAvgPool2d, AvgPool2d, Conv1d, Conv2d, MaxPool2d
 from tinygrad_norm.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d
@@ -46,6 +46,7 @@ from tinygrad_norm.nn.norm import (
     InstanceNorm2d,
     InstanceNorm3d,
     LayerNorm,
+    SyncBatchNorm,
 )
 from tinygrad_norm.nn.parameter import Parameter, UninitializedParameter
 from tinygrad_norm.nn.summary import summary
@@ -103,11 +104,13 @@ __all__ = [
     "SmoothL1Loss",
     "Softmax",
     "Softplus",
+    "SyncBatchNorm",
     "Tanh",
     "Unflatten",
     "UninitializedParameter",
     "functional",
     "init",
+    "parallel",
     "summary",
     "utils",
 ]

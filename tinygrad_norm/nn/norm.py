@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor, mark_edited
+from tinygrad_norm.mpi import get_world_size
 from tinygrad_norm.nn import functional as F
+from tinygrad_norm.nn.functional.norm import sync_batch_norm
 from tinygrad_norm.nn.module import Module
-from tinygrad_norm.nn.parameter import Parameter
+from tinygrad_norm.nn.parameter import Parameter, UninitializedParameter
 from tinygrad_norm.ops.creation import ones, tensor, zeros
 from tinygrad_norm.ops.shape import sizes_of
 
@@ -118,11 +120,14 @@ class _BatchNorm(_RunningNorm):
         if momentum is None:  # a cumulative mean
             momentum = 1.0 / (float(self.num_batches_tracked) + 1) if counts else 0.0
         mean, var = (self.running_mean, self.running_var) if updates or not own else (None, None)
-        y = F.batch_norm(input, mean, var, self.weight, self.bias, own, momentum, self.eps)
+        y = self._normalized(input, mean, var, own, momentum)
         if counts:  # a call that failed does not count
             self.num_batches_tracked.array += 1
             mark_edited(self.num_batches_tracked, "batch_norm's count")
         return y
+
+    def _normalized(self, input: Tensor, mean: Tensor | None, var: Tensor | None, own: bool, momentum: float) -> Tensor:
+        return F.batch_norm(input, mean, var, self.weight, self.bias, own, momentum, self.eps)
 
 
 class BatchNorm1d(_BatchNorm):  # noqa: D101
@@ -138,6 +143,57 @@ class BatchNorm2d(_BatchNorm):  # noqa: D101
 class BatchNorm3d(_BatchNorm):  # noqa: D101
     __doc__ = _BatchNorm.__doc__
     dimensions = (5,)
+
+
+class SyncBatchNorm(_BatchNorm):
+    """(N, C, *S), normalized in training over N and *S of the batches of all processes; otherwise as batch norm.
+
+    P processes with batches of N then compute what one computes with a batch of P * N; the N may differ, one may be 0.
+    All have to be in training mode, or none. process_group: a communicator of mpi4py's, None for all processes. Training
+    needs MPI, `pip install "tinygrad_norm[mpi]"`; evaluation does not. The keys in state_dict are batch norm's. Raises
+    ValueError in training where a channel has a single value in all processes together.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        process_group: Any = None,
+        device: str | None = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+        self.process_group = process_group
+
+    def _check_input(self, input: Tensor) -> None:
+        if input.ndim < 2:
+            raise ValueError(f"expected at least 2D input (got {input.ndim}D input)")
+
+    def _normalized(self, input: Tensor, mean: Tensor | None, var: Tensor | None, own: bool, momentum: float) -> Tensor:
+        if not self.training or get_world_size(self.process_group) == 1:
+            return super()._normalized(input, mean, var, own, momentum)
+        return sync_batch_norm(input, mean, var, self.weight, self.bias, momentum, self.eps, self.process_group)
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
+        """The module with each batch norm in it as a SyncBatchNorm, which has the same parameters and buffers."""
+        converted = module
+        if isinstance(module, _BatchNorm) and not isinstance(module, cls):
+            if any(isinstance(p, UninitializedParameter) for p in module.parameters()):
+                raise RuntimeError("a lazy batch norm has no features yet: call the module once before it is converted")
+            arguments = module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats
+            converted = cls(*arguments, process_group, bias=module.bias is not None)
+            for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+                setattr(converted, name, getattr(module, name))
+            converted.training = module.training
+        for name, child in module.named_children():
+            setattr(converted, name, cls.convert_sync_batchnorm(child, process_group))
+        return converted
 
 
 class _InstanceNorm(_RunningNorm):

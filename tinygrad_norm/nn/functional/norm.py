@@ -8,12 +8,15 @@ variance is the biased one, sum((x - E[x])**2) / n.
     norm        x seen as           E and Var over      weight, bias    remembers
     ----------  ------------------  ------------------  --------------  ------------------------
     batch       (N, C, *S)          N, *S               (C,)            running mean and variance
+    sync batch  (N, C, *S) of all   N, *S of all        (C,)            running mean and variance
+                processes           processes
     layer       (..., *shape)       the last, *shape    shape           no
     instance    (N, C, *S)          *S                  (C,)            if asked
     group       (N, G, C/G, *S)     C/G, *S             (C,)            no
 
 Batch: Ioffe and Szegedy 2015, arXiv:1502.03167. Layer: Ba, Kiros and Hinton 2016, arXiv:1607.06450.
-Instance: Ulyanov, Vedaldi and Lempitsky 2016, arXiv:1607.08022. Group: Wu and He 2018, arXiv:1803.08494.
+Moments of several processes: Chan, Golub and LeVeque 1979, Updating formulae and a pairwise algorithm for computing
+sample variances. Instance: Ulyanov, Vedaldi and Lempitsky 2016, arXiv:1607.08022. Group: Wu and He 2018, arXiv:1803.08494.
 """
 
 from __future__ import annotations
@@ -21,19 +24,27 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, mark_edited, op
 from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.backend import Array, xp
 from tinygrad_norm.fast import gpu, textbook
+from tinygrad_norm.mpi import all_reduce
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.creation import ones_like
 from tinygrad_norm.ops.elementwise import rsqrt
 from tinygrad_norm.ops.shape import reshape, sizes_of
 
 Axes = tuple[int, ...]
+
+
+class Shared(NamedTuple):
+    """Several processes share the moments: which ones, and how many elements of a channel they have in all."""
+
+    group: Any
+    elements: int
 
 
 @functools.lru_cache(maxsize=64)
@@ -63,15 +74,23 @@ def normalize_definition(
     affine: Axes,
     eps: float,
     known: Any = None,
+    shared: Shared | None = None,
 ) -> Tensor:
     """The formula; x is seen in the shape `seen`, weight and bias in the shape `affine`, which broadcasts to it.
 
-    The mean is taken off twice: what rounding left of it the first time goes the second time.
+    The mean is taken off twice: what rounding left of it the first time goes the second time. shared: the processes
+    over which the sums are taken.
     """
+
+    def mean(v: Tensor) -> Tensor:
+        if shared is None:
+            return v.mean(axes, keepdim=True)
+        return all_reduce(v.sum(axes, keepdim=True), group=shared.group) / shared.elements
+
     x, shape = reshape(x, seen), x.shape
-    c = x - x.mean(axes, keepdim=True)
-    c = c - c.mean(axes, keepdim=True)
-    y = c * rsqrt((c * c).mean(axes, keepdim=True) + eps)
+    c = x - mean(x)
+    c = c - mean(c)
+    y = c * rsqrt(mean(c * c) + eps)
     if weight is not None:
         y = y * reshape(weight, affine)
     if bias is not None:
@@ -85,6 +104,23 @@ def moments(x, axes):
     mean = x.mean(axis=axes, keepdims=True, dtype="float64")
     c = x - mean
     return mean, (c * c).mean(axis=axes, keepdims=True)
+
+
+def moments_of_all(x, axes, group):
+    """E[x], Var[x] and the number of elements of a channel, over all processes of the group.
+
+    Each process has a count n, a mean m and a sum of squared deviations s. Together, with N = sum(n), they have
+
+        M = sum(n * m) / N        S = sum(s + n * (m - M)**2)
+
+    Only differences of means are squared, so that large means do no harm; the shares need not be equal, and one may be empty.
+    """
+    n, shape = math.prod(x.shape[a] for a in axes), tuple(1 if a in axes else size for a, size in enumerate(x.shape))
+    mean, variance = moments(x, axes) if n else (xp(x).zeros(shape, "float64"),) * 2
+    sums = all_reduce(xp(x).stack([n * mean, xp(x).full(shape, n, "float64")]), group=group)
+    mean_of_all = sums[0] / xp(x).maximum(sums[1], 1)
+    squares = all_reduce(n * (variance + (mean - mean_of_all) ** 2), group=group)
+    return mean_of_all, squares / xp(x).maximum(sums[1], 1), int(sums[1].max())
 
 
 @textbook
@@ -120,6 +156,30 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
         gweight = (g * x_hat).sum(axis=broadcast, keepdims=True).astype(x.dtype)
         gbias = g.sum(axis=broadcast, keepdims=True, dtype="float64").astype(x.dtype)
     return gx.astype(x.dtype) if needs[0] else None, gweight, gbias
+
+
+def shared_normalize_gradients(g, x, weight, mean, variance, axes, eps, shared, needs):
+    """As normalize_gradients, where E runs over all processes, and weight has one number for each group of elements.
+
+    E_own, the mean over the elements that are here, is known without another look at them: n * E_own[g] is the gradient of
+    bias, and n * E_own[g * x_hat] that of weight. So each process takes off its own means, and then what the others change:
+
+        gx = gx_own + weight / sqrt(Var[x] + eps) * (E_own[g] - E[g] + x_hat * (E_own[g * x_hat] - E[g * x_hat]))
+    """
+    n, one = math.prod(x.shape[a] for a in axes), xp(x).ones(mean.shape, x.dtype)
+    gx, gweight, gbias = x, 0 * one, 0 * one  # of no elements
+    if n:
+        seen = one if weight is None else weight
+        gx, gweight, gbias = normalize_gradients(g, x, seen, mean, variance, axes, eps, (needs[0], True, True))
+    if needs[0]:
+        sums = xp(x).stack([gbias, gweight]).astype("float64")
+        of_g, of_g_x_hat = sums / max(n, 1) - all_reduce(sums, group=shared.group) / shared.elements
+        rstd, centre = 1 / xp(x).sqrt(variance + eps), mean.astype(x.dtype)
+        scale = rstd if weight is None else rstd * weight
+        slope = scale * rstd * of_g_x_hat
+        offset = scale * of_g + (centre - mean) * slope
+        gx = gx + ((x - centre) * slope.astype(x.dtype) + offset.astype(x.dtype))
+    return gx if needs[0] else None, *((None, None) if weight is None else (gweight, gbias))
 
 
 _sum = gpu.Sum("sum", "T x", "x")
@@ -174,17 +234,21 @@ def _one(x):
 
 
 @op(definition=normalize_definition, keeps=("mean", "variance"))
-def _normalize(x, weight, bias, *, axes, seen, affine, eps, known=None):
-    """The formula, by `known` moments of x if they were found before."""
+def _normalize(x, weight, bias, *, axes, seen, affine, eps, known=None, shared=None):
+    """The formula, by `known` moments of x if they were found before; those that processes share have to be known."""
     weight, bias = (None if v is None else v.reshape(affine) for v in (weight, bias))
     y, mean, variance = normalize(x.reshape(seen), weight, bias, axes, eps, known)
     return y.reshape(x.shape), mean, variance
 
 
 @_normalize.joint_vjp
-def _normalize_vjp(g, x, weight, mean, variance, axes, seen, affine, eps, needs):
+def _normalize_vjp(g, x, weight, mean, variance, axes, seen, affine, eps, shared, needs):
     of_shape = None if weight is None else weight.reshape(affine)
-    gx, gweight, gbias = normalize_gradients(g.reshape(seen), x.reshape(seen), of_shape, mean, variance, axes, eps, needs)
+    arguments = g.reshape(seen), x.reshape(seen), of_shape, mean, variance, axes, eps
+    if shared is None:
+        gx, gweight, gbias = normalize_gradients(*arguments, needs)
+    else:
+        gx, gweight, gbias = shared_normalize_gradients(*arguments, shared, needs)
     gx = None if gx is None else gx.reshape(x.shape)
     return gx, *(None if v is None else v.reshape(weight.shape) for v in (gweight, gbias))
 
@@ -251,6 +315,30 @@ def batch_norm(
             "leave out a last batch of one (DataLoader(drop_last=True)), or call .eval() to predict"
         )
     return _by_own_moments("batch", input, running_mean, running_var, weight, bias, momentum, eps)
+
+
+def sync_batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    momentum: float,
+    eps: float,
+    group: Any,
+) -> Tensor:
+    """As batch_norm in training, over N and *S of all processes of the group."""
+    _check_channels(input, running_mean, running_var, weight, bias)
+    if not eps > 0:
+        raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
+    axes = axes_of("batch", input.ndim)
+    mean, variance, count = moments_of_all(input.array, axes, group)
+    if count <= 1:
+        raise ValueError(f"Expected more than 1 value per channel when training, got {count} in all processes together")
+    if running_mean is not None:
+        _remember(running_mean, running_var, momentum, mean, variance, count * mean.size)
+    settings = {"known": (mean, variance), "shared": Shared(group, count)}
+    return _affine(input, weight, bias, axes=axes, affine=_channels_of(input.ndim), eps=eps, **settings)
 
 
 @guarded
