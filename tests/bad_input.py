@@ -433,6 +433,8 @@ LENIENT = {
     ("T.autograd.functional.hessian", "1"), ("F.adaptive_avg_pool2d", "1"), ("nn.AdaptiveAvgPool2d", "0"), ("x.uniform_", "1"),
     ("F.pad", "1"), ("F.smooth_l1_loss", "beta"), ("nn.SmoothL1Loss", "beta"), ("nn.HuberLoss", "1"), ("nn.Parameter", "0"),
     ("data.DataLoader", "0"),
+    ("data.DistributedSampler", "1"),
+    ("data.DistributedSampler", "2"),
     ("data.TensorDataset", "0"), ("data.TensorDataset", "1"), ("data.default_collate", "0"), ("nn.Sequential", "0"),
     ("nn.InstanceNorm1d", "2"), ("nn.InstanceNorm2d", "2"), ("nn.InstanceNorm3d", "2"), ("nn.utils.clip_grad_value_", "0"),
     ("nn.init.orthogonal_", "0"), ("nn.init.trunc_normal_", "0"), ("nn.init.uniform_", "2"), ("nn.init.xavier_uniform_", "1"),

@@ -21,6 +21,7 @@ ALSO: dict[str, tuple] = {  # as PyTorch has them
     **dict.fromkeys(("F.embedding", "nn.Embedding", "data.TensorDataset", "data.ConcatDataset"), (AssertionError,)),
     "nn.Linear(3, 4).get_parameter": (AttributeError,),
     "nn.ModuleDict": (KeyError,),
+    "T.load": (FileNotFoundError,),
 }
 # what Python and NumPy say of their own accord, which tells a user of tensors nothing
 BARE = re.compile(
