@@ -119,7 +119,7 @@ def test_mnist_is_fetched_checked_and_kept(served, tmp_path) -> None:
 
 def test_a_wrong_checksum_leaves_nothing_behind(served, tmp_path) -> None:
     (served / "train-images-idx3-ubyte.gz").write_bytes(b"something else")
-    with pytest.raises(ValueError, match="MD5 sum"):
+    with pytest.raises(ValueError, match="MD5"):
         mnist(tmp_path / "root", download=True)
     assert list((tmp_path / "root").iterdir()) == []
 

@@ -5,10 +5,7 @@ Each is a TensorDataset of images, float32 in [0, 1] of shape (N, 1, H, W), and 
 
 from __future__ import annotations
 
-import hashlib
 import os
-import tempfile
-import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
@@ -97,21 +94,8 @@ def _file(source: Source, root: Path, name: str, download: bool) -> Path:
         raise FileNotFoundError(
             f"{root / name} is not there: pass download=True to fetch it from {source.address}, or put the file there yourself"
         )
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=root, suffix=".part", delete=False) as part:
-        try:
-            with urllib.request.urlopen(source.address + name, timeout=60) as answer:
-                raw = answer.read()
-            found = hashlib.md5(raw, usedforsecurity=False).hexdigest()
-            if found != source.sums[name]:
-                raise ValueError(
-                    f"{source.address}{name}: the MD5 sum is {found}, expected {source.sums[name]}: nothing was kept"
-                )
-            part.write(raw)
-            part.close()
-            os.replace(part.name, root / name)
-        except BaseException:
-            part.close()
-            os.unlink(part.name)
-            raise
-    return root / name
+    try:
+        import pooch
+    except ImportError:
+        raise ImportError(f"to fetch {name} needs pooch: pip install 'tinygrad_norm[examples]'") from None
+    return Path(pooch.retrieve(source.address + name, f"md5:{source.sums[name]}", name, root))  # checked before it is kept
