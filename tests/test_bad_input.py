@@ -22,6 +22,7 @@ ALSO: dict[str, tuple] = {  # as PyTorch has them
     "nn.Linear(3, 4).get_parameter": (AttributeError,),
     "nn.ModuleDict": (KeyError,),
     "T.load": (FileNotFoundError,),
+    "data.DistributedSampler": (ImportError,),  # without mpi4py nobody knows how many processes there are
 }
 # what Python and NumPy say of their own accord, which tells a user of tensors nothing
 BARE = re.compile(

@@ -270,8 +270,8 @@ net, x = nn.Sequential(nn.BatchNorm2d(64), nn.GroupNorm(4, 64)), tn.randn(64, 64
 net(x)
 interrupted = 0
 for i in range(20):
-    signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.0013 * i)
     try:
+        signal.setitimer(signal.ITIMER_REAL, 0.001 + 0.0013 * i)
         for _ in range(1000):
             net(x).sum().backward()
     except KeyboardInterrupt:
