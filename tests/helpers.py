@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,11 @@ def close(found: Any, expected: Any, tolerance: float = 1e-12) -> None:
     found, expected = host(found), host(expected)
     assert found.shape == expected.shape, f"shapes {found.shape} and {expected.shape}"
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def untraced() -> dict[str, str]:
+    """The environment without what makes coverage trace a process: an interrupted tracer loses its place."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COV")}
 
 
 def example(name: str) -> Any:

@@ -69,6 +69,28 @@ def test_a_leaf_can_be_a_root_and_several_inputs_may_be_one() -> None:
     close(second, 4.0)
 
 
+def test_a_hook_that_waits_for_grad_finds_the_whole_of_it_there() -> None:
+    first, second = leaf([1.0]), leaf([2.0])
+    seen: list[tuple[str, float]] = []
+    handle = first.register_post_accumulate_grad_hook(lambda p: seen.append(("first", float(p.grad))))
+    second.register_post_accumulate_grad_hook(lambda p: seen.append(("second", float(p.grad))))
+    (first * second + first * 3).sum().backward()
+    assert sorted(seen) == [("first", 5.0), ("second", 1.0)]
+    close(first.grad, [5.0])
+    handle.remove()
+    seen.clear()
+    first.backward(constant([1.0]))
+    second.backward(constant([10.0]))
+    assert seen == [("second", 11.0)]
+    (first * second).sum().backward(inputs=[second])
+    assert seen[-1] == ("second", 12.0)
+    tn.grad((first * second).sum(), second)
+    assert len(seen) == 2
+    for wrong in (lambda: constant([1.0]), lambda: first * 1):
+        with pytest.raises(RuntimeError, match=r"cannot (be registered|register)|cannot register a hook|non-leaf"):
+            wrong().register_post_accumulate_grad_hook(print)
+
+
 def test_a_leaf_that_is_a_root_does_not_keep_the_gradient_it_was_given() -> None:
     w, g = leaf([1.0, 2.0]), constant([3.0, 4.0])
     w.backward(g)

@@ -13,7 +13,7 @@ import threading
 
 import numpy as np
 import pytest
-from helpers import close, constant, host, leaf
+from helpers import close, constant, host, leaf, untraced
 
 import tinygrad_norm as tn
 from tinygrad_norm import nn, optim
@@ -184,7 +184,7 @@ def test_ctrl_c_at_200_moments_of_training_leaves_a_usable_process() -> None:
     program = "import sys; sys.path[:0] = sys.argv[1:]\n" + INTERRUPTED
     run = subprocess.run(
         [sys.executable, "-c", program, *sys.path],
-        env={**os.environ, "TINYGRAD_NORM_BACKEND": "numpy"}, capture_output=True, text=True, check=False, timeout=120,
+        env={**untraced(), "TINYGRAD_NORM_BACKEND": "numpy"}, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert run.stdout == "usable True\n", run.stderr
 
