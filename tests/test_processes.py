@@ -190,7 +190,9 @@ def test_ctrl_c_at_200_moments_of_training_leaves_a_usable_process() -> None:
 
 
 @pytest.mark.parametrize("moment", ["call", "line", "return"])
-@pytest.mark.parametrize("inner", [tn.no_grad, tn.enable_grad, lambda: tn.set_grad_enabled(False), tn.inference_mode])
+@pytest.mark.parametrize(
+    "inner", [tn.no_grad, tn.enable_grad, lambda: tn.set_grad_enabled(False), tn.inference_mode, tn.autograd.detect_anomaly]
+)
 def test_ctrl_c_at_the_end_of_a_block_leaves_the_mode_as_it_was(moment, inner) -> None:
     def interrupt(frame, event, arg):
         if frame.f_code.co_name == "__exit__" and event == moment:

@@ -42,10 +42,10 @@ def blas() -> str:
 def gpu() -> str:
     """Whether CuPy can compute."""
     try:
-        tn.backend("cupy").__enter__()
+        with tn.backend("cupy"):
+            return "CuPy can be used"
     except (ImportError, RuntimeError) as error:
         return f"none ({str(error).partition('. ')[0]})"
-    return "CuPy can be used"
 
 
 def names_of(where: Any) -> set[str]:

@@ -1,9 +1,11 @@
 """Graphs to look at: draw shows what a result was computed from, trace how backward walked through it.
 
-print(tn.draw(loss, names=model))       # a tree in plain text; in a notebook, a picture
-with tn.trace() as steps:
-loss.backward()
-print(steps)                            # each step: the op, what arrived, what it handed on
+    print(tn.draw(loss, names=model))       # a tree in plain text; in a notebook, a picture
+    with tn.trace() as steps:
+        loss.backward()
+    print(steps)                            # each step: the op, what arrived, what it handed on
+
+Both look at what the engine keeps anyway.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import numpy as np
 from tinygrad_norm.autograd import Node, Tensor
 from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.autograd.grad_mode import grad_mode
+from tinygrad_norm.autograd.tensor import raw
 from tinygrad_norm.backend import is_array, transfer
 from tinygrad_norm.nn.module import Module
 from tinygrad_norm.ops import functions
@@ -140,8 +143,15 @@ def draw(*outputs: Tensor, names: Any = None, saved: bool = True) -> Drawing:
             raise TypeError(f"draw(): expected Tensors, but got {type(out).__name__}")
         if not out.requires_grad:
             raise RuntimeError("draw(): this Tensor has no history: nothing it was computed from has requires_grad=True")
+    return Drawing(outputs, _names_of("draw", names), saved)
+
+
+def _names_of(function: str, names: Any) -> dict[int, str]:
+    """The names by the Tensors' ids. Raises TypeError for what is neither a Module nor a dict nor None."""
+    if names is not None and not isinstance(names, (Module, Mapping)):
+        raise TypeError(f"{function}(): argument 'names' must be a Module or a dict, not {type(names).__name__}")
     given = names.named_parameters() if isinstance(names, Module) else (names or {}).items()
-    return Drawing(outputs, {id(t): name for name, t in given}, saved)
+    return {id(t): name for name, t in given}
 
 
 def _target(x: Tensor) -> Any:
@@ -155,8 +165,7 @@ def _norm(array: Any) -> float:
 
 def _in_words(value: Any) -> str:
     """A number as it is, an array by shape and range."""
-    if isinstance(value, Tensor):
-        value = value.array
+    value = raw(value)
     if is_array(value):
         host = transfer(value, "cpu")
         if host.size == 1:
@@ -181,10 +190,7 @@ class Steps:
     """
 
     def __init__(self, names: Any = None) -> None:
-        if names is not None and not isinstance(names, (Module, Mapping)):
-            raise TypeError(f"trace(): argument 'names' must be a Module or a dict, not {type(names).__name__}")
-        given = names.named_parameters() if isinstance(names, Module) else (names or {}).items()
-        self._names = {id(t): name for name, t in given}
+        self._names = _names_of("trace", names)
         self.steps: list[dict[str, Any]] = []
 
     def __enter__(self) -> Steps:
@@ -196,13 +202,12 @@ class Steps:
 
     def _note(self, node: Node, g: Any, gradients: Any) -> None:
         inputs = []
-        for position, edge, gx in zip(node.plan.positions, node.edges, gradients):
-            op = node.plan.op
-            name = op.variadic or op.inputs[position]
+        for k, (edge, gx) in enumerate(zip(node.edges, gradients)):
+            _, name = node.input_of(k)
             leaf = self._names.get(id(edge))
-            shape, norm = (None, None) if gx is None else (list(gx.shape), _norm(_raw(gx)))
+            shape, norm = (None, None) if gx is None else (list(gx.shape), _norm(raw(gx)))
             inputs.append({"name": name if leaf is None else f"{name} = {leaf}", "shape": shape, "norm": norm})
-        self.steps.append({"op": node.plan.op.name, "shape": list(g.shape), "norm": _norm(_raw(g)), "inputs": inputs})
+        self.steps.append({"op": node.plan.op.name, "shape": list(g.shape), "norm": _norm(raw(g)), "inputs": inputs})
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self.steps)
@@ -228,7 +233,3 @@ def trace(input: Tensor | None = None, *, names: Any = None) -> Any:
     Of a matrix, the sum of its diagonal, as PyTorch has it under this name.
     """
     return Steps(names) if input is None else linalg_trace(input)
-
-
-def _raw(x: Any) -> Any:
-    return x.array if isinstance(x, Tensor) else x

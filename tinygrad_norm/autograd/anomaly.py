@@ -16,7 +16,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from tinygrad_norm.autograd.grad_mode import grad_mode
+from tinygrad_norm.autograd.grad_mode import Mode, ModeFromNow, grad_mode
 from tinygrad_norm.autograd.node import Node
 from tinygrad_norm.backend import xp
 
@@ -24,7 +24,7 @@ _PACKAGE = str(Path(__file__).parent.parent)
 _called: weakref.WeakKeyDictionary[Node, str] = weakref.WeakKeyDictionary()  # where each Node's op was called
 
 
-class detect_anomaly:
+class detect_anomaly(Mode):
     """In a `with` block: raise a RuntimeError from `backward` or `grad` at the first gradient that is nan or infinite.
 
     It names the op, the input whose gradient it is, and the line of the forward call. check_nan=False: ops only note where
@@ -32,33 +32,22 @@ class detect_anomaly:
     """
 
     def __init__(self, check_nan: bool = True) -> None:
-        self._set(True, check_nan)
-
-    def _set(self, mode: bool, check_nan: bool) -> None:
-        for name, value in (("mode", mode), ("check_nan", check_nan)):
-            if not isinstance(value, bool):
-                raise TypeError(f"{type(self).__name__}(): argument {name!r} must be bool, not {type(value).__name__}")
-        self._wanted, self._before = (mode, check_nan), []  # type: ignore[var-annotated]
-
-    def __enter__(self) -> None:
-        self._before.append((grad_mode.anomaly, grad_mode.check_nan))
-        grad_mode.anomaly, grad_mode.check_nan = self._wanted
-
-    def __exit__(self, *exception: object) -> None:
-        grad_mode.anomaly, grad_mode.check_nan = self._before.pop()
+        _require_bool("detect_anomaly", check_nan=check_nan)
+        super().__init__(anomaly=True, check_nan=check_nan)
 
 
-class set_detect_anomaly(detect_anomaly):
+class set_detect_anomaly(ModeFromNow):
     """The same from the call on, or no longer; as a context, inside it only."""
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
-        self._set(mode, check_nan)
-        super().__enter__()
+        _require_bool("set_detect_anomaly", mode=mode, check_nan=check_nan)
+        super().__init__(anomaly=mode, check_nan=check_nan)
 
-    def __enter__(self) -> None:
-        """The call has entered already; this serves an object used in a second `with`."""
-        if not self._before:
-            super().__enter__()
+
+def _require_bool(name: str, **given: bool) -> None:
+    for argument, value in given.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{name}(): argument {argument!r} must be bool, not {type(value).__name__}")
 
 
 def is_anomaly_enabled() -> bool:
@@ -90,10 +79,10 @@ def check_gradients(node: Node, g: Any, gradients: Any) -> None:
         raise RuntimeError(f"the gradient that was given to {node.name()!r} is {kind} already; {where}")
     for k, gx in enumerate(gradients):
         if gx is not None and (kind := _not_finite(gx)):
-            op, position = node.plan.op, node.plan.positions[k]
+            position, name = node.input_of(k)
             raise RuntimeError(
                 f"Function {node.name()!r} returned {kind} values in its {position}th output, "
-                f"the gradient of its input {op.variadic or op.inputs[position]!r}; {where}"
+                f"the gradient of its input {name!r}; {where}"
             )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_norm.autograd.anomaly import check_gradients
 from tinygrad_norm.autograd.edits import mark_edited
-from tinygrad_norm.autograd.errors import mixed_devices
+from tinygrad_norm.autograd.errors import mixed_devices, require_kind
 from tinygrad_norm.autograd.grad_mode import grad_mode
 from tinygrad_norm.autograd.graph import Plan, op
 from tinygrad_norm.autograd.node import Node
@@ -440,12 +440,8 @@ def _deposit_early(leaf: Tensor, gradient: Tensor, create_graph: bool) -> None:
 
 def _check_flags(name: str, **flags: Any) -> None:
     for argument, value in flags.items():
-        if (
-            value is not None
-            and not isinstance(value, (bool, np.bool_))
-            and (value.__class__ is not int or value not in (0, 1))
-        ):
-            raise TypeError(f"{name}(): argument {argument!r} must be bool, not {type(value).__name__}")
+        if value is not None and not (value.__class__ is int and value in (0, 1)):
+            require_kind(name, argument, "bool", value)
 
 
 def _sequence(tensors: Any, name: str) -> list[Tensor]:

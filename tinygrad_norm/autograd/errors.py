@@ -37,9 +37,9 @@ def not_an_operand(name: str, value: Any) -> TypeError:
 def guarded(function: F, checked: bool = True) -> F:
     """The function, with the arguments that are annotated as Tensor, bool, int, float or str checked before it runs.
 
-    Raises TypeError that names the argument. A Tensor may also be an array, since vjps call these functions with arrays;
-    the first input of an op is a Tensor. What else goes wrong with arguments of the wrong kind is said with what was given;
-    not `checked`: only that.
+    Raises TypeError that names the argument. A Tensor may also be an array, since vjps call these functions with arrays, of
+    which NumPy makes scalars where they have no dimensions; the first input of an op is a Tensor. What else goes wrong with
+    arguments of the wrong kind is said with what was given; not `checked`: only that.
     """
     signature = inspect.signature(function)
     first = next(iter(signature.parameters), None) if hasattr(function, "op") else None
@@ -68,7 +68,7 @@ def guarded(function: F, checked: bool = True) -> F:
             value = args[position]
             if value.__class__ not in usual:
                 if not fits(value):
-                    raise _wrong_kind(name, argument, kind, value)
+                    raise wrong_kind(name, argument, kind, value)
                 args = (*args[:position], _plain(kind, value), *args[position + 1 :])
         for argument in kwargs:
             if argument in named:
@@ -76,7 +76,7 @@ def guarded(function: F, checked: bool = True) -> F:
                 value = kwargs[argument]
                 if value.__class__ not in usual:
                     if not fits(value):
-                        raise _wrong_kind(name, argument, kind, value)
+                        raise wrong_kind(name, argument, kind, value)
                     kwargs[argument] = _plain(kind, value)
         try:
             return function(*args, **kwargs)
@@ -131,7 +131,7 @@ def _is_number_of_kind(x: Any, kinds: str) -> bool:
 
 # for each annotation that is checked: the usual classes, and what else will do
 _KINDS: dict[str, tuple[set[type], Callable[[Any], bool]]] = {
-    "Tensor": (set(), lambda x: hasattr(x, "needs_grad") or is_array(x)),
+    "Tensor": (set(), lambda x: hasattr(x, "needs_grad") or is_array(x) or isinstance(x, np.generic)),
     "bool": ({bool}, lambda x: isinstance(x, np.bool_)),
     "int": ({int}, _is_integer),
     "float": ({float, int}, _is_float),
@@ -139,7 +139,14 @@ _KINDS: dict[str, tuple[set[type], Callable[[Any], bool]]] = {
 }
 
 
-def _wrong_kind(name: str, argument: str, kind: str, value: Any) -> TypeError:
+def require_kind(name: str, argument: str, kind: str, value: Any) -> None:
+    """Raise TypeError unless the value is what `guarded` takes for that annotation."""
+    if value.__class__ not in _KINDS[kind][0] and not _KINDS[kind][1](value):
+        raise wrong_kind(name, argument, kind, value)
+
+
+def wrong_kind(name: str, argument: str, kind: str, value: Any) -> TypeError:
+    """The error for an argument of another kind than its annotation says."""
     return TypeError(f"{name}(): argument {argument!r} must be {kind}, not {type(value).__name__}")
 
 

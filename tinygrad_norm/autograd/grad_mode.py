@@ -32,29 +32,59 @@ def is_grad_enabled() -> bool:
     return grad_mode.enabled
 
 
-class _Recording:
-    """Sets the mode on entry and restores it on exit; one object may be entered many times."""
+class Mode:
+    """Sets these modes of the thread on entry and restores them on exit; one object may be entered many times."""
 
-    def __init__(self, enabled: bool) -> None:
-        self.enabled = enabled
-        self.before: list[bool] = []
+    before: Any = ()  # for each block that it is in, the modes before it
+
+    def __init__(self, **wanted: bool) -> None:
+        self.wanted = wanted
+        self.before = []
 
     def __enter__(self) -> None:
-        self.before.append(grad_mode.enabled)
-        grad_mode.enabled = self.enabled
+        self.before.append({name: getattr(grad_mode, name) for name in self.wanted})
+        vars(grad_mode).update(self.wanted)
 
     def __exit__(self, *exception: object) -> None:
-        grad_mode.enabled = self.before[-1]  # first of all: no call, after which Python would look for Ctrl-C
+        vars(grad_mode).update(self.before[-1])
         del self.before[-1]
 
     def __del__(self) -> None:
-        """Ctrl-C just before the first line of __exit__: the block has ended, and its manager goes."""
+        """Ctrl-C just before the first line of __exit__, or in it: the block has ended, and its manager goes."""
         if self.before:
-            grad_mode.enabled = self.before[0]
+            vars(grad_mode).update(self.before[0])
+
+
+class ModeFromNow(Mode):
+    """Sets them from the call on; as a context, inside it only."""
+
+    in_block = False
+
+    def __init__(self, **wanted: bool) -> None:
+        super().__init__(**wanted)
+        super().__enter__()
+
+    def __enter__(self) -> None:
+        """The call has entered already; this serves an object used in a second `with`."""
+        self.in_block = True
+        if not self.before:
+            super().__enter__()
+
+    def __del__(self) -> None:
+        """Called as a function, it goes and the mode stays."""
+        if self.in_block:
+            super().__del__()
+
+
+class _Recording(Mode):
+    """Whether ops record, for a block or a function."""
+
+    def __init__(self, enabled: bool) -> None:
+        super().__init__(enabled=enabled)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function, or a generator function: its body alone runs in this mode."""
-        enabled = self.enabled
+        enabled = self.wanted["enabled"]
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -134,27 +164,13 @@ class inference_mode(_Recording):
         super().__init__(not mode)
 
 
-class set_grad_enabled(_Recording):
+class set_grad_enabled(ModeFromNow, _Recording):
     """Record or not, from the call on; as a context or a decorator, inside it only."""
-
-    in_block = False
-
-    def __del__(self) -> None:
-        """Called as a function, it goes and the mode stays."""
-        if self.in_block:
-            super().__del__()
 
     def __init__(self, mode: bool) -> None:
         if not isinstance(mode, bool):
             raise TypeError(f"set_grad_enabled(): argument 'mode' must be bool, not {type(mode).__name__}")
-        super().__init__(mode)
-        super().__enter__()
-
-    def __enter__(self) -> None:
-        """The call has entered already; this serves an object used in a second `with`."""
-        self.in_block = True
-        if not self.before:
-            super().__enter__()
+        super().__init__(enabled=mode)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function, which alone then runs in this mode."""

@@ -34,6 +34,11 @@ class Node:
         """What made the Tensor, as PyTorch writes it: MulBackward for mul."""
         return "".join(part.capitalize() for part in self.plan.op.name.split("_")) + "Backward"
 
+    def input_of(self, edge: int) -> tuple[int, str]:
+        """The input that an edge leads to: its place among the op's, and its name."""
+        position = self.plan.positions[edge]
+        return position, self.plan.op.variadic or self.plan.op.inputs[position]
+
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """For each input, the Node its gradient goes to, and 0: AccumulateGrad for a leaf, None where none is needed."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise, wrap
-from tinygrad_norm.autograd.errors import explain, not_an_operand
+from tinygrad_norm.autograd.errors import explain, not_an_operand, require_kind
 from tinygrad_norm.autograd.graph import common_dtype, converted
 from tinygrad_norm.autograd.tensor import NUMBERS, raw
 from tinygrad_norm.backend import is_array, xp
@@ -54,8 +54,7 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
 
     With the condition alone, the indices of its true elements, as nonzero(as_tuple=True).
     """
-    if not isinstance(condition, (Tensor, np.generic)) and not is_array(condition):
-        raise TypeError(f"where(): argument 'condition' must be Tensor, not {type(condition).__name__}")
+    require_kind("where", "condition", "Tensor", condition)
     if input is None and other is None:
         return tuple(wrap(places) for places in xp(raw(condition)).nonzero(raw(condition)))
     if isinstance(condition, Tensor):

@@ -16,8 +16,9 @@ import numpy as np
 
 from tinygrad_norm.autograd import Tensor, keep_equal, op
 from tinygrad_norm.autograd.edits import shown
+from tinygrad_norm.autograd.errors import require_kind
 from tinygrad_norm.autograd.sums import sum_to
-from tinygrad_norm.backend import is_array, xp
+from tinygrad_norm.backend import xp
 
 Ints = int | Sequence[int]
 
@@ -243,8 +244,7 @@ _broadcast_to.vjp(x=lambda g, x_shape: sum_to(g, x_shape))
 
 def broadcast_to(input: Any, shape: Sequence[int]) -> Any:
     """Repeated along dimensions of size 1 and new leading ones, without copying."""
-    if not isinstance(input, (Tensor, np.generic)) and not is_array(input):
-        raise TypeError(f"broadcast_to(): argument 'input' must be Tensor, not {type(input).__name__}")
+    require_kind("broadcast_to", "input", "Tensor", input)
     return expand(input, shape) if isinstance(input, Tensor) else _broadcast_to(input, shape=tuple(shape))
 
 
