@@ -289,9 +289,9 @@ def test_two_threads_add_to_one_gradient() -> None:
 def test_a_vjp_may_call_public_functions_with_what_numpy_makes_of_arrays_without_dimensions() -> None:
     @tn.op
     def bell(x):
-        return np.exp(-x * x)
+        return 1 / (1 + x * x)
 
-    bell.vjp(x=lambda g, x: tn.where(x > -9, g, 0.0) * -2 * x * tn.exp(-x * x))
+    bell.vjp(x=lambda g, x: tn.where(x > -9, g, 0.0) * -2 * x * tn.exp(-2 * tn.log(1 + x * x)))
     x = leaf(0.5)
     bell(x).backward()
-    close(x.grad, -np.exp(-0.25))
+    close(x.grad, -1 / 1.25**2)

@@ -85,7 +85,7 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("converted", 'return x - 2**bits if dtype.kind == "i" and x >= 2 ** (bits - 1) else x', "return x"),
     ),
     "autograd.grad_mode": (
-        ("__exit__", "grad_mode.enabled = self.before[-1]", "pass"),
+        ("__exit__", "vars(grad_mode).update(self.before[-1])", "pass"),
         ("_resumed", "with _Recording(enabled):\n            try:", "with _Recording(True):\n            try:"),
     ),
     "optim.optimizer": (
