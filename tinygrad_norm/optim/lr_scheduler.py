@@ -10,6 +10,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
+from types import FunctionType
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor
@@ -34,7 +35,9 @@ class LRScheduler:
                 raise KeyError(f"param 'initial_lr' is not specified in param_groups[{i}] when resuming an optimizer")
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
         self._step_count = 0
+        self._is_initial = True  # the groups have the rates of this epoch, unless they follow from the number alone
         self.step()
+        self._is_initial = False
 
     def get_lr(self) -> list[float]:
         """The learning rate of each group for this epoch."""
@@ -68,8 +71,8 @@ class LRScheduler:
         return self._last_lr
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the optimizer and functions."""
-        return {name: value for name, value in vars(self).items() if name != "optimizer" and not name.endswith("_lambdas")}
+        """Everything but the optimizer."""
+        return {name: value for name, value in vars(self).items() if name != "optimizer"}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a state_dict of the same scheduler."""
@@ -132,7 +135,7 @@ class ExponentialLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         """The learning rate of each group for this epoch."""
-        return [lr * self.gamma if self.last_epoch > 0 else lr for lr in self._rates()]
+        return [lr if self._is_initial else lr * self.gamma for lr in self._rates()]
 
     def _get_closed_form_lr(self) -> list[float]:
         return [base * self.gamma**self.last_epoch for base in self._bases()]
@@ -153,6 +156,18 @@ class LambdaLR(LRScheduler):
         """The learning rate of each group for this epoch."""
         return [base * factor(self.last_epoch) for factor, base in zip(self.lr_lambdas, self._bases())]
 
+    def state_dict(self) -> dict[str, Any]:
+        """Everything but the optimizer; of "lr_lambdas" the attributes of objects that are called, None for functions."""
+        attributes = [None if isinstance(f, FunctionType) else dict(getattr(f, "__dict__", {})) for f in self.lr_lambdas]
+        return {**super().state_dict(), "lr_lambdas": attributes}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a state_dict of the same scheduler; its functions are those that it was made with."""
+        super().load_state_dict({name: value for name, value in state_dict.items() if name != "lr_lambdas"})
+        for factor, attributes in zip(self.lr_lambdas, state_dict.get("lr_lambdas", ())):
+            if attributes is not None:
+                vars(factor).update(attributes)
+
 
 class CosineAnnealingLR(LRScheduler):
     """lr = eta_min + (initial lr - eta_min) * (1 + cos(pi * epoch / T_max)) / 2, step by step.
@@ -167,10 +182,8 @@ class CosineAnnealingLR(LRScheduler):
     def get_lr(self) -> list[float]:
         """The learning rate of each group for this epoch."""
         now, before = (1 + math.cos(math.pi * epoch / self.T_max) for epoch in (self.last_epoch, self.last_epoch - 1))
-        if self.last_epoch == 0:
+        if self._is_initial:
             return self._rates()
-        if self._step_count == 1 and self.last_epoch > 0:
-            return self._get_closed_form_lr()
         if (self.last_epoch - 1 - self.T_max) % (2 * self.T_max) == 0:  # from the minimum up again
             rise = (1 - math.cos(math.pi / self.T_max)) / 2
             return [lr + (base - self.eta_min) * rise for lr, base in zip(self._rates(), self._bases())]

@@ -140,11 +140,11 @@ class Optimizer:
             group.update({name: value for name, value in new.items() if name not in ("params", "param_names")})
 
     def __repr__(self) -> str:
-        lines = []
+        shown = f"{type(self).__name__} ("
         for i, group in enumerate(self.param_groups):
-            lines.append(f"Parameter Group {i}")
-            lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
-        return f"{type(self).__name__} (\n" + "\n".join(lines) + "\n)"
+            settings = (f"    {name}: {group[name]}\n" for name in sorted(group) if name != "params")
+            shown += f"\nParameter Group {i}\n" + "".join(settings)
+        return shown + ")"
 
 
 def _fitted(name: str, value: Any, p: Tensor) -> Any:

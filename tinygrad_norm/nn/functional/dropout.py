@@ -16,11 +16,6 @@ from tinygrad_norm.ops.inplace import overwrite
 from tinygrad_norm.ops.select import where
 
 
-def dropout_definition(x: Tensor, *, kept: Any, p: float) -> Tensor:
-    """x / (1 - p) where kept, 0 elsewhere."""
-    return x / (1 - p) * wrap(kept) if p < 1 else x * 0
-
-
 @textbook
 def keep_and_scale(x, kept, p):
     """x / (1 - p) where kept, 0 elsewhere."""
