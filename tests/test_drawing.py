@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -68,6 +70,28 @@ def test_a_notebook_gets_a_picture_or_the_tree() -> None:
             _ = drawing.svg
     else:
         assert "<svg" in drawing.svg
+
+
+class NotFound(Exception):
+    """What graphviz raises where its program dot is not installed."""
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_picture_is_graphvizs(monkeypatch, there) -> None:
+    def pipe(self, format, encoding):
+        if not there:
+            raise NotFound
+        return f"<svg of {format}/>"
+
+    source = type("Source", (), {"__init__": lambda self, dot: None, "pipe": pipe})
+    monkeypatch.setitem(sys.modules, "graphviz", SimpleNamespace(Source=source, ExecutableNotFound=NotFound))
+    drawing = tn.draw(leaf([1.0]) * 2)
+    if there:
+        assert drawing._repr_svg_() == drawing.svg == "<svg of svg/>"
+    else:
+        assert drawing._repr_svg_() is None
+        with pytest.raises(RuntimeError, match=r"Graphviz's program dot: https://graphviz\.org"):
+            _ = drawing.svg
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:

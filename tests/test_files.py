@@ -6,9 +6,11 @@ import io
 import os
 import pickle
 import resource
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -111,12 +113,23 @@ def test_an_error_inside_of_save_comes_through_and_the_old_file_stays(tmp_path, 
         assert len(os.listdir("/proc/self/fd")) == before, "a file was left open"
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_may_not_be_written_to(tmp_path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(PermissionError):
-        tn.save({}, tmp_path / "a")
-    tmp_path.chmod(0o700)
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs POSIX's permissions")
+def test_a_folder_that_may_not_be_written_to() -> None:
+    folder = Path(tempfile.mkdtemp())
+    path, user = folder / "a.safetensors", os.geteuid()
+    tn.save(checkpoint(1.0), path)
+    folder.chmod(0o555)
+    if user == 0:  # who may write anywhere, so this is done as nobody
+        os.seteuid(65534)
+    try:
+        with pytest.raises(PermissionError):
+            tn.save(checkpoint(2.0), path)
+        assert first_weight(path) == 1.0
+        assert [p.name for p in folder.iterdir()] == ["a.safetensors"]
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o700)
+        shutil.rmtree(folder)
 
 
 def test_a_folder_that_is_not_there_or_is_none(tmp_path) -> None:

@@ -184,6 +184,17 @@ def test_a_wrong_gradient_comes_with_a_guess(vjp, guess) -> None:
         tn.gradcheck(wrong_op(vjp), x)
 
 
+def test_a_gradient_that_was_not_summed_comes_with_a_guess() -> None:
+    @tn.op
+    def plus(a, b):
+        return a + b
+
+    plus.vjp(a=lambda g: g, b=lambda g: g)
+    for shape, dims in (((3,), r"\(0,\)"), ((2, 1), r"\(1,\)"), ((), r"\(0, 1\)")):
+        with pytest.raises(RuntimeError, match=rf"PlusBackward returned .*not summed over the broadcast dims {dims}\?"):
+            testing.check_op(plus, np.ones((2, 3)), np.ones(shape), devices=[tn.get_backend()])
+
+
 def test_a_failure_names_op_argument_and_order() -> None:
     x = np.array([1.0, 2.0])
     with pytest.raises(AssertionError, match=r"square on numpy, first derivative: input 'x', index \(0,\).*factor -1"):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import collections.abc
+import copy
 import math
+import types
 from collections import namedtuple
 
 import numpy as np
@@ -341,6 +344,256 @@ def test_a_plateau_waits_for_its_cooldown() -> None:
         scheduler.step(1.0)
         rates.append(optimizer.param_groups[0]["lr"])
     assert rates == [1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25]
+
+
+# ---- gradients ----------------------------------------------------------------------------
+
+
+def test_old_and_rare_arguments_of_grad() -> None:
+    x, y = leaf([2.0]), leaf([3.0])
+    with pytest.warns(FutureWarning, match="only_inputs"):
+        close(tn.autograd.grad((x * x).sum(), x, only_inputs=False)[0], np.array([4.0]))
+    with pytest.raises(NotImplementedError, match="is_grads_batched"):
+        tn.autograd.grad(x.sum(), x, is_grads_batched=True)
+    zeros, of_x = tn.autograd.grad((x * x).sum(), (y, x), materialize_grads=True)
+    close(zeros, np.zeros(1))
+    close(of_x, np.array([4.0]))
+    assert x.grad is None
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_vjp_may_give_less_than_the_shape_of_its_input(create_graph) -> None:
+    @tn.op(broadcasts=True)
+    def three_times_the_sum(x):
+        return 3 * x.sum()
+
+    three_times_the_sum.vjp(x=lambda g: 3 * g)  # a number: the same for every element
+    x = leaf(np.ones((2, 3)))
+    three_times_the_sum(x).backward(create_graph=create_graph)
+    close(x.grad, np.full((2, 3), 3.0))
+
+
+def test_a_leaf_that_was_switched_off_before_backward_gets_no_gradient() -> None:
+    x, called = leaf([1.0]), []
+    x.register_post_accumulate_grad_hook(called.append)
+    loss = (x * 2).sum()
+    x.requires_grad_(False)
+    loss.backward()
+    assert x.grad is None
+    assert not called
+
+
+def test_hooks_that_wait_are_taken_away_one_by_one() -> None:
+    x, called = leaf([1.0]), []
+    with x.register_post_accumulate_grad_hook(lambda x: called.append("first")):
+        x.register_post_accumulate_grad_hook(lambda x: called.append("second"))
+        x.sum().backward()
+    x.sum().backward()
+    assert called == ["first", "second", "second"]
+
+
+def test_places_where_gradients_end_are_equal_and_can_be_keys() -> None:
+    x, y = leaf([1.0]), leaf([1.0])
+    (of_x, _), (again, _) = (x * x).grad_fn.next_functions
+    (of_y, _), _ = (y * 2).grad_fn.next_functions
+    assert of_x == again != of_y
+    assert len({of_x, again, of_y}) == 2
+
+
+def test_one_tensor_twice_is_copied_once() -> None:
+    x, p = leaf([1.0]), nn.Parameter(tn.ones(2))
+    a, b, c, d = copy.deepcopy([x, x, p, p])
+    assert a is b is not x
+    assert c is d is not p
+
+
+def test_a_function_whose_outputs_are_not_differentiable_has_none() -> None:
+    class Whole(autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            out = x.round()
+            ctx.mark_non_differentiable(out)
+            return out
+
+    assert not Whole.apply(leaf([1.4])).requires_grad
+    with pytest.raises(NotImplementedError, match="clone"):
+        autograd.function.Context(()).mark_dirty(leaf([1.0]))
+
+
+def test_a_function_set_up_apart_from_its_forward() -> None:
+    class Cube(autograd.Function):
+        @staticmethod
+        def forward(x):
+            return x**3
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.save_for_backward(inputs[0], output)
+
+        @staticmethod
+        def backward(ctx, g):
+            x, cube = ctx.saved_tensors
+            return g * 3 * cube / x
+
+    x = leaf([2.0])
+    Cube.apply(x).backward()
+    close(x.grad, np.array([12.0]))
+
+
+# ---- modules ------------------------------------------------------------------------------
+
+
+def test_modules_show_their_arguments() -> None:
+    assert repr(nn.Flatten(0, -2)) == "Flatten(start_dim=0, end_dim=-2)"
+    assert repr(nn.ELU(0.5, inplace=True)) == "ELU(alpha=0.5, inplace=True)"
+    assert repr(nn.ReLU(inplace=True)) == "ReLU(inplace=True)"
+    assert repr(nn.ReLU()) == "ReLU()"
+
+
+def test_what_a_module_has_of_its_own() -> None:
+    norm = nn.BatchNorm1d(2)
+    assert list(norm._buffers) == ["running_mean", "running_var", "num_batches_tracked"]
+    assert "weight" in repr(norm._parameters)
+    with pytest.raises(AttributeError, match="is not an nn.Module"):
+        norm.get_submodule("weight")
+    for ask in (norm.get_extra_state, lambda: norm.set_extra_state(1)):
+        with pytest.raises(RuntimeError, match="define get_extra_state"):
+            ask()
+
+    class Unready(nn.Module):
+        def __init__(self) -> None:
+            self.weight = nn.Parameter(tn.ones(1))
+
+    with pytest.raises(AttributeError, match=r"cannot assign parameters? before Module.__init__\(\) call"):
+        Unready()
+
+
+def test_weights_for_a_module_that_has_no_shape_yet() -> None:
+    net, lazy = nn.Linear(3, 2), nn.LazyLinear(2)
+    lazy.load_state_dict(net.state_dict())
+    x = tn.ones(1, 3)
+    close(lazy(x), net(x), 0)
+    assigned = nn.Linear(3, 2)
+    assigned.load_state_dict({k: v.detach() for k, v in net.state_dict().items()}, assign=True)
+    assert isinstance(assigned.weight, nn.Parameter)
+
+
+def test_gains() -> None:
+    for name, gain in {"linear": 1, "sigmoid": 1, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 0.75}.items():
+        assert nn.init.calculate_gain(name) == gain
+    assert nn.init.calculate_gain("leaky_relu", 1.0) == 1.0
+
+
+def test_dictionaries_of_modules_lose_what_is_deleted() -> None:
+    modules = nn.ModuleDict({"a": nn.ReLU()})
+    del modules["a"]
+    assert not len(modules)
+    with pytest.raises(KeyError, match="a"):
+        del modules["a"]
+
+
+# ---- more ops -----------------------------------------------------------------------------
+
+
+def test_sums_and_products_in_a_dtype() -> None:
+    x = constant([1.6, 2.7], "float32")
+    assert x.sum(dtype=tn.int64).item() == 3  # each is cut first
+    assert x.prod(dtype="float64").dtype == tn.float64
+    assert x.prod(dtype=tn.int32).item() == 2
+
+
+def test_padding_around_may_crop() -> None:
+    x = constant(np.arange(5.0)[None])
+    close(F.pad(x, (-1, 2), mode="circular"), np.array([[1.0, 2, 3, 4, 1, 2]]))
+
+
+def test_means_of_integers_are_cut() -> None:
+    x = constant([[[[-7, 2], [0, 0]]]])
+    close(F.avg_pool2d(x, (1, 2)), np.array([[[[-2], [0]]]]))
+
+
+def test_flags_are_close_where_they_are_equal() -> None:
+    a, b = constant([True, False]), constant([True, True])
+    close(tn.isclose(a, b), np.array([True, False]))
+
+
+def test_sizes_can_be_joined() -> None:
+    assert tn.Size([1, 2]) + (3,) == tn.Size([1, 2, 3])
+    assert isinstance(tn.Size([1]) + tn.Size([2]), tn.Size)
+
+
+# ---- data ---------------------------------------------------------------------------------
+
+
+class Stream(data.IterableDataset):
+    """Seven numbers, one after the other."""
+
+    def __iter__(self):
+        return iter(range(7))
+
+    def __len__(self) -> int:
+        return 7
+
+
+def test_data_that_come_one_after_the_other() -> None:
+    assert [len(data.DataLoader(Stream(), b, drop_last=d)) for b, d in ((3, False), (3, True), (None, False))] == [3, 2, 7]
+    batches = [b.tolist() for b in data.DataLoader(Stream(), 3, drop_last=True)]
+    assert batches == [[0, 1, 2], [3, 4, 5]]
+    assert list(data.DataLoader(Stream(), None)) == list(range(7))
+    iterator = iter(data.DataLoader(Stream(), 7))
+    assert iter(iterator) is iterator
+
+
+def test_mappings_are_batched_as_mappings() -> None:
+    frozen = data.default_collate([types.MappingProxyType({"a": 1}), types.MappingProxyType({"a": 2})])
+    close(frozen["a"], np.array([1, 2]))
+
+    class Odd(collections.abc.Mapping):  # cannot be made from a dict
+        def __init__(self) -> None:
+            self.items_ = {"a": 1}
+
+        def __getitem__(self, key):
+            return self.items_[key]
+
+        def __iter__(self):
+            return iter(self.items_)
+
+        def __len__(self) -> int:
+            return 1
+
+    batch = data.default_collate([Odd(), Odd()])
+    assert type(batch) is dict
+    close(batch["a"], np.array([1, 1]))
+
+
+def test_annotations_name_what_is_in_a_dataset() -> None:
+    assert data.Dataset[int] is data.Dataset
+    assert data.Sampler[int] is data.Sampler
+    with pytest.raises(NotImplementedError, match="Sampler"):
+        iter(data.Sampler())
+
+
+def test_part_of_a_part_of_the_data() -> None:
+    part = data.Subset(data.Subset(data.TensorDataset(tn.arange(10)), [9, 8, 7, 6]), [3, 1])
+    assert [batch.tolist() for (batch,) in data.DataLoader(part, 2)] == [[6, 8]]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "error", "match"),
+    [
+        ([2, 3], None, ""),
+        ([0.5, 0.5], None, ""),
+        ([2, 2], ValueError, "^Sum of input lengths does not equal the length of the input dataset: 4 and 5$"),
+        ([6, -1], ValueError, "^Sum of input lengths does not equal the length of the input dataset"),
+        ([1.5, -0.5], ValueError, r"Fractions have to be between 0 and 1, but got \[1.5, -0.5\]"),
+    ],
+)
+def test_lengths_of_parts_are_checked(lengths, error, match) -> None:
+    if error is None:
+        assert sorted(i for part in data.random_split(range(5), lengths) for i in part) == list(range(5))
+    else:
+        with pytest.raises(error, match=match):
+            data.random_split(range(5), lengths)
 
 
 # ---- around it ----------------------------------------------------------------------------

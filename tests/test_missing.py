@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
+import re
 import subprocess
 import sys
 
 import pytest
 
 import tinygrad_norm as tn
+from tinygrad_norm import __main__ as about
 from tinygrad_norm import nn, optim
 
 
@@ -45,3 +49,19 @@ def test_the_package_tells_what_runs() -> None:
     assert first == ["tinygrad_norm", "Python", "NumPy", "BLAS", "threads", "Numba", "fast", "backend", "GPU", "PyTorch"]
     assert tn.__version__ in run.stdout
     assert "tinygrad_norm.nn.functional" in run.stdout
+
+
+def test_it_tells_so_without_what_could_be_installed(monkeypatch, capsys) -> None:
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n in ("threadpoolctl", "torch") else find_spec(n))
+    monkeypatch.setattr(about, "version", nothing)
+    about.main()
+    printed = capsys.readouterr().out
+    assert re.search(r"BLAS +\S+ \d", printed)  # as NumPy was built
+    assert re.search(r"Numba +not installed", printed)
+    assert "(pip install torch, to compare)" in printed
+
+
+def nothing(name: str) -> str:
+    """The version of a package, where none is installed."""
+    raise importlib.metadata.PackageNotFoundError(name)

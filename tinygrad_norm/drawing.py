@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import html
 import math
-import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -118,8 +117,6 @@ class Drawing:
             raise RuntimeError("a picture needs Graphviz's program dot: https://graphviz.org/download") from None
 
     def _repr_svg_(self) -> str | None:
-        if shutil.which("dot") is None:
-            return None
         try:
             return self.svg
         except RuntimeError:

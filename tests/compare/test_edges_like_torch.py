@@ -133,6 +133,22 @@ y.sum().backward()
 attempt(lambda: y.sum().backward())
 print(x.grad.tolist())
 """,
+    "gradients of a Function are summed to the shape of its inputs": """
+class S(T.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, factor, shape):
+        ctx.shape = shape
+        return x * factor
+    @staticmethod
+    def backward(ctx, g):
+        return T.ones(ctx.shape) if ctx.shape else g, None, None
+for shape, other in (((2, 3), None), ((2, 1), (2, 3)), ((), (2,)), ((1, 3), (4, 2, 3)), ((2, 3), (2, 1)), ((3,), ()),
+                     ((3,), (5,)), ((2, 3), (3,)), ((0, 1), (0, 3)), ((1,), (0,))):
+    x = T.ones(shape, requires_grad=True)
+    attempt(lambda: S.apply(x, 2.0, other).sum().backward())
+    print(None if x.grad is None else x.grad.tolist())
+    attempt(lambda: print(list(T.autograd.grad(S.apply(x, 2.0, other).sum(), x, create_graph=True)[0].shape)))
+""",
     "a Function has to return Tensors": """
 class S(T.autograd.Function):
     @staticmethod

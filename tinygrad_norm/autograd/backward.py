@@ -17,7 +17,7 @@ from tinygrad_norm.autograd.errors import mixed_devices, require_kind
 from tinygrad_norm.autograd.grad_mode import grad_mode
 from tinygrad_norm.autograd.graph import Plan, op
 from tinygrad_norm.autograd.node import Node
-from tinygrad_norm.autograd.sums import sum_to
+from tinygrad_norm.autograd.sums import broadcast_axes, sum_to
 from tinygrad_norm.autograd.tensor import Tensor, Version, raw, refresh, wrap
 from tinygrad_norm.backend import Array, is_array, xp
 
@@ -390,9 +390,11 @@ def _fit(gx: Any, shape: tuple[int, ...], dtype: Any, node: Node) -> Any:
     """Undo broadcasting and promotion: the gradient in the shape and dtype of its input."""
     if gx.shape != shape:
         if not node.plan.op.broadcasts:
+            spread = broadcast_axes(shape, gx.shape) if gx.ndim >= len(shape) else ()
+            unsummed = f"not summed over the broadcast dims {spread}? " if spread else ""
             raise RuntimeError(
                 f"{node.name()} returned a gradient of shape {list(gx.shape)} for an input of shape {list(shape)}: "
-                "its vjp has to give the input's shape, or the op has to be declared with broadcasts=True"
+                f"{unsummed}Its vjp has to give the input's shape, or the op has to be declared with broadcasts=True"
             )
         if gx.ndim < len(shape):
             gx = gx + _zeros(gx, shape)

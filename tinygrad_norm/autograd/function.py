@@ -25,6 +25,7 @@ from typing import Any
 
 from tinygrad_norm.autograd.grad_mode import grad_mode, no_grad
 from tinygrad_norm.autograd.graph import op
+from tinygrad_norm.autograd.sums import sum_to
 from tinygrad_norm.autograd.tensor import Tensor, Version, wrap
 from tinygrad_norm.backend import xp
 
@@ -150,8 +151,8 @@ def _record(cls: type[Function], context: Context, args: tuple, outputs: list) -
     shapes = [(out.array.shape, out.array.dtype) if isinstance(out, Tensor) else None for out in outputs]
     flat = wrap(module.concatenate([out.array.reshape(-1) for out in parts]))
     inputs = tuple(a for a in args if isinstance(a, Tensor))
-    tensors = tuple(isinstance(a, Tensor) for a in args)
-    cls._op.op.record_edit(inputs, {"context": context, "args": tensors, "shapes": shapes, "live": live}, flat)
+    wanted = tuple(a.array.shape if isinstance(a, Tensor) else None for a in args)
+    cls._op.op.record_edit(inputs, {"context": context, "args": wanted, "shapes": shapes, "live": live}, flat)
     if context._saved and flat.node is not None:  # an entry that never trips: with it backward() lets go of what is saved
         flat.node.guards = [(0, (version := Version()), version.count)]
     start = 0
@@ -173,8 +174,8 @@ def _op_for(cls: type[Function]) -> Any:
     made = op(forward)
 
     @made.joint_vjp
-    def vjp(g: Any, context: Context, args: tuple[bool, ...], shapes: list, live: list[bool]) -> list:
-        """args, live: for each argument whether it is a Tensor, for each output whether it has a gradient, a part of g."""
+    def vjp(g: Any, context: Context, args: tuple[Any, ...], shapes: list, live: list[bool]) -> list:
+        """args: the shape of each argument, None unless it is a Tensor; live: which outputs have gradients, parts of g."""
         pieces: list[Tensor | None] = []
         start = 0
         for i, found in enumerate(shapes):
@@ -200,10 +201,22 @@ def _op_for(cls: type[Function]) -> Any:
                     f"expected Variable or None (got {type(v).__name__}): {cls.__name__}.backward has to return "
                     f"Tensors, but argument {i} got {v!r}"
                 )
-        of_tensors = [v for v, is_tensor in zip(given, args) if is_tensor]
+        wanted = [(v, shape) for v, shape in zip(given, args) if shape is not None]
+        of_tensors = [v if v is None else _fitted(cls, i, v, shape) for i, (v, shape) in enumerate(wanted)]
         return of_tensors if isinstance(g, Tensor) else [None if v is None else v.array for v in of_tensors]
 
     return made
+
+
+def _fitted(cls: type[Function], i: int, g: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The gradient of the i-th Tensor, summed over the dimensions along which it was broadcast."""
+    lead = g.ndim - len(shape)
+    if lead < 0 or any(n not in (1, m) for n, m in zip(shape, g.array.shape[lead:])):
+        raise RuntimeError(
+            f"Function {cls.__name__}Backward returned an invalid gradient at index {i} - got {list(g.shape)} "
+            f"but expected shape compatible with {list(shape)}"
+        )
+    return sum_to(g, shape)
 
 
 def once_differentiable(backward: Any) -> Any:

@@ -44,6 +44,11 @@ def sum_over(g: Any, axes: tuple[int, ...]) -> Any:
 
 def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
     """g, summed over the dimensions along which `shape` was broadcast to g's shape."""
-    lead = g.ndim - len(shape)
-    axes = tuple(i for i, n in enumerate(g.shape) if i < lead or (shape[i - lead] == 1 and n != 1))
+    axes = broadcast_axes(shape, g.shape)
     return sum_over(g, axes).reshape(shape) if axes else g
+
+
+def broadcast_axes(shape: tuple[int, ...], wide: tuple[int, ...]) -> tuple[int, ...]:
+    """The dimensions of `wide` along which `shape` was broadcast to it."""
+    lead = len(wide) - len(shape)
+    return tuple(i for i, n in enumerate(wide) if i < lead or (shape[i - lead] == 1 and n != 1))

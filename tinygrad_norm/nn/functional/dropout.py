@@ -6,8 +6,6 @@ needs no scaling. Srivastava et al. 2014, "Dropout: a simple way to prevent neur
 
 from __future__ import annotations
 
-from typing import Any
-
 from tinygrad_norm.autograd import Tensor, check_editable, op, wrap
 from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.backend import Generator, default_generator, xp
