@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import matplotlib.pyplot as plt
-from common import claim, draw_fits, line_with_noise, mlp, options, save_figure, start, train_side_by_side
+from common import claim, draw_fits, label_lines, line_with_noise, mlp, options, save_figure, start, train_side_by_side
 
 import tinygrad_norm as tn
 from tinygrad_norm import nn, optim
@@ -82,11 +82,10 @@ def main(argv: list[str] | None = None) -> dict[str, dict]:
 
     accuracies = {rate: on_digits(rate, epochs) for rate in RATES}
     figure, axis = plt.subplots(figsize=(5, 3.6))
-    for label, values, style in zip(("training", "validation"), zip(*accuracies.values()), ("k-o", "b--^")):
-        axis.plot(RATES, values, style, label=label)
+    for label, values in zip(("training", "validation"), zip(*accuracies.values())):
+        axis.plot(RATES, values, marker="o", label=label)
     axis.set(xlabel="probability to drop", ylabel="accuracy", title="200 digits, 500 hidden units", xticks=RATES)
-    axis.legend()
-    axis.grid(alpha=0.3)
+    label_lines(axis)
     save_figure(figure, arguments.out / "rates.png")
     for rate, (train, test) in accuracies.items():
         print(f"digits, p = {rate:4}: training accuracy {train:.1%}, validation accuracy {test:.1%}")

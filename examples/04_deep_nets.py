@@ -17,7 +17,7 @@ import math
 
 import matplotlib.pyplot as plt
 import numpy as np
-from common import STYLES, claim, options, save_figure, start
+from common import claim, label_lines, options, save_figure, start
 
 import tinygrad_norm as tn
 from tinygrad_norm import nn
@@ -73,19 +73,18 @@ def main(argv: list[str] | None = None) -> dict[str, list[float]]:
         if math.isnan(values[-1]):
             print(f"{'':32}nan at layer {len(values) - 1} (counted from 0)")
 
-    figure, (axis, near) = plt.subplots(1, 2, figsize=(11, 4), width_ratios=(1.2, 1))
-    for i, ((way, values), style) in enumerate(zip(found.items(), STYLES)):
-        axis.semilogy(range(1, len(values) + 1), values, style, lw=2, label=way, color=f"C{i}")
+    figure, (axis, near) = plt.subplots(1, 2, figsize=(12, 4))
+    for way, values in found.items():
+        (line,) = axis.semilogy(range(1, len(values) + 1), values, label=way)
         if max(values) < 10 and min(values) > 0.01:
-            near.plot(range(1, len(values) + 1), values, style, lw=2, label=way, color=f"C{i}")
+            near.plot(*line.get_data(), color=line.get_color(), ls=line.get_linestyle(), label=way)
     near.axhline(AFTER_NORM, color="0.6", lw=0.8)
-    near.text(1, AFTER_NORM - 0.02, f"{AFTER_NORM:.3f}", va="top", fontsize=9, color="0.3")
+    near.text(1, AFTER_NORM - 0.01, f"{AFTER_NORM:.3f}", va="top", color="0.3")
     axis.set(title=f"{layers} layers of Linear(256, 256) and ReLU", ylabel="standard deviation of the layer's output")
-    near.set(title="the two that stay, on a scale of their own", ylim=(0, None))
+    near.set(title="the two that stay, on a scale of their own", ylabel="standard deviation")
     for each in (axis, near):
         each.set(xlabel="layer")
-        each.legend()
-        each.grid(alpha=0.3)
+        label_lines(each)
     save_figure(figure, arguments.out / "figure.png")
     default, large, kaiming, norm = found.values()
     claim("the default initialisation falls to nothing", default[-1] < math.sqrt(1 / 6) ** layers * 10)

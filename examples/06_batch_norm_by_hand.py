@@ -124,7 +124,8 @@ def main(argv=None):
             label = f"gamma {gamma[i]}, beta {beta[i]}"
             axis.hist(values[:, i], bins=60, histtype="step", lw=2, ls=style, label=label, density=True)
         axis.set(title=title, xlabel="value")
-    axes[1].legend(fontsize=8)
+    axes[0].set(ylabel="density")
+    axes[1].legend()
     save_figure(figure, arguments.out / "figure.png")
     return differences
 

@@ -7,7 +7,7 @@ The same net of five layers for a fixed number of epochs on digits, with and wit
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-from common import claim, options, save_figure, start
+from common import claim, label_lines, options, save_figure, start
 from tqdm import tqdm
 
 from tinygrad_norm import nn, optim
@@ -54,12 +54,11 @@ def main(argv: list[str] | None = None) -> dict[tuple[bool, int], tuple[float, f
         print(f"{size:12} {row[0]:>18} {row[1]:>18}")
 
     figure, axis = plt.subplots(figsize=(5, 3.6))
-    for norm, style, label in ((True, "k-o", "batch norm"), (False, "b--^", "no norm")):
-        axis.semilogx(sizes, [found[norm, size][1] for size in sizes], style, base=2, label=label)
+    for norm, label in ((True, "batch norm"), (False, "no norm")):
+        axis.semilogx(sizes, [found[norm, size][1] for size in sizes], marker="o", base=2, label=label)
     axis.set(xlabel="batch size", ylabel="validation accuracy", title=f"digits, {epochs} epochs")
     axis.set_xticks(sizes, [str(size) for size in sizes])
-    axis.legend()
-    axis.grid(alpha=0.3)
+    label_lines(axis)
     save_figure(figure, arguments.out / "figure.png")
     gain = {size: found[True, size][1] - found[False, size][1] for size in sizes}
     claim(f"batch norm gains more with batches of {sizes[-1]} than of {sizes[0]}", gain[sizes[-1]] > gain[sizes[0]])

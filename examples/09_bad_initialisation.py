@@ -8,7 +8,7 @@ repairs both.
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-from common import claim, host, options, save_figure, start
+from common import claim, host, label_lines, options, save_figure, start, whole_numbers
 from tqdm import tqdm
 
 import tinygrad_norm as tn
@@ -75,18 +75,19 @@ def train(
 def draw(path, test: tuple, found: dict[str, dict]) -> None:
     """For each activation: the losses, the fits, and the distribution of what goes into each layer."""
     x, y = map(host, test)
-    figure, axes = plt.subplots(2, 4, figsize=(13, 6))
+    figure, axes = plt.subplots(2, 4, figsize=(15, 6))
     for row, (activation, nets) in zip(axes, found.items()):
-        row[1].scatter(x, y, s=8, c="0.75", label="test")
-        for (name, (losses, predicted, inputs)), style, axis in zip(nets.items(), ("b--", "k-"), row[2:]):
-            row[0].semilogy(range(1, len(losses) + 1), losses, style, label=name, lw=2)
-            row[1].plot(x, host(predicted), style, label=name, lw=2)
+        row[1].scatter(x, y, s=8, c="0.8")
+        for (name, (losses, predicted, inputs)), axis in zip(nets.items(), row[2:]):
+            row[0].semilogy(range(1, len(losses) + 1), losses, marker="o" if len(losses) == 1 else "", label=name)
+            row[1].plot(x, host(predicted), label=name)
             axis.boxplot([host(t).ravel() for t in inputs], showfliers=False)
-            axis.set(title=f"{activation}, {name}: its input", xlabel="layer")
-        row[0].set(title=f"{activation}: test loss", xlabel="epoch")
-        row[1].set(title=f"{activation}: fit", xlabel="x")
+            axis.set(title=f"{activation}, {name}: its input", xlabel="layer", ylabel="value")
+        row[0].set(title=f"{activation}: test loss", xlabel="epoch", ylabel="mean squared error")
+        row[1].set(title=f"{activation}: fit, and the test points", xlabel="x", ylabel="y")
+        whole_numbers(row[0])
         for axis in row[:2]:
-            axis.legend(fontsize=8)
+            label_lines(axis)
     save_figure(figure, path)
 
 

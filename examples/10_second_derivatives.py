@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 import numpy as np
-from common import STYLES, claim, host, options, save_figure, start
+from common import claim, host, label_lines, options, save_figure, start
 
 import tinygrad_norm as tn
 
@@ -67,17 +67,19 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     steps = 6
     paths = {"Newton's method": newton(begin, steps), "gradient descent": descent(begin, 300)}
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
-    for v, style, label in zip(values, STYLES, ("tanh", "first", "second", "third derivative")):
-        left.plot(host(x), host(v), style, label=label, lw=2)
+    for v, label in zip(values, ("tanh", "first", "second", "third derivative")):
+        left.plot(host(x), host(v), label=label)
     grid = np.meshgrid(np.linspace(-1.6, 1.4, 200), np.linspace(-3.4, 2, 200))
     valley = (1 - grid[0]) ** 2 + 100 * (grid[1] - grid[0] ** 2) ** 2
-    right.contour(*grid, valley, levels=np.logspace(-0.5, 3.5, 12), colors="0.8")
-    for (label, path), style in zip(paths.items(), ("k-o", "b--")):
-        right.plot(*np.array(path).T, style, label=f"{label}, {len(path) - 1} steps", ms=4)
-    right.plot(1, 1, "r*", ms=12, label="minimum")
-    for axis, title in ((left, "derivatives of tanh"), (right, "Rosenbrock's valley")):
-        axis.set(title=title)
-        axis.legend(fontsize=8)
+    right.contour(*grid, valley, levels=np.logspace(-0.5, 3.5, 12), colors="0.8", linewidths=1)
+    for label, path in paths.items():
+        right.plot(*np.array(path).T, marker="o" if len(path) < 10 else "", label=f"{label}, {len(path) - 1} steps")
+    right.plot(1, 1, "k*", ms=12, label="minimum")
+    left.set(title="tanh and its derivatives", xlabel="x")
+    label_lines(left)
+    right.grid(visible=False)
+    right.set(title="Rosenbrock's valley", xlabel="x", ylabel="y")
+    right.legend()
     save_figure(figure, arguments.out / "figure.png")
     distance = {name: float(np.linalg.norm(path[-1] - 1)) for name, path in paths.items()}
     for name, d in distance.items():

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from common import STYLES, LeNet, claim, options, save_figure, start
+from common import LeNet, claim, label_lines, options, save_figure, start
 
 import tinygrad_norm as tn
 from tinygrad_norm import distributed as dist
@@ -145,28 +145,33 @@ def draw(path: Path, found: dict[int, dict], batch_size: int) -> None:
     """Both loss curves; and what a step and its all_reduce take: measured, and projected."""
     figure, axes = plt.subplots(1, 3, figsize=(15, 4))
     for axis, name in zip(axes, NAMES.values()):
-        for (processes, of), style, width in zip(found.items(), STYLES, (5, 3, 1.5)):
+        for (processes, of), width in zip(found.items(), (5, 3, 1.5)):
             label = f"{processes} x {TOTAL_BATCH // processes} samples"
             smooth = np.convolve(of[name], np.ones(k := min(10, len(of[name]))) / k, "valid")
-            axis.semilogy(range(k, k + len(smooth)), smooth, style, lw=width, label=label)
+            axis.semilogy(range(k, k + len(smooth)), smooth, lw=width, label=label)
         axis.set(title=f"LeNet, {name}", xlabel="step", ylabel="loss, mean of 10 steps")
+        label_lines(axis)
     axis, counts, one, title = axes[2], [2**k for k in range(1, 11)], found[1], f"{batch_size} samples per process"
     axis.loglog(list(found), [1e3 * of["step"] for of in found.values()], "ks", label="a step, measured")
     axis.axhline(1e3 * one["step"], color="k", ls=":", label="a step of one process")
     if 2 in found:
         alpha, beta = constants(found[2]["all_reduce"])
-        title += f", alpha = {1e6 * alpha:.1f} µs, 1 / beta = {1e-9 / max(beta, 1e-15):.1f} GB/s"
+        title += f"\nalpha = {1e6 * alpha:.1f} µs, 1 / beta = {1e-9 / max(beta, 1e-15):.1f} GB/s"
         exchanges = {p: 1e3 * of["exchanges"] for p, of in found.items() if p > 1}
-        axis.loglog(list(exchanges), list(exchanges.values()), "ro", label=f"its exchanges, measured on {os.cpu_count()} cores")
+        axis.loglog(
+            list(exchanges),
+            list(exchanges.values()),
+            "o",
+            color="C1",
+            label=f"its exchanges, measured on {os.cpu_count()} cores",
+        )
         line = [1e3 * projected(p, one["exchanged"], alpha, beta) for p in counts]
-        axis.loglog(counts, line, "b--", label="its exchanges, projection")
+        axis.loglog(counts, line, "--", color="C1", label="its exchanges, projection")
     axis.set(xlabel="processes", ylabel="milliseconds", ylim=(0.005, None))
-    axis.set_title(title, fontsize=9)
+    axis.set_title(title)
     axis.set_xticks([1, 4, 16, 64, 256, 1024], ["1", "4", "16", "64", "256", "1024"])
     axis.minorticks_off()
-    for axis in axes:
-        axis.legend(fontsize=8, loc="lower right" if axis is axes[2] else "best")
-        axis.grid(alpha=0.3)
+    axis.legend(loc="lower right")
     save_figure(figure, path)
 
 

@@ -13,6 +13,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")  # figures go to files
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
 
@@ -35,7 +36,7 @@ HELP = {
     "layers": "how many layers",
 }
 _run = {"quick": False}
-STYLES = ("-", "--", "-.", ":")  # lines differ in black and white too
+plt.style.use(Path(__file__).parent / "figures.mplstyle")
 
 # ---- options, figures, claims -------------------------------------------------------------
 
@@ -84,25 +85,51 @@ def curves(path: Path, panels: dict[str, dict[str, Sequence[float]]], xlabel: st
     """One panel per entry, in it one labelled line per series."""
     figure, axes = plt.subplots(1, len(panels), figsize=(5 * len(panels), 3.6), squeeze=False)
     for axis, (title, series) in zip(axes[0], panels.items()):
-        for (label, values), style in zip(series.items(), STYLES * 4):
-            few = {"marker": "o", "markersize": 5} if len(values) < 4 else {}  # a line of one point shows nothing
-            axis.plot(range(1, len(values) + 1), values, style, label=label, lw=2, **few)
+        for label, values in series.items():
+            few = "o" if len(values) < 4 else ""  # a line of one point shows nothing
+            axis.plot(range(1, len(values) + 1), values, marker=few, label=label)
         positive = all(v > 0 for values in series.values() for v in values)
         if positive and max(map(max, series.values())) > 30 * min(map(min, series.values())) and "yscale" not in settings:
             axis.set_yscale("log")  # what falls by decades
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        whole_numbers(axis)
         if (longest := max(map(len, series.values()))) < 4:
             axis.set_xlim(0.5, longest + 0.5)
         axis.set(**{"title": title, "xlabel": xlabel, "ylabel": title, **settings})
-        axis.legend()
-        axis.grid(alpha=0.3)
+        label_lines(axis)
     save_figure(figure, path)
+
+
+def whole_numbers(axis) -> None:
+    """Epochs and steps are counted: no ticks between them."""
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def label_lines(axis) -> None:
+    """Each line's label at its end and in its colour: beside the axes, one above the other, if it ends there."""
+    axis.figure.draw_without_rendering()  # the limits are known from here on
+    to_axes = axis.transData + axis.transAxes.inverted()
+    ends = []
+    for line in axis.get_lines():
+        points = line.get_xydata()[np.isfinite(line.get_xydata()).all(axis=1)]
+        if not line.get_label().startswith("_") and len(points):
+            x, y = to_axes.transform(points[-1])
+            if x > 0.85:
+                ends.append((min(max(y, 0.0), 1.0), line))
+            else:
+                axis.text(x + 0.02, y, line.get_label(), color=line.get_color(), va="center", transform=axis.transAxes)
+    height = 1.3 * plt.rcParams["font.size"] / 72 * axis.figure.dpi / axis.bbox.height
+    places = [y for y, _ in sorted(ends, key=lambda end: end[0])]
+    for i in range(1, len(places)):
+        places[i] = max(places[i], places[i - 1] + height)
+    for i in reversed(range(len(places))):
+        places[i] = min(places[i], 1 - height * (len(places) - 1 - i))
+    for y, (_, line) in zip(places, sorted(ends, key=lambda end: end[0])):
+        axis.text(1.02, y, line.get_label(), color=line.get_color(), va="center", transform=axis.transAxes)
 
 
 def save_figure(figure, path: Path) -> None:
     """Write a figure and say where."""
-    figure.tight_layout()
-    figure.savefig(path, dpi=100)
+    figure.savefig(path)
     plt.close(figure)
     print(f"figure: {path}")
 
@@ -154,14 +181,12 @@ def draw_fits(path: Path, points: tuple, nets: dict[str, nn.Module], losses: dic
         tests = {name: nn.functional.mse_loss(net(points[2]), points[3]).item() for name, net in nets.items()}
     dense = tn.linspace(-1, 1, 200).unsqueeze(1)
     figure, axis = plt.subplots(figsize=(6, 4.2))
-    axis.scatter(x, y, c="tab:blue", s=50, alpha=0.6, label="train")
-    axis.scatter(test_x, test_y, c="tab:red", s=50, alpha=0.6, marker="^", label="test")
-    for (name, net), style in zip(nets.items(), ("k-", "b--")):
-        axis.plot(
-            host(dense), host(net(dense)), style, lw=2.5, label=f"{name}: train loss {losses[name]:.4f}, test {tests[name]:.4f}"
-        )
+    axis.scatter(x, y, c="0.2", s=40, label="train")
+    axis.scatter(test_x, test_y, c="0.6", s=40, marker="^", label="test")
+    for name, net in nets.items():
+        axis.plot(host(dense), host(net(dense)), label=f"{name}: train loss {losses[name]:.4f}, test {tests[name]:.4f}")
     axis.set(ylim=(-2.8, 2.8), xlabel="x", ylabel="y", title=title)
-    axis.legend(loc="upper left", fontsize=9)
+    axis.legend(loc="upper left")
     save_figure(figure, path)
 
 
@@ -251,6 +276,7 @@ def draw_misclassified(path: Path, dataset: data.TensorDataset, predicted: tn.Te
             left.text(taken, true, n or "", ha="center", va="center", fontsize=8, color="0.5" if true == taken else "black")
     left.set(xlabel="taken for", ylabel="true class", xticks=range(10), yticks=range(10), title="confusion matrix")
     right.set_title(f"misclassified: {len(wrong)} of {len(labels)}" + (f", the first {most}" if len(wrong) > most else ""))
+    left.grid(visible=False)
     right.axis("off")
     shown = wrong[:most]
     columns = min(max(math.ceil(math.sqrt(len(shown))), 1), 5)

@@ -81,6 +81,11 @@ def declaration(name: str, function: Callable, method: bool) -> str:
             kind = annotation(p.annotation, NUMBER)
         star = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
         parts.append(f"{star}{p.name}: {kind}" + ("" if p.default is p.empty else " = ..."))
+    if hasattr(function, "takes_numpy_names"):
+        kinds = {p.name: annotation(p.annotation, "Any") for p in parameters}
+        numpys = {"axis": "dim", "keepdims": "keepdim"}
+        parts += ["*"] * (not starred)
+        parts += [f"{theirs}: {kinds[ours]} = ..." for theirs, ours in numpys.items() if ours in kinds]
     result = RESULTS.get(name, annotation(inspect.signature(function).return_annotation, "Tensor"))
     return f"def {name}" + plain(f"({', '.join(parts)}) -> {result}: ...")
 

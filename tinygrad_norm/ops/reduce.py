@@ -39,6 +39,7 @@ def numpy_names(function: Callable) -> Callable:
                 kwargs["keepdim"] = kwargs.pop("keepdims")
         return function(*args, **kwargs)
 
+    inner.takes_numpy_names = True  # type: ignore[attr-defined]  # for the stubs
     return inner
 
 
