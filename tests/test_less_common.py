@@ -573,6 +573,15 @@ def test_annotations_name_what_is_in_a_dataset() -> None:
         iter(data.Sampler())
 
 
+def test_datasets_are_added() -> None:
+    both = data.TensorDataset(tn.arange(3)) + data.TensorDataset(tn.arange(10, 12)) + data.TensorDataset(tn.arange(20, 21))
+    assert [item.item() for (item,) in (both[i] for i in range(len(both)))] == [0, 1, 2, 10, 11, 20]
+    with pytest.raises(AssertionError, match="does not support IterableDataset"):
+        _ = both + Stream()
+    assert data.RandomSampler(both).num_samples == 6
+    assert data.RandomSampler(both, num_samples=9).num_samples == 9
+
+
 def test_part_of_a_part_of_the_data() -> None:
     part = data.Subset(data.Subset(data.TensorDataset(tn.arange(10)), [9, 8, 7, 6]), [3, 1])
     assert [batch.tolist() for (batch,) in data.DataLoader(part, 2)] == [[6, 8]]

@@ -62,8 +62,13 @@ class RandomSampler(Sampler):
             yield from source.permutation(n)[:left].tolist()
             left -= n
 
-    def __len__(self) -> int:
+    @property
+    def num_samples(self) -> int:
+        """How many indices it gives: as many as there are items, unless told."""
         return len(self.data_source) if self._num_samples is None else self._num_samples
+
+    def __len__(self) -> int:
+        return self.num_samples
 
 
 class SubsetRandomSampler(Sampler):
