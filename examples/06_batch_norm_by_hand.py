@@ -122,7 +122,7 @@ def main(argv=None):
     for axis, values, title in zip(axes, (x, forward(x, gamma, beta)[0]), ("three features before", "and after batch norm")):
         for i, style in enumerate(("-", "--", ":")):
             label = f"gamma {gamma[i]}, beta {beta[i]}"
-            axis.hist(values[:, i], bins=60, histtype="step", lw=2, ls=style, label=label, density=True)
+            axis.hist(values[:, i], bins=30, histtype="step", lw=2, ls=style, label=label, density=True)
         axis.set(title=title, xlabel="value")
     axes[0].set(ylabel="density")
     axes[1].legend()
