@@ -19,7 +19,7 @@ Tensors = Tensor | tuple[Tensor, ...]
 
 
 def _tuple(values: Any, what: str) -> tuple[Tensor, ...]:
-    found = (values,) if isinstance(values, Tensor) else tuple(values)
+    found = values if isinstance(values, tuple) else (values,)
     for v in found:
         if not isinstance(v, Tensor):
             raise TypeError(f"the {what} must be a Tensor or a tuple of Tensors, but got {type(v).__name__}")
@@ -56,7 +56,18 @@ class _Run:
             found = grad([o for o, _ in pairs], self.inputs, [c for _, c in pairs], True, create_graph, allow_unused=True)
         if self.strict and any(g is None for g in found):
             raise RuntimeError("an output of the user-provided function is independent of an input; strict=True forbids it")
+        if create_graph:
+            self.require_history(found)
         return tuple(_zeros(x) if g is None else g for g, x in zip(found, self.inputs))
+
+    def require_history(self, found: Any) -> None:
+        """Raise if strict and a derivative is a constant, which cannot be differentiated again."""
+        for i, g in enumerate(found):
+            if self.strict and not (g is not None and g.requires_grad):
+                raise RuntimeError(
+                    f"The jacobian of the user-provided function is independent of input {i}. "
+                    "This is not allowed in strict mode when create_graph=True."
+                )
 
     def results(self, values: tuple, single: bool) -> Any:
         """Values with or without their tuple, and with or without a graph."""
@@ -114,8 +125,9 @@ def hessian(
 
 def _single_output(func: Callable) -> Callable:
     def call(*values: Tensor) -> Tensor:
-        out = func(*values)
-        if not isinstance(out, Tensor) or out.array.size != 1:
+        outputs = _tuple(func(*values), "output")
+        out = outputs[0]
+        if len(outputs) != 1 or out.array.size != 1:
             raise RuntimeError("the Tensor returned by the function should contain a single element")
         return out
 
@@ -153,6 +165,8 @@ def jvp(func: Callable, inputs: Tensors, v: Any = None, create_graph: bool = Fal
         found: Any = [None] * len(dummies)
         if live:
             found = grad([g for g, _ in live], dummies, [u for _, u in live], True, create_graph, allow_unused=True)
+    if create_graph:
+        run.require_history(found)
     products = tuple(_zeros(out) if g is None else g for g, out in zip(found, run.outputs))
     return run.results(run.outputs, run.single_output), run.results(products, run.single_output)
 
