@@ -17,7 +17,7 @@ DRAWS = {
     "randn": (lambda g: tn.randn(N, generator=g, **PLACE), 0, 1, -6, 6),
     "randn_like": (lambda g: tn.randn_like(tn.zeros(N, **PLACE)), 0, 1, -6, 6),
     "normal": (lambda g: tn.normal(2.0, 0.5, (N,), generator=g, **PLACE), 2, 0.25, -1, 5),
-    "normal of Tensors": (lambda g: tn.normal(tn.full((N,), -1.0, **PLACE), tn.full((1,), 2.0, **PLACE), generator=g), -1, 4, -13, 11),
+    "normal of Tensors": (lambda g: tn.normal(constant([-1.0] * N), constant([2.0]), generator=g), -1, 4, -13, 11),
     "randint": (lambda g: tn.randint(3, 9, (N,), generator=g, **PLACE), 5.5, 35 / 12, 3, 8),
     "randint from 0": (lambda g: tn.randint(2, (N,), generator=g, **PLACE), 0.5, 0.25, 0, 1),
     "bernoulli": (lambda g: tn.bernoulli(tn.full((N,), 0.3, **PLACE), generator=g), 0.3, 0.21, 0, 1),
