@@ -134,6 +134,7 @@ def test_along_a_dimension(name, dim) -> None:
 OTHERS = {
     "reshape": lambda t, F, x: x.reshape(4, -1),
     "view": lambda t, F, x: x.view(3, 8),
+    "sizes_by_name": lambda t, F, x: [x.view(size=(3, 8)), x[:1].expand(size=(5, 3, 4))],
     "permute": lambda t, F, x: x.permute(2, 0, -2),
     "mT": lambda t, F, x: x.mT,
     "flatten_1": lambda t, F, x: x.flatten(1),
@@ -149,6 +150,20 @@ OTHERS = {
     "pad_replicate": lambda t, F, x: F.pad(x, (2, 5), mode="replicate"),
     "pad_circular": lambda t, F, x: F.pad(x, (4, 1), mode="circular"),
     "amax_ties": lambda t, F, x: t.amax(t.round(x), (0, 1)) + t.amax(x.floor() * 0 + x.sum() * 0, 1).sum(),
+    "sort_stable": lambda t, F, x: [
+        *t.sort(t.round(x), dim=1, stable=True),
+        t.argsort(t.round(x), dim=2, descending=True, stable=True),
+    ],
+    "topk": lambda t, F, x: [*t.topk(x, 2, 1, largest=False), t.topk(x, 0).values, *t.topk(x[0, 0, 0], 1)],
+    "clamp_by_tensors": lambda t, F, x: [
+        x.clamp(t.tensor(-0.5, dtype=t.float64), t.tensor(0.5, dtype=t.float64)),
+        x.clamp(min=x.mean((0, 1)).detach()),
+        x.clamp(max=t.tensor(0.1, dtype=t.float64)),
+    ],
+    "norms_at_zero": lambda t, F, x: [t.norm(x * 0, p) + x.sum() * 0 for p in (1, 2, 3, float("inf"))],
+    "diagonals": lambda t, F, x: [x.diagonal(1, 1, 2), x.diagonal(-1, 0, -1), t.trace(x[0])],
+    "addmm": lambda t, F, x: [t.addmm(x[0, :, :1], x[0], x[1].T, beta=0.5, alpha=3), t.addmm(x[0, :3, :3], x[0], x[1].T)],
+    "linspace_of_integers": lambda t, F, x: [t.linspace(0, 10, 4, dtype=t.int64), t.linspace(5, -5, 1), t.linspace(0, 1, 0)],
     "max_all": lambda t, F, x: [x.max(), x.min(), x.argmax(), x.argmin()],
     "einsum": lambda t, F, x: t.einsum("abc,adc->abd", x, 2 * x),
     "einsum_trace": lambda t, F, x: t.einsum("aab->b", x[:2, :2]),
