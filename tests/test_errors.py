@@ -1,8 +1,12 @@
-"""Wrong calls: the kind of the error is PyTorch's, and its text names what was wrong."""
+"""Wrong calls: the kind of the error is PyTorch's, and its text names what was wrong.
+
+error_texts.txt has the whole texts, to be read one after the other; `python tests/test_errors.py` writes them anew.
+"""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -219,6 +223,14 @@ WRONG_CALLS = [
 ]
 
 
+TEXTS = Path(__file__).parent / "error_texts.txt"
+
+
+def one_line(error: Exception) -> str:
+    """Its kind and its text."""
+    return f"{type(error).__name__}: {error}".replace("\n", " / ")
+
+
 NOT_LOOKED_AT_ON_A_GPU = {"outside of", "Target 3 is out of bounds", "from 2 to 2"}
 
 
@@ -230,3 +242,15 @@ def test_a_wrong_call_says_what_is_wrong(wrong) -> None:
     with pytest.raises(kind, match=text) as caught:
         call()
     assert type(caught.value) is kind
+    if tn.get_backend() == "numpy":
+        assert one_line(caught.value) == TEXTS.read_text().splitlines()[WRONG_CALLS.index(wrong)]
+
+
+if __name__ == "__main__":
+    lines = []
+    for call, kind, _ in WRONG_CALLS:
+        try:
+            call()
+        except kind as error:
+            lines.append(one_line(error))
+    TEXTS.write_text("\n".join(lines) + "\n")

@@ -160,7 +160,7 @@ def _said_better(name: str, signature: inspect.Signature, args: tuple, kwargs: d
     if isinstance(error, ValueError) and "could not be broadcast" in text:
         return RuntimeError(f"{name}(): {text}")
     if isinstance(error, (TypeError, ValueError, IndexError)):
-        if name in text or any(argument in text for argument in given):
+        if name in text or "(called with " in text or any(argument in text for argument in given):
             return error
         kind = type(error) if type(error) in (TypeError, ValueError, IndexError) else None
     else:  # of what Python says of its own: a missing attribute, a missing key (no sentence), a division by zero
