@@ -295,3 +295,11 @@ def test_a_vjp_may_call_public_functions_with_what_numpy_makes_of_arrays_without
     x = leaf(0.5)
     bell(x).backward()
     close(x.grad, -1 / 1.25**2)
+
+
+def test_to_copies_where_it_is_asked_to_by_place_too() -> None:
+    x = constant([1.0], "float32")
+    assert x.to(tn.float32) is x.to(x) is x.to(x, True) is x
+    for copied in (x.to(x, False, True), x.to(tn.float32, False, True), x.to(tn.float32, copy=True)):
+        assert copied is not x
+        close(copied, x, 0)

@@ -68,7 +68,9 @@ def test_a_product_or_matrix_is_pytorchs(name, of, strict, create_graph) -> None
                 if wanted and isinstance(inputs, T.Tensor):
                     inputs.requires_grad_()
                 given = {"v": VECTORS[at](T)} if name in PRODUCTS else {}
-                return getattr(T.autograd.functional, name)(function, inputs, **given, create_graph=create_graph, strict=strict)
+                given |= {"create_graph": True} if create_graph else {}  # else by its default
+                given |= {"strict": True} if strict else {}
+                return getattr(T.autograd.functional, name)(function, inputs, **given)
 
             ours, theirs = outcome(tn, call), outcome(torch, call)
             if (at == "not a tensor" or (of in FAULTY and at != "none")) and isinstance(

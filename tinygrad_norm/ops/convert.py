@@ -63,16 +63,20 @@ def to(
 
     Returns x itself where nothing changes, unless copy. non_blocking is accepted, and does nothing.
     """
-    args += (more.pop("other", None),)
+    args += (more.pop("tensor", None),)
     more.pop("memory_format", None)
     if more:
         raise TypeError(f"to() got an unexpected keyword argument {next(iter(more))!r}")
+    flags = [arg for arg in args if isinstance(arg, (bool, int))]
+    copy = bool(flags[1]) if len(flags) > 1 else copy  # non_blocking and copy by place
     for arg in args:
         if isinstance(arg, Tensor):
+            if dtype is not None or device is not None:
+                raise TypeError("to(): a Tensor says dtype and device: expected no others beside it")
             dtype, device = arg.dtype, backend_of(arg.array).name
         elif isinstance(arg, str) and arg not in dtypes.NAMES:
             device = arg
-        elif arg is not None and not isinstance(arg, (bool, int)):  # non_blocking and copy by place
+        elif arg is not None and not isinstance(arg, (bool, int)):
             dtype = arg
     result = input
     if dtype is not None and (wanted := dtypes.of(dtype)) != input.dtype:
