@@ -35,7 +35,7 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("_propagate", "borrowed.add(target)", "pass"),
         ("_propagate", "if node in captured:", "if False:"),
         ("_propagate", "and not _inherits(leaf)", ""),
-        ("_propagate", "grad_mode.enabled = before", "pass"),
+        ("_differentiate", "grad_mode.enabled = before", "pass"),
         ("_add", "gx is g or _is_shared(raw(gx))", "False"),
         ("_add", "gx = arrived[target] + gx", "gx = gx"),
         ("_add", "if gx.shape != shape or gx.dtype is not dtype:", "if False:"),

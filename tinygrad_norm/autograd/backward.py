@@ -52,11 +52,9 @@ def backward(
         x.retain_grad()  # for those that are no leaves: their gradient is left there while the walk passes
     before, grad_mode.at_end = grad_mode.at_end, []
     try:
-        gradients = _propagate(roots, only, retain_graph, create_graph, deposits=True)
+        gradients = _differentiate(roots, only, retain_graph, create_graph, deposits=True)
         with _depositing:
-            for leaf, gradient in gradients.items():
-                if leaf.__class__ is not Node and leaf.needs_grad:
-                    _deposit(leaf, gradient, create_graph)
+            _deposit_all(gradients, create_graph)
         callbacks = grad_mode.at_end
     finally:
         grad_mode.at_end = before
@@ -104,7 +102,7 @@ def grad(
         if not x.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
     roots = _roots(_sequence(outputs, "outputs"), grad_outputs, create_graph)
-    gradients = _propagate(roots, wanted, retain_graph, create_graph)
+    gradients = _differentiate(roots, wanted, retain_graph, create_graph)
     result: list[Any] = [gradients.get(_target(x)) for x in wanted]
     for i, (x, gradient) in enumerate(zip(wanted, result)):
         if gradient is None and materialize_grads:
@@ -134,6 +132,25 @@ Tensor.backward = _tensor_backward  # type: ignore[method-assign, assignment]
 # ---- the walk -----------------------------------------------------------------------------
 
 
+def _differentiate(
+    roots: list[tuple[Target, Any]],
+    wanted: list[Tensor] | None,
+    retain_graph: bool | None,
+    create_graph: bool,
+    deposits: bool = False,
+) -> dict[Target, Tensor]:
+    """As _propagate, which runs in the mode that create_graph asks for.
+
+    One call between `try` and `finally`, so that Ctrl-C leaves the mode as it was: between the call of a manager and its
+    first line it would not, and Python 3.13 does not run `finally` for one that comes at the jump back of a loop.
+    """
+    before, grad_mode.enabled = grad_mode.enabled, create_graph
+    try:
+        return _propagate(roots, wanted, retain_graph, create_graph, deposits)
+    finally:
+        grad_mode.enabled = before
+
+
 def _propagate(
     roots: list[tuple[Target, Any]],
     wanted: list[Tensor] | None,
@@ -160,39 +177,35 @@ def _propagate(
     for target, g in roots:
         arrived[target] = arrived[target] + g if target in arrived else g
         borrowed.add(target)
-    before, grad_mode.enabled = grad_mode.enabled, create_graph
-    try:  # no `with`: between the call of its manager and its first line Ctrl-C would leave the mode behind
-        for node in nodes:
-            g = arrived.pop(node, None)
-            if g is None:
-                continue
-            if node.hooks or node.retained is not None:
-                g = _observe(node, g, create_graph)
-            if node in captured:
-                final[node] = _own(g, True)
-            if leading is not None and node not in leading:
-                continue
-            gradients = _gradients(node, g, retain, create_graph, needed)
-            if grad_mode.anomaly:
-                check_gradients(node, g, gradients)
-            if grad_mode.watch is not None:
-                grad_mode.watch(node, g, gradients)
-            for target, gx in zip(node.edges, gradients):
-                if gx is not None:
-                    _add(target, gx, g, node, arrived, borrowed)
-            if due is not None and node in due:
-                for leaf in due[node]:
-                    if leaf in arrived:
-                        _deposit_early(leaf, _own(arrived.pop(leaf), leaf in borrowed), create_graph)
-        for leaf, g in arrived.items():
-            if leaf.__class__ is not Node and (leading is None or leaf in captured) and not _inherits(leaf):
-                g = _own(g, leaf in borrowed)
-                if due is not None and leaf.awaited:  # nothing leads to it, or what leads to it was not visited
-                    _deposit_early(leaf, g, create_graph)
-                else:
-                    final[leaf] = _through_hooks(leaf.hooks, g) if leaf.hooks else g
-    finally:
-        grad_mode.enabled = before
+    for node in nodes:
+        g = arrived.pop(node, None)
+        if g is None:
+            continue
+        if node.hooks or node.retained is not None:
+            g = _observe(node, g, create_graph)
+        if node in captured:
+            final[node] = _own(g, True)
+        if leading is not None and node not in leading:
+            continue
+        gradients = _gradients(node, g, retain, create_graph, needed)
+        if grad_mode.anomaly:
+            check_gradients(node, g, gradients)
+        if grad_mode.watch is not None:
+            grad_mode.watch(node, g, gradients)
+        for target, gx in zip(node.edges, gradients):
+            if gx is not None:
+                _add(target, gx, g, node, arrived, borrowed)
+        if due is not None and node in due:
+            for leaf in due[node]:
+                if leaf in arrived:
+                    _deposit_early(leaf, _own(arrived.pop(leaf), leaf in borrowed), create_graph)
+    for leaf, g in arrived.items():
+        if leaf.__class__ is not Node and (leading is None or leaf in captured) and not _inherits(leaf):
+            g = _own(g, leaf in borrowed)
+            if due is not None and leaf.awaited:  # nothing leads to it, or what leads to it was not visited
+                _deposit_early(leaf, g, create_graph)
+            else:
+                final[leaf] = _through_hooks(leaf.hooks, g) if leaf.hooks else g
     return final
 
 
@@ -412,6 +425,13 @@ def _zeros(like: Any, shape: tuple[int, ...]) -> Any:
 
 
 _depositing = threading.Lock()  # two threads may add to one .grad
+
+
+def _deposit_all(gradients: dict[Target, Tensor], create_graph: bool) -> None:
+    """Each gradient into the `.grad` of its leaf."""
+    for leaf, gradient in gradients.items():
+        if leaf.__class__ is not Node and leaf.needs_grad:
+            _deposit(leaf, gradient, create_graph)
 
 
 def _deposit(leaf: Tensor, gradient: Tensor, anew: bool) -> None:

@@ -73,6 +73,13 @@ class View:
             base = base.view_of.base
         return base
 
+    def shown(self) -> Any:
+        """What the steps show of it now, with its history."""
+        shown: Any = self.root()
+        for op, settings in self.steps:
+            shown = op(shown, **settings)
+        return shown
+
 
 class Tensor(Methods):
     """An array that remembers how it was made.
@@ -390,10 +397,8 @@ def refresh(x: Tensor) -> None:
                 f"{view.frozen}, and its base or another view of its base was modified inplace: clone() it first"
             )
         before, grad_mode.enabled = grad_mode.enabled, True
-        try:
-            shown = base
-            for op, settings in view.steps:
-                shown = op(shown, **settings)
+        try:  # one call, as in backward._differentiate
+            shown = view.shown()
         finally:
             grad_mode.enabled = before
         if shown.node is not None:
