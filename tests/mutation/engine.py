@@ -57,7 +57,7 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "autograd.tensor": (
         ("refresh", "view.seen = x.version.count", "pass"),
-        ("refresh", "set_history(x, shown.node)", "pass"),
+        ("refresh", "set_history(x, renewed.node)", "pass"),
         ("refresh", "x.needs_grad = view.inherits = True", "x.needs_grad = True"),
         ("set_history", "x.node.retained, node.retained = None, weakref.ref(x)", "pass"),
         ("detach", "result.version = self.version", "pass"),

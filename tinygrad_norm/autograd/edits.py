@@ -16,17 +16,8 @@ import numpy as np
 from tinygrad_norm.autograd.grad_mode import grad_mode
 from tinygrad_norm.autograd.graph import op, shares_memory, show
 from tinygrad_norm.autograd.node import Node
-from tinygrad_norm.autograd.tensor import Tensor, View, refresh, set_history, wrap
+from tinygrad_norm.autograd.tensor import Steps, Tensor, View, refresh, set_history, shown, wrap
 from tinygrad_norm.backend import Array, xp
-
-Steps = tuple[tuple[Callable, dict], ...]
-
-
-def shown(x: Any, steps: Steps) -> Any:
-    """What the steps of a view show of x, an array or a Tensor."""
-    for step, settings in steps:
-        x = step(x, **settings)
-    return x
 
 
 def write_through(array: Array, value: Any, steps: Steps) -> None:

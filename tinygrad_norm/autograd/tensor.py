@@ -50,6 +50,9 @@ class Version:
     copies: weakref.WeakSet[Tensor] | None = None  # views that had to be copied, and are kept equal
 
 
+Steps = tuple[tuple[Callable, dict], ...]  # ops with their settings, one after the other
+
+
 class View:
     """Why a Tensor shares the memory of another: `base`, shown through `steps`, is the view.
 
@@ -61,7 +64,7 @@ class View:
 
     __slots__ = ("base", "frozen", "handed_on", "inherits", "seen", "shape", "steps")
 
-    def __init__(self, base: Tensor, steps: tuple, seen: int, frozen: str) -> None:
+    def __init__(self, base: Tensor, steps: Steps, seen: int, frozen: str) -> None:
         self.base, self.steps, self.seen, self.frozen = base, steps, seen, frozen
         self.inherits = self.handed_on = False
         self.shape = base.array.shape  # a leaf may be reshaped in place, under no_grad; then the steps no longer fit
@@ -73,12 +76,12 @@ class View:
             base = base.view_of.base
         return base
 
-    def shown(self) -> Any:
-        """What the steps show of it now, with its history."""
-        shown: Any = self.root()
-        for op, settings in self.steps:
-            shown = op(shown, **settings)
-        return shown
+
+def shown(x: Any, steps: Steps) -> Any:
+    """What the steps of a view show of x, an array or a Tensor."""
+    for step, settings in steps:
+        x = step(x, **settings)
+    return x
 
 
 class Tensor(Methods):
@@ -398,11 +401,11 @@ def refresh(x: Tensor) -> None:
             )
         before, grad_mode.enabled = grad_mode.enabled, True
         try:  # one call, as in backward._differentiate
-            shown = view.shown()
+            renewed = shown(base, view.steps)
         finally:
             grad_mode.enabled = before
-        if shown.node is not None:
-            set_history(x, shown.node)
+        if renewed.node is not None:
+            set_history(x, renewed.node)
             view.inherits = False
     if base.needs_grad and not x.needs_grad:
         x.needs_grad = view.inherits = True

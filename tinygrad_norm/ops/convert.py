@@ -67,7 +67,7 @@ def to(
     more.pop("memory_format", None)
     if more:
         raise TypeError(f"to() got an unexpected keyword argument {next(iter(more))!r}")
-    flags = [arg for arg in args if isinstance(arg, (bool, int))]
+    flags = [arg for arg in args if isinstance(arg, int)]
     copy = bool(flags[1]) if len(flags) > 1 else copy  # non_blocking and copy by place
     for arg in args:
         if isinstance(arg, Tensor):
@@ -76,7 +76,7 @@ def to(
             dtype, device = arg.dtype, backend_of(arg.array).name
         elif isinstance(arg, str) and arg not in dtypes.NAMES:
             device = arg
-        elif arg is not None and not isinstance(arg, (bool, int)):
+        elif arg is not None and not isinstance(arg, int):
             dtype = arg
     result = input
     if dtype is not None and (wanted := dtypes.of(dtype)) != input.dtype:

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm.autograd import Tensor, keep_equal, op
-from tinygrad_norm.autograd.edits import shown
 from tinygrad_norm.autograd.errors import require_kind
 from tinygrad_norm.autograd.sums import sum_to
+from tinygrad_norm.autograd.tensor import shown
 from tinygrad_norm.backend import xp
 
 Ints = int | Sequence[int]
