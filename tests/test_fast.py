@@ -204,6 +204,31 @@ def test_the_number_of_threads_changes_rounding_at_most(threads, monkeypatch) ->
         tn.set_num_threads(before)
 
 
+@needs_numba
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_a_convolution_in_parts_has_the_bits_of_the_whole(threads, monkeypatch) -> None:
+    monkeypatch.setattr(fast, "_LEAST_PRODUCT", 1)
+    before, new, columns = tn.get_num_threads(), Arrays("float32", "usual", False), windows(2, 1, 5, 1)
+    tn.set_num_threads(threads)
+    try:
+        for rows in (windows(3, 1, 6), windows(3, 2, 6, 1), windows(1, 1, 6, 4), windows(2, 3, 6, 5, 2)):
+            for groups in (1, 2):
+                geometry = Geometry(rows, columns, groups)
+                x, weight, g = new(3, 4, 6, 5), new(6, 4 // groups, rows.kernel, 2), new(3, 6, rows.count, columns.count)
+                for name, arguments in (
+                    ("convolve", (x, weight, geometry)),
+                    ("convolve_weight_gradient", (x, g, geometry)),
+                    ("convolve_input_gradient", (g, weight, geometry)),
+                ):
+                    with fast.level("numba"):
+                        found = TEXTBOOK[name](*arguments)
+                    with fast.level("numpy"):
+                        np.testing.assert_array_equal(found, TEXTBOOK[name](*arguments))
+                    close(found, TEXTBOOK[name].textbook(*arguments), 2e-5)
+    finally:
+        tn.set_num_threads(before)
+
+
 def test_numbers_of_threads_that_make_no_sense() -> None:
     for wrong, kind in ((0, RuntimeError), (-1, RuntimeError), ("2", TypeError), (True, TypeError)):
         with pytest.raises(kind, match="set_num_threads expects"):

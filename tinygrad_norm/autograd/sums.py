@@ -20,18 +20,18 @@ def total(x, axes, keepdims=False):
 
     NumPy adds in pairs along memory, but one by one across it; many float32 are then added up in float64.
     """
-    if x.dtype.kind != "f":
-        return x.sum(axis=axes, keepdims=keepdims, dtype=np.int64)
+    if x.dtype == dtypes.float32 and x.size > _FEW and adds_one_by_one(x, axes):
+        return x.sum(axis=axes, keepdims=keepdims, dtype=np.float64).astype(np.float32)
     if x.dtype == dtypes.float16:
         return x.sum(axis=axes, keepdims=keepdims, dtype=np.float32).astype(np.float16)
-    if x.dtype == dtypes.float32 and adds_one_by_one(x, axes):
-        return x.sum(axis=axes, keepdims=keepdims, dtype=np.float64).astype(np.float32)
+    if x.dtype.kind != "f":
+        return x.sum(axis=axes, keepdims=keepdims, dtype=np.int64)
     return x.sum(axis=axes, keepdims=keepdims)
 
 
 def adds_one_by_one(x: Any, axes: tuple[int, ...]) -> bool:
     """Whether NumPy's own sum would not be in pairs, over many elements."""
-    if not isinstance(x, np.ndarray) or x.size <= _FEW:
+    if not isinstance(x, np.ndarray):
         return False
     whole = len(axes) == x.ndim and (x.flags.c_contiguous or x.flags.f_contiguous)
     return not whole and math.prod(x.shape[a] for a in axes) > _FEW
@@ -51,4 +51,4 @@ def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
 def broadcast_axes(shape: tuple[int, ...], wide: tuple[int, ...]) -> tuple[int, ...]:
     """The dimensions of `wide` along which `shape` was broadcast to it."""
     lead = len(wide) - len(shape)
-    return tuple(i for i, n in enumerate(wide) if i < lead or (shape[i - lead] == 1 and n != 1))
+    return tuple([i for i, n in enumerate(wide) if i < lead or (shape[i - lead] == 1 and n != 1)])

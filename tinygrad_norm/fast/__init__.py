@@ -28,6 +28,7 @@ import numpy as np
 
 from tinygrad_norm.fast import threads
 
+_LEAST_PRODUCT = 2**23  # multiplications for which a second thread is worth waking: .2 ms
 LEVELS = ("off", "numpy", "numba")
 
 
@@ -135,6 +136,17 @@ def _quickest(name: str, level: str) -> Callable | None:
         except ImportError as error:
             warnings.warn(f"Numba is installed, but cannot be used: {error}. TINYGRAD_NORM_FAST=numpy does without it.")
     return None
+
+
+def spread_products(compute: Callable, items: int, multiplications: int) -> None:
+    """Call compute(part, lo, hi) for parts that make up range(items), each of which takes so many multiplications of matrices.
+
+    On several threads where BLAS can be told to use one for each.
+    """
+    if _Level.current == "numba" and threads.one_blas_thread():
+        threads.spread(compute, items, max(_LEAST_PRODUCT // max(multiplications, 1), 1))
+    else:
+        compute(0, 0, items)
 
 
 def before_product(multiplications: int) -> None:

@@ -37,6 +37,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_norm.fast import spread_products
+
 Array = np.ndarray
 
 
@@ -58,9 +60,13 @@ def convolve(x: Array, weight: Array, geometry: Any) -> Array:
     if x.dtype.kind != "f" or x.itemsize < 4:
         return NotImplemented
     rows, columns, groups = geometry
-    lines = _lines(_lower(x, geometry), geometry)
-    out = np.empty((lines.shape[1], groups, len(weight) // groups, lines.shape[3]), x.dtype)
-    np.matmul(_as_matrix(weight, groups)[:, None], lines, out=out.transpose(1, 0, 2, 3))
+    lines, matrix = _in_lines(x, groups), _as_matrix(weight, groups)[:, None]
+    out = np.empty((rows.count, groups, len(weight) // groups, columns.count * len(x)), x.dtype)
+
+    def compute(part: int, lo: int, hi: int) -> None:
+        np.matmul(matrix, _lower(lines, geometry, lo, hi), out=out[lo:hi].transpose(1, 0, 2, 3))
+
+    spread_products(compute, rows.count, out[0].size * matrix.shape[3])
     return _batch_first(out.reshape(rows.count, len(weight), columns.count, len(x)))
 
 
@@ -69,9 +75,15 @@ def convolve_weight_gradient(x: Array, g: Array, geometry: Any) -> Array:
     if x.dtype.kind != "f" or x.itemsize < 4 or not x.shape[1]:
         return NotImplemented
     rows, columns, groups = geometry
-    lines = _lines(_lower(x, geometry), geometry)
-    outputs = _grouped_lines(g, geometry)
-    matrix = (lines @ outputs.swapaxes(-1, -2)).sum(axis=1)  # faster than outputs @ lines^T
+    lines, outputs = _in_lines(x, groups), _grouped_lines(g, groups).swapaxes(-1, -2)
+    places = rows.kernel * (x.shape[1] // groups) * columns.kernel
+    products = np.empty((groups, rows.count, places, outputs.shape[3]), x.dtype)  # of each output line
+
+    def compute(part: int, lo: int, hi: int) -> None:
+        np.matmul(_lower(lines, geometry, lo, hi), outputs[:, lo:hi], out=products[:, lo:hi])  # outputs @ lines^T is slower
+
+    spread_products(compute, rows.count, products[:, 0].size * outputs.shape[2])
+    matrix = products.sum(axis=1)
     weight = matrix.reshape(groups, rows.kernel, x.shape[1] // groups, columns.kernel, -1).transpose(0, 4, 2, 1, 3)
     return weight.reshape(-1, *weight.shape[2:])
 
@@ -82,59 +94,66 @@ def convolve_input_gradient(g: Array, weight: Array, geometry: Any) -> Array:
         return NotImplemented
     rows, columns, groups = geometry
     channels, width = weight.shape[1], weight.shape[3]
-    lines = _grouped_lines(g, geometry)
+    lines = _grouped_lines(g, groups)
     # for each line of the kernel, what takes an output line to the lowered line: (groups, C * kw, kh, O)
     steps = weight.reshape(groups, -1, channels, rows.kernel, width).transpose(0, 2, 4, 3, 1)[:, :, :, ::-1]
     steps = np.ascontiguousarray(steps).reshape(groups, channels * width, rows.kernel, steps.shape[4])
     steps = steps[:, :, ::-1]  # backwards in memory, as its places are taken
-    lowered = _scratch((groups, rows.size, channels * width, columns.count * len(g)), g.dtype)
-    for line, seen in zip(lowered.swapaxes(0, 1), rows.seen()):
-        if seen is None:
-            line[...] = 0
-        else:
-            places, outputs = seen
-            matrix = steps[:, :, places].reshape(groups, channels * width, -1)
-            above = lines[:, outputs].reshape(groups, matrix.shape[2], lines.shape[3])
-            np.matmul(matrix, above, out=line)
-    folded = lowered.reshape(groups, rows.size, channels, width, columns.count, len(g))
     gx = np.zeros((rows.size, groups, channels, columns.size, len(g)), g.dtype)
-    inside = gx.transpose(1, 0, 2, 3, 4)
-    for j, (outputs, inputs) in enumerate(columns.taps()):
-        inside[:, :, :, inputs] += folded[:, :, :, j, outputs]
+    seen = rows.seen()
+
+    def compute(part: int, lo: int, hi: int) -> None:
+        lowered = _scratch((groups, hi - lo, channels * width, columns.count * len(g)), g.dtype)
+        for line, at in zip(lowered.swapaxes(0, 1), seen[lo:hi]):
+            if at is None:
+                line[...] = 0
+            else:
+                places, outputs = at
+                matrix = steps[:, :, places].reshape(groups, channels * width, -1)
+                above = lines[:, outputs].reshape(groups, matrix.shape[2], lines.shape[3])
+                np.matmul(matrix, above, out=line)
+        folded = lowered.reshape(groups, hi - lo, channels, width, columns.count, len(g))
+        inside = gx[lo:hi].transpose(1, 0, 2, 3, 4)
+        for j, (outputs, inputs) in enumerate(columns.taps()):
+            inside[:, :, :, inputs] += folded[:, :, :, j, outputs]
+
+    spread_products(compute, rows.size, steps[0].size * lines[:, 0, 0].size)
     return _batch_first(gx.reshape(rows.size, groups * channels, columns.size, len(g)))
 
 
 # ---- the lowered matrix -------------------------------------------------------------------
 
 
-def _lower(x: Array, geometry: Any) -> Array:
-    """lowered[group, h, c, j, w', n] = x[n, c, h, the input that w' sees at place j]; zero in the padding."""
-    rows, columns, groups = geometry
+def _in_lines(x: Array, groups: int) -> Array:
+    """x (N, C, H, W) as (groups, H, C / groups, W, N)."""
     batch, channels, height, width = x.shape
     lines = batch_innermost(x).transpose(2, 1, 3, 0)
-    lines = lines.reshape(height, groups, channels // groups, width, batch).transpose(1, 0, 2, 3, 4)
-    padded = rows.before + height + rows.after
-    shape = (groups, padded, channels // groups, columns.kernel, columns.count, batch)
-    lowered = _scratch(shape, x.dtype)
-    if rows.before or rows.after or columns.before or columns.after:
+    return lines.reshape(height, groups, channels // groups, width, batch).transpose(1, 0, 2, 3, 4)
+
+
+def _lower(lines: Array, geometry: Any, lo: int, hi: int) -> Array:
+    """The matrix under each of the output lines lo to hi: (groups, hi - lo, kh * C / groups * kw, W' * N).
+
+    lowered[group, h, c, j, w', n] = x[n, c, h, the input that w' sees at place j]; zero in the padding.
+    """
+    rows, columns, groups = geometry
+    _, height, channels, _, batch = lines.shape
+    reach = (rows.kernel - 1) * rows.dilation + 1
+    first, last = lo * rows.stride - rows.before, (hi - 1) * rows.stride - rows.before + reach  # the input lines they see
+    lowered = _scratch((groups, last - first, channels, columns.kernel, columns.count, batch), lines.dtype)
+    start, stop = (min(max(line, 0), height) for line in (first, last))
+    if first < 0 or last > height or columns.before or columns.after:
         lowered[...] = 0
-    inside = lowered[:, rows.before : rows.before + height]
+    inside = lowered[:, start - first : stop - first]
     for j, (outputs, inputs) in enumerate(columns.taps()):
-        inside[:, :, :, j, outputs] = lines[:, :, :, inputs]
-    return lowered
-
-
-def _lines(lowered: Array, geometry: Any) -> Array:
-    """The matrix under each output line: (groups, H', kh * C / groups * kw, W' * N), without a copy."""
-    rows = geometry.rows
-    groups, _, channels, places, width, batch = lowered.shape
+        inside[:, :, :, j, outputs] = lines[:, start:stop, :, inputs]
+    height = rows.kernel * channels * columns.kernel
     if rows.dilation != 1:  # the lines of one window are apart: they have to be copied together
-        at = np.arange(rows.count)[:, None] * rows.stride + np.arange(rows.kernel) * rows.dilation
-        return lowered[:, at].reshape(groups, rows.count, rows.kernel * channels * places, width * batch)
-    item = lowered.dtype.itemsize
-    column, line = width * batch * item, channels * places * width * batch * item
-    shape = (groups, rows.count, rows.kernel * channels * places, width * batch)
-    return np.ndarray(shape, lowered.dtype, lowered, 0, (lowered.shape[1] * line, rows.stride * line, column, item))
+        at = np.arange(hi - lo)[:, None] * rows.stride + np.arange(rows.kernel) * rows.dilation
+        return lowered[:, at].reshape(groups, hi - lo, height, columns.count * batch)
+    group, line = lowered.strides[:2]
+    shape, column = (groups, hi - lo, height, columns.count * batch), columns.count * batch * lowered.itemsize
+    return np.ndarray(shape, lowered.dtype, lowered, 0, (group, rows.stride * line, column, lowered.itemsize))
 
 
 def _as_matrix(weight: Array, groups: int) -> Array:
@@ -143,11 +162,10 @@ def _as_matrix(weight: Array, groups: int) -> Array:
     return split.transpose(0, 1, 3, 2, 4).reshape(*split.shape[:2], -1)
 
 
-def _grouped_lines(g: Array, geometry: Any) -> Array:
+def _grouped_lines(g: Array, groups: int) -> Array:
     """g (N, O, H', W') as (groups, H', O / groups, W' * N)."""
-    batch, channels, height, width = g.shape
-    lines = batch_innermost(g).transpose(2, 1, 3, 0)
-    return lines.reshape(height, geometry.groups, channels // geometry.groups, width * batch).transpose(1, 0, 2, 3)
+    lines = _in_lines(g, groups)
+    return lines.reshape(*lines.shape[:3], -1)
 
 
 def _batch_first(lines: Array) -> Array:

@@ -103,6 +103,13 @@ def before_product(multiplications: int) -> None:
         set_blas_threads(wanted)
 
 
+def one_blas_thread() -> bool:
+    """Give the next matrix products one thread; False where that cannot be done, for want of threadpoolctl."""
+    if _blas_threads != 1:
+        set_blas_threads(1)
+    return bool(_blas)
+
+
 def set_blas_threads(num: int) -> None:
     """Let NumPy's matrix products use `num` threads."""
     global _blas, _blas_threads

@@ -13,7 +13,7 @@ from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.autograd.sums import sum_over
 from tinygrad_norm.backend import xp
-from tinygrad_norm.fast import before_product, textbook
+from tinygrad_norm.fast import textbook
 from tinygrad_norm.nn.functional.window import Windows
 from tinygrad_norm.ops.joining import pad, stack
 from tinygrad_norm.ops.linalg import einsum
@@ -129,7 +129,6 @@ def convolve_input_gradient(g, weight, geometry):
 @op(keeps=("turned",))
 def _conv2d(x, weight, bias, *, geometry):
     turned = batch_innermost(x)
-    before_product(geometry.columns.count * len(x) * weight.size)  # one line of the output: see fast/conv.py
     out = convolve(turned, weight, geometry)
     if bias is not None:
         out += bias.reshape(-1, 1, 1)
@@ -146,11 +145,15 @@ def _conv2d_weight_gradient(x, g, *, geometry):
     return convolve_weight_gradient(x, g, geometry)
 
 
-_conv2d.vjp(
-    x=lambda g, weight, geometry: _conv2d_input_gradient(g, weight, geometry=geometry),
-    weight=lambda g, x, turned, geometry: _conv2d_weight_gradient(x if isinstance(x, Tensor) else turned, g, geometry=geometry),
-    bias=lambda g: sum_over(g, (0, 2, 3)).reshape(-1),
-)
+@_conv2d.joint_vjp
+def _conv2d_vjp(g, x, weight, turned, geometry, needs):
+    if not isinstance(g, Tensor):
+        g, x = batch_innermost(g), turned  # once for both gradients
+    gx = _conv2d_input_gradient(g, weight, geometry=geometry) if needs[0] else None
+    gweight = _conv2d_weight_gradient(x, g, geometry=geometry) if needs[1] else None
+    return gx, gweight, sum_over(g, (0, 2, 3)).reshape(-1) if needs[2] else None
+
+
 _conv2d_input_gradient.vjp(
     g=lambda g, weight, geometry: _conv2d(g, weight, None, geometry=geometry),
     weight=lambda g_out, g, geometry: _conv2d_weight_gradient(g_out, g, geometry=geometry),
