@@ -16,6 +16,7 @@ from helpers import close, untraced
 
 import tinygrad_norm as tn
 from tinygrad_norm import fast, nn, optim
+from tinygrad_norm.fast import threads
 from tinygrad_norm.nn.functional.conv import Geometry
 from tinygrad_norm.nn.functional.window import Windows
 
@@ -265,11 +266,11 @@ def test_eight_threads_train_as_each_alone() -> None:
     def run(seed: int) -> None:
         together[seed] = train(seed)
 
-    threads = [threading.Thread(target=run, args=(seed,)) for seed in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    workers = [threading.Thread(target=run, args=(seed,)) for seed in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
     for one, other in zip(alone, together):
         for a, b in zip(one, other):
             np.testing.assert_array_equal(a, b)
@@ -312,6 +313,22 @@ assert interrupted >= 17, interrupted  # Python prints and forgets those inside 
 def test_ctrl_c_inside_of_loops_leaves_a_process_that_works() -> None:
     program = "import signal\nsignal.signal(signal.SIGALRM, signal.default_int_handler)\n" + INTERRUPTED
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120, env=untraced())
+
+
+def test_a_loop_is_first_called_where_ctrl_c_does_not_reach_the_compiler() -> None:
+    seen: list[bool] = []
+
+    def loop(x: np.ndarray, part: int, lo: int, hi: int) -> None:
+        seen.append(threading.current_thread() is threading.main_thread())
+        x[lo:hi] += 1
+
+    for dtype in ("float32", "float64"):
+        x = np.zeros(10, dtype)
+        for _ in range(2):
+            threads.spread(loop, 10, 10, x)
+        assert (x == 2).all()
+    assert seen == [False, True, False, True]
+    assert threads.undisturbed(threading.current_thread) is not threading.main_thread()
 
 
 @needs_numba
@@ -360,15 +377,15 @@ def test_the_number_of_threads_may_change_while_others_train() -> None:
             if not np.allclose(nn.functional.group_norm(x, 2).numpy(), expected, atol=1e-5):
                 wrong.append(1)
 
-    threads = [threading.Thread(target=run) for _ in range(3)]
-    for thread in threads:
-        thread.start()
+    workers = [threading.Thread(target=run) for _ in range(3)]
+    for worker in workers:
+        worker.start()
     try:
         for i in range(200):
             tn.set_num_threads(1 + i % 4)
     finally:
         stop.set()
-        for thread in threads:
-            thread.join()
+        for worker in workers:
+            worker.join()
         tn.set_num_threads(before)
     assert not wrong

@@ -132,7 +132,7 @@ def _quickest(name: str, level: str) -> Callable | None:
         if stand_in.level == "numba" and importlib.util.find_spec("numba") is None:
             continue
         try:
-            return getattr(importlib.import_module(f"{__name__}.{stand_in.module}"), name)
+            return getattr(threads.undisturbed(importlib.import_module, f"{__name__}.{stand_in.module}"), name)
         except ImportError as error:
             warnings.warn(f"Numba is installed, but cannot be used: {error}. TINYGRAD_NORM_FAST=numpy does without it.")
     return None

@@ -53,18 +53,33 @@ def spread(loop: Callable, items: int, least: int, *arguments: Any, most: int | 
     needs it: another thread may set the number of threads meanwhile.
     """
     parts = max(min(get_num_threads() if most is None else most, items // max(least, 1)), 1)
-    if parts == 1:
+    kind = (loop, arguments[0].dtype) if arguments else None
+    ready = kind is None or kind in _ready
+    if parts == 1 and ready:
         loop(*arguments, 0, 0, items)
         return
     ends = [items * k // parts for k in range(parts + 1)]
     others: list[Future] = []
     try:
-        for k in range(1, parts):
+        for k in range(1 if ready else 0, parts):
             others.append(_submit(loop, *arguments, k, ends[k], ends[k + 1]))
-        loop(*arguments, 0, 0, ends[1])
+        if ready:
+            loop(*arguments, 0, 0, ends[1])
     finally:  # also after Ctrl-C: nobody writes to an array that its owner has given up
         for other in others:
             other.result()
+    _ready.add(kind)
+
+
+# The loops that were compiled, and for which dtypes. Ctrl-C comes up in the main thread, and would leave Numba in halves, of no
+# use for the rest of the process, while it compiles or is imported; so that is done in another thread.
+_ready: set[tuple[Callable, Any] | None] = set()
+
+
+def undisturbed(function: Callable, *arguments: Any) -> Any:
+    """What the function returns, called in a thread that Ctrl-C does not reach."""
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    return _submit(function, *arguments).result() if in_main_thread else function(*arguments)
 
 
 def _submit(loop: Callable, *arguments: Any) -> Future:
