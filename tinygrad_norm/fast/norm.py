@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_norm.fast.loops import at, compiled
-from tinygrad_norm.fast.threads import get_num_threads, spread
+from tinygrad_norm.fast.threads import call, get_num_threads, spread
 
 Axes = tuple[int, ...]
 _CACHED = 2**15  # elements that stay in the cache anyway
@@ -34,8 +34,8 @@ _LEAST = 2**17  # elements for which a second thread is worth waking
 
 class Rows(NamedTuple):
     """Memory as rows. order: the dimensions, slowest first; groups, weights: of each row; along_*: whether they change
-    along a row; first: where each group has its first element; per_group: how many rows follow one another in each group,
-    0 where groups do not lie together.
+    along a row; same: whether each group has a weight of its own, which changes with it along the row; first: where each group
+    has its first element; per_group: how many rows follow one another in each group, 0 where groups do not lie together.
     """
 
     order: Axes
@@ -45,6 +45,7 @@ class Rows(NamedTuple):
     weights: np.ndarray
     along_groups: bool
     along_weights: bool
+    same: bool
     first: np.ndarray
     per_group: int
 
@@ -75,7 +76,8 @@ def rows_of(shape: Axes, strides: Axes, axes: Axes, affine: Axes) -> Rows:
     first = rows[:, None] * length + (np.arange(length) if along_groups else np.arange(1))
     together = not along_groups and bool((np.diff(groups) >= 0).all())
     per_group = len(groups) // len(rows) if together else 0
-    return Rows(order, back, length, groups, weights, along_groups, along_weights, first.reshape(-1), per_group)
+    same = along_groups and all(in_group == in_weight for in_group, in_weight in kinds.values())
+    return Rows(order, back, length, groups, weights, along_groups, along_weights, same, first.reshape(-1), per_group)
 
 
 def _packed(x: np.ndarray) -> np.ndarray:
@@ -142,7 +144,7 @@ def _set_moments(g, first, rest, squares, mean, variance):
 
 
 @compiled
-def _set_coefficients(g, mean, variance, eps, centre, scale, offset):
+def _set_coefficients(g, centre, scale, offset, mean, variance, eps):
     """(x - mean) / sqrt(variance + eps) = (x - centre) * scale + offset, with the mean, rounded, as the centre."""
     rstd = 1 / np.sqrt(variance[g] + eps)
     centre[g], scale[g] = mean[g], rstd
@@ -150,16 +152,16 @@ def _set_coefficients(g, mean, variance, eps, centre, scale, offset):
 
 
 @compiled
-def _set_all_moments(first, totals, count, mean, variance):
+def _set_all_moments(first, mean, variance, totals, count):
     for g in range(len(first)):
         total, squares = totals[:, 0, g].sum(), totals[:, 1, g].sum()
         _set_moments(g, first, total / count, squares / count, mean, variance)
 
 
 @compiled
-def _set_all_coefficients(mean, variance, eps, centre, scale, offset):
+def _set_all_coefficients(centre, scale, offset, mean, variance, eps):
     for g in range(len(mean)):
-        _set_coefficients(g, mean, variance, eps, centre, scale, offset)
+        _set_coefficients(g, centre, scale, offset, mean, variance, eps)
 
 
 @compiled
@@ -203,7 +205,7 @@ def _normalize_groups(
             if not rest * rest > 4 * variance[g]:
                 break
             first[g] += rest
-        _set_coefficients(g, mean, variance, eps, centre, scale, offset)
+        _set_coefficients(g, centre, scale, offset, mean, variance, eps)
         m, s, o = centre[g], scale[g], offset[g]
         for r in range(g * per_group, (g + 1) * per_group):
             w = weights[r]
@@ -233,12 +235,38 @@ def _row_sums(g, x, centre, weight):
 
 
 @compiled
+def _row_sums_with_weights(g, x, centre, scale, offset, weight, gweight, gbias):
+    """As _row_sums, of a row in which each element has a weight of its own: gweight += g * x_hat and gbias += g as well."""
+    total, with_c = 0.0, 0.0
+    for start in range(0, len(x), 256):
+        G, X, W = g[start : start + 256], x[start : start + 256], weight[start : start + 256]
+        gW, gB, t, s = gweight[start : start + 256], gbias[start : start + 256], x.dtype.type(0), x.dtype.type(0)
+        for j in range(len(G)):
+            c, gy = X[j] - centre, G[j] * W[j]
+            t += gy
+            s += gy * c
+            gB[j] += G[j]
+            gW[j] += G[j] * (c * scale + offset)
+        total += t
+        with_c += s
+    return total, with_c
+
+
+@compiled
 def _add_to_groups(total, with_c, g, x, centre, weight):
     """The same, where each element has a group of its own. Two loops: of more arrays LLVM does not see that they are apart."""
     for j in range(len(x)):
         total[j] += np.float64(g[j] * at(weight, j))
     for j in range(len(x)):
         with_c[j] += np.float64(g[j] * at(weight, j) * (x[j] - centre[j]))
+
+
+@compiled
+def _add_elements_gradients(total, with_c, g, x, centre):
+    """The sums of g and of g * c, where each element has a group and a weight of its own, in x's precision."""
+    for j in range(len(x)):
+        total[j] += g[j]
+        with_c[j] += g[j] * (x[j] - centre[j])
 
 
 @compiled
@@ -262,15 +290,18 @@ def _weight_sums(g, x, centre, scale, offset):
 
 @compiled
 def _add_row_gradients(
-    r, g, x, groups, along_groups, weights, along_weights, centre, scale, offset, weight, sums, affine, recent
+    r, g, x, groups, along_groups, weights, along_weights, same, centre, scale, offset, weight, sums, affine, recent
 ):
     """What row r adds: to sums, of its groups: of gy and of gy * c; to affine: to the gradients of weight and bias.
 
-    Where each element has a weight of its own they go to `recent` first, in x's precision, for some 64 rows.
+    Where each element has a weight of its own they go to `recent` first, in x's precision, for some 64 rows. Where it is
+    that of its group, what goes there are the sums of g * c and of g, of which all others are made in the end.
     """
     n, p, w = x.shape[1], groups[r], weights[r]
     P, W = slice(p, p + n), slice(w, w + n)
-    if along_groups:
+    if same:
+        _add_elements_gradients(recent[1, P], recent[0, P], g[r], x[r], centre[P])
+    elif along_groups:
         if along_weights:
             _add_to_groups(sums[0, P], sums[1, P], g[r], x[r], centre[P], weight[W])
             _add_to_weights(recent[0, W], recent[1, W], g[r], x[r], centre[P], scale[P], offset[P])
@@ -280,10 +311,11 @@ def _add_row_gradients(
             affine[0, w] += gweight
             affine[1, w] += gbias
     elif along_weights:
-        total, with_c = _row_sums(g[r], x[r], centre[p], weight[W])
+        total, with_c = _row_sums_with_weights(
+            g[r], x[r], centre[p], scale[p], offset[p], weight[W], recent[0, W], recent[1, W]
+        )
         sums[0, p] += total
         sums[1, p] += with_c
-        _add_to_weights(recent[0, W], recent[1, W], g[r], x[r], centre[p], scale[p], offset[p])
     else:
         total, with_c = _row_sums(g[r], x[r], centre[p], x.dtype.type(1))
         sums[0, p] += total * weight[w]
@@ -321,9 +353,10 @@ def _write_gradient_of_row(r, gx, g, x, groups, along_groups, weights, along_wei
 
 
 @compiled
-def _move(affine, recent):
+def _move(sums, recent):
+    """Add the recent sums to those in float64, and begin anew."""
     for k in range(2):
-        total, part = affine[k], recent[k]
+        total, part = sums[k], recent[k]
         for j in range(len(total)):
             total[j] += np.float64(part[j])
             part[j] = 0
@@ -331,11 +364,11 @@ def _move(affine, recent):
 
 @compiled
 def _add_gradients(
-    g, x, groups, along_groups, weights, along_weights, centre, scale, offset, weight, sums, affine, recent, part, lo, hi
+    g, x, groups, along_groups, weights, along_weights, same, centre, scale, offset, weight, sums, affine, recent, part, lo, hi
 ):
     for r in range(lo, hi):
         _add_row_gradients(
-            r, g, x, groups, along_groups, weights, along_weights, centre, scale, offset, weight,
+            r, g, x, groups, along_groups, weights, along_weights, same, centre, scale, offset, weight,
             sums[part], affine[part], recent[part],
         )  # fmt: skip
         if along_weights and (r % 64 == 63 or r == hi - 1):
@@ -343,7 +376,17 @@ def _add_gradients(
 
 
 @compiled
-def _set_slopes(sums, count, mean, variance, eps, centre, slope, shift):
+def _set_sums(weight, scale, offset, sums, affine):
+    """The sums of gy and of gy * c, and the gradients of weight and bias, of the sums of g * c and of g in affine."""
+    for k in range(len(affine)):
+        for j in range(len(scale)):
+            with_c, total = affine[k, 0, j], affine[k, 1, j]
+            sums[k, 0, j], sums[k, 1, j] = total * weight[j], with_c * weight[j]
+            affine[k, 0, j] = with_c * scale[j] + total * offset[j]
+
+
+@compiled
+def _set_slopes(slope, shift, centre, mean, variance, eps, sums, count):
     for p in range(len(mean)):
         _set_slope(p, sums[:, 0, p].sum() / count, sums[:, 1, p].sum() / count, mean, variance, eps, centre, slope, shift)
 
@@ -365,7 +408,7 @@ def _gradient_of_groups(
         rows = range(p * per_group, (p + 1) * per_group)
         for r in rows:
             _add_row_gradients(
-                r, g, x, groups, along_groups, weights, along_weights, centre, scale, offset, weight,
+                r, g, x, groups, along_groups, weights, along_weights, False, centre, scale, offset, weight,
                 sums[part], affine[part], recent[part],
             )  # fmt: skip
         total, with_c = sums[part, 0, p] / count, sums[part, 1, p] / count
@@ -398,7 +441,7 @@ def _moments(x: np.ndarray, seen: Rows) -> tuple[np.ndarray, np.ndarray]:
     totals = np.zeros((threads, 2, len(first)))
     spread(_add_up, len(lines), _LEAST // seen.length, lines, seen.groups, seen.along_groups, first, totals, most=threads)
     mean, variance = np.empty(len(first)), np.empty(len(first))
-    _set_all_moments(first, totals, x.size // len(first), mean, variance)
+    call(_set_all_moments, first, mean, variance, totals, x.size // len(first))
     return mean, variance
 
 
@@ -422,7 +465,7 @@ def normalize(x, weight, bias, axes, eps, known=None):
         )  # fmt: skip
     else:
         mean, variance = _moments(x, seen) if known is None else (v.transpose(seen.order).reshape(-1) for v in known)
-        _set_all_coefficients(mean, variance, eps, centre, scale, offset)
+        call(_set_all_coefficients, centre, scale, offset, mean, variance, eps)
         spread(
             _write, len(lines), _LEAST // seen.length, _lines(y, seen), lines, seen.groups, seen.along_groups,
             seen.weights, seen.along_weights, centre, scale, offset, weight, bias,
@@ -443,7 +486,7 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
     ones, groups = _flat(weight, 1, 1, x, seen), len(seen.first)
     mean, variance = (v.transpose(seen.order).reshape(-1) for v in (mean, variance))
     centre, scale, offset, slope, shift = np.empty((5, groups), x.dtype)
-    _set_all_coefficients(mean, variance, eps, centre, scale, offset)
+    call(_set_all_coefficients, centre, scale, offset, mean, variance, eps)
     sums, affine = np.zeros((threads, 2, groups)), np.zeros((threads, 2, ones.size))
     recent = np.zeros((threads, 2, ones.size if seen.along_weights else 0), x.dtype)
     places = seen.groups, seen.along_groups, seen.weights, seen.along_weights
@@ -456,10 +499,12 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
     else:
         rows, least = len(lines), _LEAST // seen.length
         spread(
-            _add_gradients, rows, least, _lines(g, seen), lines, *places, centre, scale, offset, ones, sums, affine, recent,
-            most=threads,
+            _add_gradients, rows, least, _lines(g, seen), lines, *places, seen.same, centre, scale, offset, ones, sums, affine,
+            recent, most=threads,
         )  # fmt: skip
-        _set_slopes(sums, x.size // groups, mean, variance, eps, centre, slope, shift)
+        if seen.same:
+            call(_set_sums, ones, scale, offset, sums, affine)
+        call(_set_slopes, slope, shift, centre, mean, variance, eps, sums, x.size // groups)
         if needs[0]:
             spread(
                 _write_gradient, rows, least, _lines(gx, seen), _lines(g, seen), lines, *places, centre, scale, slope, shift,

@@ -53,8 +53,7 @@ def spread(loop: Callable, items: int, least: int, *arguments: Any, most: int | 
     needs it: another thread may set the number of threads meanwhile.
     """
     parts = max(min(get_num_threads() if most is None else most, items // max(least, 1)), 1)
-    kind = (loop, arguments[0].dtype) if arguments else None
-    ready = kind is None or kind in _ready
+    ready = not arguments or (loop, arguments[0].dtype) in _ready
     if parts == 1 and ready:
         loop(*arguments, 0, 0, items)
         return
@@ -68,12 +67,22 @@ def spread(loop: Callable, items: int, least: int, *arguments: Any, most: int | 
     finally:  # also after Ctrl-C: nobody writes to an array that its owner has given up
         for other in others:
             other.result()
-    _ready.add(kind)
+    if not ready:
+        _ready.add((loop, arguments[0].dtype))
 
 
 # The loops that were compiled, and for which dtypes. Ctrl-C comes up in the main thread, and would leave Numba in halves, of no
 # use for the rest of the process, while it compiles or is imported; so that is done in another thread.
-_ready: set[tuple[Callable, Any] | None] = set()
+_ready: set[tuple[Callable, Any]] = set()
+
+
+def call(loop: Callable, *arguments: Any) -> None:
+    """Call a small loop."""
+    if (kind := (loop, arguments[0].dtype)) in _ready:
+        loop(*arguments)
+    else:
+        undisturbed(loop, *arguments)
+        _ready.add(kind)
 
 
 def undisturbed(function: Callable, *arguments: Any) -> Any:
