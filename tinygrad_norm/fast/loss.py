@@ -11,20 +11,31 @@ from tinygrad_norm.fast.loops import compiled
 from tinygrad_norm.fast.threads import spread
 
 _BLOCK = 2**14  # elements
+_LANES = 64
 _LEAST = 2**17  # elements for which a second thread is worth waking
 
 
 @compiled
+def _largest(row, lanes):
+    """The largest number, nan if one is nan. Each lane has that of every so-manyth, so that they need not wait for one another."""
+    for j in range(len(lanes)):
+        lanes[j] = row[j]
+    for start in range(len(lanes), len(row), len(lanes)):
+        seen = row[start : start + len(lanes)]
+        for j in range(len(seen)):
+            lanes[j] = seen[j] if (seen[j] > lanes[j]) | (seen[j] != seen[j]) else lanes[j]
+    most = lanes[0]
+    for j in range(len(lanes)):
+        most = lanes[j] if (lanes[j] > most) | (lanes[j] != lanes[j]) else most
+    return most
+
+
+@compiled
 def _shift(out, scores, largest, lo, hi):
-    """scores - the largest of the row, which is nan if one is nan."""
+    """scores - the largest of the row."""
     for r in range(lo, hi):
-        row, shifted, most, wrong = scores[r], out[r], scores[r, 0], 0
-        for j in range(len(row)):
-            v = row[j]
-            most = v if v > most else most
-            wrong += v != v
-        most = most if wrong == 0 else most * np.nan
-        largest[r, 0] = most
+        row, shifted = scores[r], out[r]
+        most = largest[r, 0] = _largest(row, shifted[:_LANES])
         for j in range(len(row)):
             shifted[j] = row[j] - most
 
