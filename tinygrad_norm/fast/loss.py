@@ -17,7 +17,7 @@ _LEAST = 2**17  # elements for which a second thread is worth waking
 
 @compiled
 def _largest(row, lanes):
-    """The largest number, nan if one is nan. Each lane has that of every so-manyth, so that they need not wait for one another."""
+    """The largest number, nan if one is nan. A lane has that of every so-manyth: they need not wait for one another."""
     for j in range(len(lanes)):
         lanes[j] = row[j]
     for start in range(len(lanes), len(row), len(lanes)):
