@@ -12,7 +12,7 @@ import strict  # noqa: F401  (registers the backend of that name)
 import tinygrad_norm as tn
 from tinygrad_norm import fast
 
-for _name, _examples in (("few", 4), ("dev", 10), ("ci", 15), ("thorough", 200)):
+for _name, _examples in (("few", 4), ("dev", 10), ("ci", 10), ("thorough", 200)):
     hypothesis.settings.register_profile(
         _name, max_examples=_examples, deadline=None, derandomize=_name in ("few", "ci"), print_blob=True
     )

@@ -162,15 +162,15 @@ def test_batch_norm_in_evaluation_is_affine(x, y, a) -> None:
 @pytest.mark.parametrize("weight", [0.0, 1.3])
 @pytest.mark.parametrize("norm", NORMS)
 def test_first_and_second_derivatives_are_right_also_for_weight_zero(norm, weight) -> None:
-    layer = NORMS[norm]().double()
-    layer.weight.detach().fill_(weight)
-    x = leaf(testing.values((2, 4, 3, 5), 1))
-    if norm == "batch":
-        layer.running_mean = layer.running_var = layer.num_batches_tracked = None
-        layer.track_running_stats = False
-    assert tn.gradcheck(layer, x)
-    x = leaf(testing.values((2, 4, 3, 5), 1)[:, :, :1, :2]) if norm != "layer" else x
-    assert tn.gradgradcheck(layer, x, rtol=1e-5)
+    layer, small = NORMS[norm]().double(), (NORMS[norm]() if norm != "layer" else nn.LayerNorm((4, 1, 2))).double()
+    for each in (layer, small):
+        each.weight.detach().fill_(weight)
+        if norm == "batch":
+            each.running_mean = each.running_var = each.num_batches_tracked = None
+            each.track_running_stats = False
+    x = testing.values((2, 4, 3, 5), 1)
+    assert tn.gradcheck(layer, leaf(x))
+    assert tn.gradgradcheck(small, leaf(x[:, :, :1, :2]), rtol=1e-5)
 
 
 # ---- numerics -----------------------------------------------------------------------------

@@ -159,7 +159,8 @@ def _compare(
     if analytic.shape != tuple(tensor.shape):
         raise GradcheckError(f"{name}: expected a gradient of shape {list(tensor.shape)}, but got {list(analytic.shape)}")
     indices = list(itertools.product(*map(range, tensor.shape)))
-    numerical = {index: _slope(name, tensor.array, index, value, steps) for index in indices}
+    start = value() if indices else 0.0
+    numerical = {index: _slope(name, tensor.array, index, start, value, steps) for index in indices}
     scale = max(map(abs, numerical.values()), default=0.0)
     tolerance = atol + rtol * scale
     for index in indices:
@@ -194,14 +195,14 @@ def _host(array: Any) -> np.ndarray:
     return array if backend_of(array).name == "numpy" else array.get()
 
 
-def _slope(name: str, array: Any, index: tuple, value: Callable, steps: tuple[float, ...]) -> float:
-    """The derivative of value() by array[index].
+def _slope(name: str, array: Any, index: tuple, start: float, value: Callable, steps: tuple[float, ...]) -> float:
+    """The derivative of value(), which is `start` now, by array[index].
 
     Central differences at h and 2h, combined so that the error is of order h**4 (Richardson). Where
     a kink lies between them the two disagree: then h is made smaller, until it is out of reach. A kink at the very
     place shows by slopes that differ to the left and to the right, however small h is.
     """
-    here, start = array[index].item(), value()
+    here = array[index].item()
 
     def at(h: float) -> float:
         array[index] = here + h
