@@ -153,7 +153,7 @@ def speed_table(only: str, quick: bool) -> None:
     workers = [Worker(__file__, name) for pair in zip(OURS, PEERS) for name in pair]
     for name in BY_NAME:
         if only in name:
-            times = in_turns(workers, name, 5 if quick else 15, 0.04 if quick else 0.1)
+            times = in_turns(workers, name, 3 if quick else 15, 0.04 if quick else 0.1)
             cells = []
             for ours, theirs in (times[:2], times[2:]):
                 ratio = statistics.median(t / o for o, t in zip(ours, theirs))

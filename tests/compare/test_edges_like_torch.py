@@ -62,7 +62,7 @@ x.sum((0, -2)); x.flip((0, 0)); x.permute(0, -2); x.mean((1, 1)); x.amax((0, 0))
 x.to(tensor=h); x.to(h); x.to(h, dtype=T.float64); x.to(dtype=T.float64, tensor=h); x.to(T.float16, False, True)
 x.to(T.float64); x.to(dtype=T.int32); x[[]]; x[:, []]; x[T.tensor([], dtype=T.int64)]
 T.tensor([-2**63]); T.tensor([-2**63 - 1]); T.tensor([2**63 - 1]); T.tensor([2**63]); T.tensor(-2**63)
-T.full((1,), 3.4028234663852886e38); T.full((1,), -65504.0, dtype=T.float16); T.full((1,), 65505.0, dtype=T.float16)
+T.full((1,), 3.4028234663852886e38); T.full((1,), -65504.0, dtype=T.float16); T.full((2,), 65505.0, dtype=T.float16)
 T.tensor(2.0).topk(1).values; T.tensor(2.0).topk(0).values; x.topk(3).indices; x.topk(4); T.tensor(2.0).chunk(1); x.chunk(5)[0]
 """
 

@@ -14,6 +14,8 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, wrap
+from tinygrad_norm.autograd.graph import converted
+from tinygrad_norm.autograd.tensor import NUMBERS
 from tinygrad_norm.backend import Array, backend_of, get_backend, is_array, module_for, transfer
 from tinygrad_norm.ops.shape import sizes_of
 
@@ -75,11 +77,11 @@ def _from_lists(data: Any, wanted: Any) -> np.ndarray:
     if wanted is None:
         wanted = dtypes.promote([(dtype, (1,)) for dtype in found]) if found else dtypes.DEFAULT
     whole = array.dtype == dtypes.uint8 or (array.dtype.kind in "Ou" and wanted.kind == "f")
-    if array.dtype.kind not in "fib" and not whole:
+    if array.dtype.kind not in "fib" and not whole and wanted.kind != "b":
         raise ValueError(f"Overflow when unpacking long long: an integer is too large for int64: {data!r:.80}")
     if wanted.kind in "iu" and array.size:
         low, high = np.iinfo(wanted).min, np.iinfo(wanted).max
-        low = -high if wanted.kind == "u" else low  # a negative number wraps around
+        low = -high if wanted.kind == "u" and array.dtype.kind != "f" else low  # a negative integer wraps around
         smallest, largest = array.min(), array.max()
         if not (low <= smallest and largest <= high) or (array.dtype.kind == "f" and not largest < 2.0**63):
             bad = largest if not largest <= high else smallest
@@ -164,9 +166,33 @@ empty, empty_like = _filled("empty", "A Tensor of whatever stood in memory")
 
 def require_range(value: float, dtype: Any) -> float:
     """The number, unless it is finite and too large for a floating point dtype: then RuntimeError."""
-    if np.finfo(dtype).max < abs(value) != math.inf:
+    if float(np.finfo(dtype).max) < abs(value) != math.inf:
         raise RuntimeError(f"value {value} cannot be converted to type {dtype} without overflow")
     return value
+
+
+_INFINITE_HALF = 65520  # and more are rounded to infinity: half way beyond the largest, 65504
+
+
+def number_for(value: Any, dtype: Any, infinite_half: bool = False) -> Any:
+    """A Python number as that dtype holds it: 2 of 2.7 for integers; if told so, inf of 70000.0 for float16.
+
+    Raises RuntimeError where it does not fit, TypeError for anything else.
+    """
+    if not isinstance(value, NUMBERS):
+        raise TypeError(f"expected a number, but got {type(value).__name__}")
+    value = value.item() if hasattr(value, "item") else value
+    if infinite_half and dtype == dtypes.float16:
+        return math.copysign(math.inf, value) if abs(value) >= _INFINITE_HALF else float(value)
+    if dtype.kind == "f":
+        return require_range(float(value), dtype)
+    if dtype.kind == "b":
+        return bool(value)
+    info = np.iinfo(dtype)
+    least = -info.max if info.min == 0 and isinstance(value, int) else info.min  # a negative integer wraps around
+    if not least <= value <= info.max:  # nan is not either
+        raise RuntimeError(f"value {value} cannot be converted to type {dtype} without overflow")
+    return converted(int(value), dtype)
 
 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
@@ -174,11 +200,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: str | None = 
     kind = fill_value.dtype if isinstance(fill_value, Tensor) else None
     value = number("fill_value", fill_value)
     wanted = dtypes.of(dtype) if dtype is not None else kind or dtypes.of_scalar(value)
-    if wanted.kind in "iu":
-        value = int(value)
-    elif wanted.kind == "f":
-        require_range(value, wanted)
-    return made(module_for(device).full(shape_of((size,)), value, dtype=wanted), requires_grad)
+    return made(module_for(device).full(shape_of((size,)), number_for(value, wanted), dtype=wanted), requires_grad)
 
 
 def full_like(

@@ -30,7 +30,7 @@ from tinygrad_norm.autograd.tensor import NUMBERS
 from tinygrad_norm.backend import Generator, default_generator, is_array, xp
 from tinygrad_norm.ops import elementwise, indexing, linalg, select, shape
 from tinygrad_norm.ops.convert import to
-from tinygrad_norm.ops.select import number_for
+from tinygrad_norm.ops.creation import number_for
 
 
 def overwrite(target: Tensor, result: Tensor, name: str) -> Tensor:
@@ -263,7 +263,7 @@ def _assign_to_view(part: Tensor, value: Any) -> None:
     """Integers, slices, None and ... show a view: it is filled, or copied to."""
     name = "item assignment"
     if not isinstance(value, Tensor):
-        fill_in_place(part, number_for(value, part.dtype), name)
+        fill_in_place(part, number_for(value, part.dtype, True), name)
         return
     recorded = check_editable(part, name, value)
     value = to(_fitting(value, part.array.shape), dtype=part.dtype)
@@ -284,7 +284,7 @@ def _assign_at(input: Tensor, index: Any, value: Any) -> None:
             )
         value = to(_fitting(value, input.array[index].shape), dtype=input.dtype)
     else:
-        value = number_for(value, input.dtype)
+        value = number_for(value, input.dtype, True)
         _ = input.array[index]  # raises where the index does not fit
     after = wrap(input.array)
     if recorded:

@@ -18,7 +18,7 @@ from tinygrad_norm.autograd.tensor import NUMBERS, raw
 from tinygrad_norm.backend import is_array, xp
 from tinygrad_norm.ops import special
 from tinygrad_norm.ops.convert import to
-from tinygrad_norm.ops.creation import require_range
+from tinygrad_norm.ops.creation import number_for, require_range
 
 
 @elementwise
@@ -63,6 +63,9 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
         condition = condition.array.astype(bool)  # a later edit of the mask must not reach the gradient
         if not isinstance(input, Tensor) and not isinstance(other, Tensor):
             input = wrap(xp(condition).asarray(input, dtype=common_dtype([input, other])))
+    if isinstance(input, NUMBERS) != isinstance(other, NUMBERS):
+        dtype = common_dtype([raw(input), raw(other)])
+        input, other = (number_for(v, dtype, True) if isinstance(v, NUMBERS) else v for v in (input, other))
     return _where(input, other, condition=condition)
 
 
@@ -88,22 +91,6 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     else:
         value = number_for(value, input.dtype)
     return where(mask, value, input)
-
-
-def number_for(value: Any, dtype: Any) -> Any:
-    """A Python number as that dtype holds it: 2 of 2.7 for integers. Raises TypeError for anything else."""
-    if not isinstance(value, NUMBERS):
-        raise TypeError(f"expected a number, but got {type(value).__name__}")
-    value = value.item() if hasattr(value, "item") else value
-    if dtype.kind == "f":
-        return require_range(float(value), dtype)
-    if dtype.kind == "b":
-        return bool(value)
-    info = np.iinfo(dtype)
-    least = -info.max if info.min == 0 and isinstance(value, int) else info.min  # a negative integer wraps around
-    if not least <= value <= info.max:  # nan is not either
-        raise RuntimeError(f"value {value} cannot be converted to type {dtype} without overflow")
-    return converted(int(value), dtype)
 
 
 # ---- maximum, minimum, clamp --------------------------------------------------------------
