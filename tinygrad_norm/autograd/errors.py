@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
 from collections.abc import Callable
@@ -151,7 +152,7 @@ def wrong_kind(name: str, argument: str, kind: str, value: Any) -> TypeError:
 
 
 def _said_better(name: str, signature: inspect.Signature, args: tuple, kwargs: dict, error: Exception) -> Exception:
-    """An error of Python's or NumPy's own, with the function and what it was given."""
+    """An error of Python's or NumPy's own, with the function and what it was given; one of ours, with the numbers of it."""
     try:
         given = signature.bind(*args, **kwargs).arguments
     except TypeError as wrong_call:
@@ -167,17 +168,31 @@ def _said_better(name: str, signature: inspect.Signature, args: tuple, kwargs: d
         own = isinstance(error, (AttributeError, ArithmeticError, StopIteration, KeyError))
         sentence = isinstance(error, KeyError) and isinstance(error.args[0], str) and " " in error.args[0]
         kind = TypeError if own and not sentence else None
-    said = ", ".join(f"{argument}={_short(value)}" for argument, value in given.items() if argument != "self")
-    return error if kind is None else kind(f"{name}(): {text} (called with {said})")
+    ours = _raised_here(error)
+    values = {argument: _short(value, ours) for argument, value in given.items() if argument != "self"}
+    said = ", ".join(f"{argument}={value}" for argument, value in values.items() if value)
+    return error if kind is None or (ours and not said) else kind(f"{name}(): {text} (called with {said})")
 
 
-def _short(value: Any) -> str:
-    """A value in a few words."""
+def _raised_here(error: Exception) -> bool:
+    """Whether a `raise` of this package made the error, and not an operation that failed."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    if at is None:
+        return False
+    module = at.tb_frame.f_globals.get("__name__", "")
+    instruction = dis.opname[at.tb_frame.f_code.co_code[at.tb_lasti]]
+    return instruction == "RAISE_VARARGS" and module.startswith(__name__.partition(".")[0])
+
+
+def _short(value: Any, or_nothing: bool = False) -> str:
+    """A value in a few words; its kind, or nothing, if they do not say more."""
     array = getattr(value, "array", value)
     if is_array(array):
         return f"{type(value).__name__} of shape {list(array.shape)}"
     text = repr(value)
-    return text if len(text) < 40 else type(value).__name__
+    return text if len(text) < 40 else "" if or_nothing else type(value).__name__
 
 
 def mixed_devices(name: str, arrays: list[Any]) -> RuntimeError | None:
