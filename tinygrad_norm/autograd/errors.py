@@ -152,7 +152,7 @@ def wrong_kind(name: str, argument: str, kind: str, value: Any) -> TypeError:
 
 
 def _said_better(name: str, signature: inspect.Signature, args: tuple, kwargs: dict, error: Exception) -> Exception:
-    """An error of Python's or NumPy's own, with the function and what it was given; one of ours, with the numbers of it."""
+    """An error of Python's or NumPy's own with the function and what it was given, one of ours with what of that says more."""
     try:
         given = signature.bind(*args, **kwargs).arguments
     except TypeError as wrong_call:
@@ -181,9 +181,9 @@ def _raised_here(error: Exception) -> bool:
         at = at.tb_next
     if at is None:
         return False
-    module = at.tb_frame.f_globals.get("__name__", "")
+    home = at.tb_frame.f_globals.get("__name__", "")
     instruction = dis.opname[at.tb_frame.f_code.co_code[at.tb_lasti]]
-    return instruction == "RAISE_VARARGS" and module.startswith(__name__.partition(".")[0])
+    return instruction == "RAISE_VARARGS" and home.startswith(__name__.partition(".")[0])
 
 
 def _short(value: Any, or_nothing: bool = False) -> str:

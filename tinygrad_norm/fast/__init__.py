@@ -129,10 +129,12 @@ def _quickest(name: str, level: str) -> Callable | None:
     for stand_in in STAND_INS[name][1:]:
         if LEVELS.index(stand_in.level) > LEVELS.index(level):
             continue
-        if stand_in.level == "numba" and importlib.util.find_spec("numba") is None:
+        module, compiled = f"{__name__}.{stand_in.module}", stand_in.level == "numba"
+        if compiled and importlib.util.find_spec("numba") is None:
             continue
         try:
-            return getattr(threads.undisturbed(importlib.import_module, f"{__name__}.{stand_in.module}"), name)
+            found = threads.undisturbed(importlib.import_module, module) if compiled else importlib.import_module(module)
+            return getattr(found, name)
         except ImportError as error:
             warnings.warn(f"Numba is installed, but cannot be used: {error}. TINYGRAD_NORM_FAST=numpy does without it.")
     return None
