@@ -88,6 +88,7 @@ def guarded(function: F, checked: bool = True) -> F:
                 raise
             raise _said_better(name, signature, args, kwargs, error) from error
 
+    call.is_guarded = True  # type: ignore[attr-defined]
     return cast(F, call)
 
 
@@ -108,7 +109,7 @@ def guard_all(namespace: dict[str, Any], names: Any) -> None:
         for base in found.__mro__:
             if base.__module__.startswith(__name__.partition(".")[0]) and base.__name__ != "Tensor":
                 for method in _GUARDED_METHODS & set(vars(base)):
-                    if not hasattr(vars(base)[method], "__wrapped__"):
+                    if not hasattr(vars(base)[method], "is_guarded"):
                         setattr(base, method, guarded(vars(base)[method], checked=False))
 
 
