@@ -24,7 +24,6 @@ from tinygrad_norm.ops.joining import cat, flip
 from tinygrad_norm.ops.select import select, where
 from tinygrad_norm.ops.shape import _broadcast_to, in_own_shape, in_shape, move_to_front, normalize_dim, normalize_dims
 
-_FEW = 4096  # elements
 Dim = int | tuple[int, ...] | list[int] | None
 
 
