@@ -1,10 +1,22 @@
-"""Every public function, given everything wrong: one of four kinds of error, which says what was wrong, and nothing changed."""
+"""Every public function, given everything wrong: one of four kinds of error, which says what was wrong, and nothing changed.
+
+wrong_argument_texts.txt has, for every argument, the whole text of each error that it can lead to, to be read one after the
+other; `python tests/test_bad_input.py` writes them anew.
+"""
 
 from __future__ import annotations
 
 import inspect
+import os
 import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parent / "double"))
 
 import bad_input
 import numpy as np
@@ -98,6 +110,43 @@ def test_wrong_arguments_get_an_error_that_says_so_and_change_nothing(line, tmp_
     assert not complaints, "\n".join(complaints)
 
 
+TEXTS = Path(__file__).parent / "wrong_argument_texts.txt"
+# what the text quotes is another's to word, and each version of it has its own words
+FOREIGN = re.compile(r" at 0x|mpi4py|numpy|array\(|could not broadcast|No such file|dlpack", re.IGNORECASE)
+
+
+def text_of(wrong: Wrong, space: dict[str, Any]) -> tuple[str, tuple[str, int]] | None:
+    """What the call says in one line, and the line of the package that says so; None if it succeeds."""
+    try:
+        run(wrong, wrong.line, tn, space)
+    except Exception as error:
+        trace, place = error.__traceback__, ("", 0)
+        while trace is not None:
+            if Path(tn.__file__).parent in Path(trace.tb_frame.f_code.co_filename).parents:
+                place = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+            trace = trace.tb_next
+        return f"{type(error).__name__}: {error}".replace("\n", " / "), place
+    return None
+
+
+def texts_of(line: str) -> Iterator[str]:
+    """For every argument of the line one text from each place in the package that complains of it."""
+    space, seen = environment(tn), set()
+    for wrong in wrong_calls(line):
+        found = text_of(wrong, space)
+        if found is None:
+            space = environment(tn)
+        elif (wrong.argument, found[1]) not in seen and not FOREIGN.search(found[0]):
+            seen.add((wrong.argument, found[1]))
+            yield f"{wrong} -> {found[0]}"
+
+
+@pytest.mark.parametrize("line", lines())
+def test_the_texts_are_those_on_file(line, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert list(texts_of(line)) == [t for t in TEXTS.read_text().splitlines() if t.startswith(f"{line}   with ")]
+
+
 def test_everything_public_is_called() -> None:
     text = "\n".join(lines())
 
@@ -149,3 +198,8 @@ def succeeds(wrong: Wrong, library: Any, space: dict[str, Any]) -> bool:
     except Exception:
         return False
     return True
+
+
+if __name__ == "__main__":
+    os.chdir(tempfile.mkdtemp())
+    TEXTS.write_text("".join(f"{text}\n" for line in lines() for text in texts_of(line)))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dis
 import functools
 import inspect
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from pathlib import PurePath
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -58,7 +60,7 @@ def guarded(function: F, checked: bool = True) -> F:
             named[p.name] = check = (position, p.name, kind, usual, _KINDS[kind][1])
             if p.kind is not p.KEYWORD_ONLY:
                 checks.append(check)
-    name = function.__name__ if function.__name__ not in ("__init__", "forward") else function.__qualname__.split(".")[-2]
+    name, of_class = function.__name__, function.__name__ in ("__init__", "forward", "infer")
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -86,7 +88,8 @@ def guarded(function: F, checked: bool = True) -> F:
         except Exception as error:
             if isinstance(error, IndexError) and not str(error).startswith(("list index", "tuple index")):
                 raise
-            raise _said_better(name, signature, args, kwargs, error) from error
+            said = type(args[0]).__name__ if of_class and args else name
+            raise _said_better(said, signature, args, kwargs, error) from error
 
     call.is_guarded = True  # type: ignore[attr-defined]
     return cast(F, call)
@@ -149,7 +152,14 @@ def require_kind(name: str, argument: str, kind: str, value: Any) -> None:
 
 def wrong_kind(name: str, argument: str, kind: str, value: Any) -> TypeError:
     """The error for an argument of another kind than its annotation says."""
-    return TypeError(f"{name}(): argument {argument!r} must be {kind}, not {type(value).__name__}")
+    hint = ": convert it with tensor()" if kind == "Tensor" and is_array(value) else ""
+    return TypeError(f"{name}(): argument {argument!r} must be {kind}, not {type(value).__name__}{hint}")
+
+
+def require_state_dict(value: Any) -> None:
+    """Raise TypeError unless the value is a mapping."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"Expected state_dict to be dict-like, got {type(value)}.")
 
 
 def _said_better(name: str, signature: inspect.Signature, args: tuple, kwargs: dict, error: Exception) -> Exception:
@@ -158,11 +168,16 @@ def _said_better(name: str, signature: inspect.Signature, args: tuple, kwargs: d
         given = signature.bind(*args, **kwargs).arguments
     except TypeError as wrong_call:
         return TypeError(f"{name}(): {wrong_call}")
+    if isinstance(error, AttributeError):
+        for argument, value in given.items():
+            if value is error.obj and (is_array(value) or str(signature.parameters[argument].annotation).startswith("Tensor")):
+                return wrong_kind(name, argument, "Tensor", value)
     text = str(error)
     if isinstance(error, ValueError) and "could not be broadcast" in text:
-        return RuntimeError(f"{name}(): {text}")
+        arrays = [a for a in (getattr(v, "array", v) for v in given.values()) if is_array(a)]
+        return RuntimeError(_not_broadcastable(arrays) or f"{name}(): {text}")
     if isinstance(error, (TypeError, ValueError, IndexError)):
-        if name in text or "(called with " in text or any(argument in text for argument in given):
+        if name in text or re.match(r"\w+\(\): ", text) or any(argument in text for argument in given):
             return error
         kind = type(error) if type(error) in (TypeError, ValueError, IndexError) else None
     else:  # of what Python says of its own: a missing attribute, a missing key (no sentence), a division by zero
@@ -172,7 +187,12 @@ def _said_better(name: str, signature: inspect.Signature, args: tuple, kwargs: d
     ours = _raised_here(error)
     values = {argument: _short(value, ours) for argument, value in given.items() if argument != "self"}
     said = ", ".join(f"{argument}={value}" for argument, value in values.items() if value)
-    return error if kind is None or (ours and not said) else kind(f"{name}(): {text} (called with {said})")
+    if kind is None or (ours and (not said or any(isinstance(v, _SHORT) and str(v) in text for v in given.values()))):
+        return error
+    return kind(f"{name}(): {text} (called with {said})")
+
+
+_SHORT = (str, int, float, list, tuple, PurePath)  # values that an error may have in its text
 
 
 def _raised_here(error: Exception) -> bool:

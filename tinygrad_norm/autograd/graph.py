@@ -293,7 +293,7 @@ def _computed(op: Op, arrays: list, settings: dict, dtype: np.dtype, mixed: bool
     except OverflowError:  # a Python number that an integer dtype cannot hold
         return _promoted(op.forward, arrays, settings, None)
     except Exception as error:
-        if (clearer := explain(op.name, arrays, op.broadcasts, error)) is not None:
+        if (clearer := explain(op.name, [*arrays, *settings.values()], op.broadcasts, error)) is not None:
             raise clearer from error
         raise
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any, NamedTuple
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import RemovableHandle, Tensor, no_grad
+from tinygrad_norm.autograd.errors import require_state_dict
 from tinygrad_norm.nn.parameter import Parameter, UninitializedParameter, reset_gradient
 from tinygrad_norm.ops.convert import to
 
@@ -397,8 +398,7 @@ class Module:
 
         assign: take the Tensors themselves, with their dtype and device, in the place of copying.
         """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
+        require_state_dict(state_dict)
         own = self.state_dict(keep_vars=True)
         versions = getattr(state_dict, "_metadata", {})
         problems: list[str] = []

@@ -207,8 +207,8 @@ def clamp_max(input: Tensor, max: Any) -> Tensor:
 # ---- comparisons: no gradient -------------------------------------------------------------
 
 
-def _compare(name: str, input: Any, other: Any) -> Tensor:
-    """NumPy's comparison of that name, after the promotion that arithmetic would do."""
+def _compare(name: str, input: Any, other: Any, ufunc: str = "") -> Tensor:
+    """NumPy's comparison, its ufunc of that name or of its own, after the promotion that arithmetic would do."""
     operands = [raw(input), raw(other)]
     for x in operands:
         if not isinstance(x, NUMBERS) and not is_array(x):
@@ -216,39 +216,39 @@ def _compare(name: str, input: Any, other: Any) -> Tensor:
     dtype = common_dtype(operands)
     a, b = (converted(x, dtype) for x in operands)
     try:
-        return wrap(getattr(xp(a, b), name)(a, b))
+        return wrap(getattr(xp(a, b), ufunc or name)(a, b))
     except Exception as error:
         raise explain(name, [x for x in operands if is_array(x)], True, error) or error from error
 
 
 def eq(input: Tensor, other: Any) -> Tensor:
     """input == other, elementwise; a bool Tensor."""
-    return _compare("equal", input, other)
+    return _compare("eq", input, other, "equal")
 
 
 def ne(input: Tensor, other: Any) -> Tensor:
     """input != other, elementwise; a bool Tensor."""
-    return _compare("not_equal", input, other)
+    return _compare("ne", input, other, "not_equal")
 
 
 def lt(input: Tensor, other: Any) -> Tensor:
     """input < other, elementwise; a bool Tensor."""
-    return _compare("less", input, other)
+    return _compare("lt", input, other, "less")
 
 
 def le(input: Tensor, other: Any) -> Tensor:
     """input <= other, elementwise; a bool Tensor."""
-    return _compare("less_equal", input, other)
+    return _compare("le", input, other, "less_equal")
 
 
 def gt(input: Tensor, other: Any) -> Tensor:
     """input > other, elementwise; a bool Tensor."""
-    return _compare("greater", input, other)
+    return _compare("gt", input, other, "greater")
 
 
 def ge(input: Tensor, other: Any) -> Tensor:
     """input >= other, elementwise; a bool Tensor."""
-    return _compare("greater_equal", input, other)
+    return _compare("ge", input, other, "greater_equal")
 
 
 def __eq__(input: Tensor, other: Any) -> Any:

@@ -14,7 +14,7 @@ from types import FunctionType
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor
-from tinygrad_norm.autograd.errors import guard_all
+from tinygrad_norm.autograd.errors import guard_all, require_state_dict
 from tinygrad_norm.optim.optimizer import Optimizer, plain
 
 
@@ -76,6 +76,7 @@ class LRScheduler:
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a state_dict of the same scheduler."""
+        require_state_dict(state_dict)
         vars(self).update(state_dict)
 
 
@@ -163,6 +164,7 @@ class LambdaLR(LRScheduler):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a state_dict of the same scheduler; its functions are those that it was made with."""
+        require_state_dict(state_dict)
         super().load_state_dict({name: value for name, value in state_dict.items() if name != "lr_lambdas"})
         for factor, attributes in zip(self.lr_lambdas, state_dict.get("lr_lambdas", ())):
             if attributes is not None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor, enable_grad, mark_edited, wrap
+from tinygrad_norm.autograd.errors import require_state_dict
 from tinygrad_norm.backend import Array, is_array, xp
 from tinygrad_norm.nn.parameter import reset_gradient
 from tinygrad_norm.ops.convert import to
@@ -125,6 +126,7 @@ class Optimizer:
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a state_dict of the same optimizer on the same parameters; nothing changes if it does not fit."""
+        require_state_dict(state_dict)
         saved = state_dict["param_groups"]
         if len(saved) != len(self.param_groups):
             raise ValueError("loaded state dict has a different number of parameter groups")
