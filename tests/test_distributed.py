@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from helpers import close, host
 import tinygrad_norm as tn
 from tinygrad_norm import distributed, nn
 from tinygrad_norm.data import DistributedSampler
+from tinygrad_norm.nn import functional as F
 
 HERE = Path(__file__).parent
 MPIEXEC = shutil.which("mpiexec", path=str(Path(sys.executable).parent)) or shutil.which("mpiexec")
@@ -121,6 +124,59 @@ def test_sync_batch_norm_has_the_keys_of_batch_norm_and_evaluates_as_it_does() -
     close(sync.eval()(x), norm.eval()(x))
     with pytest.raises(ValueError, match="expected at least 2D input"):
         sync(tn.ones(3))
+
+
+class Meeting:
+    """all_reduce between two threads, which stand for processes."""
+
+    def __init__(self) -> None:
+        self.barrier, self.given = threading.Barrier(2, timeout=20), {}
+
+    def all_reduce(self, array, group=None):
+        self.given[threading.get_ident()] = array
+        self.barrier.wait()
+        total = sum(self.given.values())
+        self.barrier.wait()
+        return total
+
+
+@pytest.mark.parametrize("sizes", [(3, 2), (5, 0), (1, 1)])
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("constant_input", [True, False])
+@pytest.mark.parametrize("backend", ["numpy", "strict"])
+def test_sync_batch_norm_over_two_shares_is_batch_norm_over_both(sizes, affine, constant_input, backend, monkeypatch) -> None:
+    monkeypatch.setattr(F.norm, "all_reduce", Meeting().all_reduce)
+    rng = np.random.default_rng(0)
+    x, g = (rng.standard_normal((sum(sizes), 2, 3)) + 5 for _ in range(2))
+    weight, bias = rng.standard_normal((2, 2))
+
+    def run(of: slice, norm) -> list:
+        with tn.backend(backend):
+            t, w, b = (tn.tensor(a, device=backend).requires_grad_(a is not x or not constant_input) for a in (x, weight, bias))
+            mean, var = tn.zeros(2, dtype="float64"), tn.ones(2, dtype="float64")
+            y = norm(t[of], mean, var, *((w, b) if affine else (None, None)))
+            if y.requires_grad:
+                (y * tn.tensor(g[of], device=backend)).sum().backward()
+            grads = [host(p.grad)[of] if p is t else host(p.grad) for p in (t, w, b) if p.grad is not None]
+            return [host(mean), host(var), host(y), *grads]
+
+    shares = (slice(sizes[0]), slice(sizes[0], None))
+    with ThreadPoolExecutor(2) as pool:
+        parts = list(pool.map(lambda of: run(of, lambda *a: F.norm.sync_batch_norm(*a, 0.1, 1e-5, None)), shares))
+    whole = run(slice(None), lambda t, mean, var, w, b: F.batch_norm(t, mean, var, w, b, training=True))
+    for i, (one, other, expected) in enumerate(zip(*parts, whole)):
+        if i < 2:  # running mean and variance: the same in both
+            close(one, expected), close(other, expected)
+        else:  # rows of the batch, then sums over it
+            close(np.concatenate([one, other]) if i == 2 or (i == 3 and not constant_input) else one + other, expected, 1e-10)
+
+
+def test_one_value_per_channel_in_all_processes_is_too_little(monkeypatch) -> None:
+    monkeypatch.setattr(F.norm, "all_reduce", lambda array, group=None: array)
+    with pytest.raises(
+        ValueError, match="Expected more than 1 value per channel when training, got 1 in all processes together"
+    ):
+        F.norm.sync_batch_norm(tn.ones(1, 2), None, None, None, None, 0.1, 1e-5, None)
 
 
 def test_conversion_keeps_parameters_buffers_modes_and_what_is_no_batch_norm() -> None:
