@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from helpers import close, constant, leaf
+from helpers import close, constant, host, leaf
 
 import tinygrad_norm as tn
 from tinygrad_norm import autograd, data, nn, optim
@@ -356,3 +356,255 @@ def test_an_edit_between_first_and_second_derivative_is_noticed() -> None:
         y.add_(1.0)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         first.sum().backward()
+
+
+# ---- arguments that are passed on ---------------------------------------------------------
+
+
+def test_a_dtype_is_the_one_asked_for() -> None:
+    made = [
+        tn.arange(0, 4, 2, dtype="int32"),
+        tn.arange(2.0, dtype="int32"),
+        tn.normal(0.0, 1.0, (2,), dtype="float64"),
+        tn.full((2,), 1, dtype="float16"),
+        tn.linspace(0, 1, 3, dtype="float64"),
+        tn.as_tensor([1], dtype="float64"),
+        tn.ones(1).new_tensor([1], dtype="float64"),
+        tn.ones(1).new_full((1,), 1, dtype="float64"),
+        tn.ones(1).type("float64"),
+        tn.ones(1).type(np.float64),
+    ]
+    names = ["int32", "int32", "float64", "float16", "float64", "float64", "float64", "float64", "float64", "float64"]
+    assert [t.dtype.name for t in made] == names
+
+
+def test_a_device_is_the_one_asked_for_or_that_of_the_tensor() -> None:
+    there = tn.ones(2, device="strict")
+    made = [
+        tn.zeros(2, device="strict"),
+        tn.full((2,), 1.0, device="strict"),
+        tn.as_tensor([1.0], device="strict"),
+        tn.as_tensor(np.ones(2), device="strict"),
+        tn.tensor([1.0], device="strict"),
+        tn.arange(3, device="strict"),
+        tn.linspace(0, 1, 3, device="strict"),
+        tn.eye(2, device="strict"),
+        tn.rand(2, device="strict"),
+        tn.randn(2, device="strict"),
+        tn.randint(3, (2,), device="strict"),
+        tn.randperm(3, device="strict"),
+        tn.normal(0.0, 1.0, (2,), device="strict"),
+        tn.bernoulli(there / 2),
+        there.new_tensor([1.0]),
+        there.new_full((1,), 2.0),
+        there.new_zeros(2),
+        there.new_ones(2),
+        there.new_empty(2),
+        tn.zeros_like(there),
+        tn.full_like(there, 1.0),
+        tn.rand_like(there),
+        tn.randn_like(there),
+        tn.ones(2, device="cpu").to("strict"),
+        tn.ones(2, device="cpu").to(there),
+        F.one_hot(tn.tensor([0, 1], device="strict")),
+        F.dropout(there),
+        tn.where(there > 0, 1.0, 0.0),
+        tn.where(there > 0, there, 0.0),
+        there > 0.5,
+        there == there,
+        there.sum(),
+        there.softmax(0),
+        tn.cat([there, there]),
+    ]
+    assert [t.array.__class__ is there.array.__class__ for t in made] == [True] * len(made)
+    back = [there.cpu(), there.new_tensor([1.0], device="cpu"), there.new_full((1,), 1.0, device="cpu"), there.to("cpu")]
+    assert [t.array.__class__ for t in back] == [np.ndarray] * len(back)
+
+
+def test_an_array_is_a_copy_if_asked_for_or_if_it_has_to_be() -> None:
+    t = tn.ones(2, device="cpu")
+    assert np.shares_memory(t.__array__(), t.array)
+    assert np.shares_memory(t.__array__(copy=False), t.array)
+    assert np.shares_memory(t.__array__(np.dtype("float32"), copy=False), t.array)
+    assert not np.shares_memory(t.__array__(copy=True), t.array)
+    assert t.__array__(np.dtype("float64")).dtype == "float64"
+    with pytest.raises(ValueError, match="cannot give a float32 Tensor as float64 without a copy"):
+        t.__array__(np.dtype("float64"), copy=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "dims"), [("dropout", 1), ("dropout1d", 3), ("dropout2d", 4), ("dropout3d", 5), ("alpha_dropout", 2)]
+)
+def test_in_place_is_passed_on(name, dims) -> None:
+    x = tn.ones(*[3] * dims)
+    assert getattr(F, name)(x, 1.0, True, inplace=True) is x
+    assert (x != 1).all()
+
+
+def test_every_layer_has_a_choice_of_dimension_without_one() -> None:
+    for function in (F.softmax, F.log_softmax):
+        for shape, dim in (((3,), 0), ((2, 3), 1), ((2, 3, 4), 0), ((2, 3, 4, 5), 1)):
+            x = tn.randn(*shape)
+            with pytest.warns(UserWarning, match="Implicit dimension choice"):
+                out = function(x)
+            close(out, function(x, dim))
+
+
+def test_nothing_has_no_largest_and_its_softmax_is_nothing() -> None:
+    assert tuple(tn.softmax(tn.zeros(3, 0), 1).shape) == (3, 0)
+    assert tuple(tn.log_softmax(tn.zeros(3, 0), 1).shape) == (3, 0)
+    close(tn.logsumexp(tn.zeros(3, 0), 1), np.full(3, -np.inf))
+    close(tn.logsumexp(tn.zeros(3, 0), 1, True), np.full((3, 1), -np.inf))
+    for name in ("amax", "amin", "argmax", "argmin", "max", "min"):
+        with pytest.raises(IndexError if "arg" in name else RuntimeError, match="non-zero size"):
+            getattr(tn.zeros(0), name)()
+        with pytest.raises(IndexError, match="non-zero size"):
+            getattr(tn.zeros(0, 2), name)(0)
+
+
+def test_flags_have_a_largest_along_a_dimension() -> None:
+    flags = constant([[True, False], [False, False]])
+    assert flags.max(1).values.tolist() == [True, False]
+    assert flags.max(1).indices.tolist() == [0, 0]
+    assert flags.min(1).values.tolist() == [False, False]
+    assert flags.min(1).indices.tolist() == [1, 0]
+
+
+def test_a_mask_of_two_dimensions_beside_an_integer() -> None:
+    values = np.arange(24.0).reshape(2, 3, 4)
+    mask = np.array([[True, False, True], [False, True, False]])
+    x = constant(values)
+    close(x[constant(mask), 1], values[mask][:, 1])
+    close(x[1, constant(mask[0]), 2], values[1][mask[0]][:, 2])
+    close(x[:, constant(np.array([0, 2])), 1], values[:, [0, 2]][:, :, 1])
+
+
+def test_classes_have_to_be_fewer_than_their_number() -> None:
+    assert F.one_hot(constant([0, 2]), 3).tolist() == [[1, 0, 0], [0, 0, 1]]
+    with pytest.raises(RuntimeError, match="Class values must be smaller than num_classes"):
+        F.one_hot(constant([0, 3]), 3)
+    with pytest.raises(RuntimeError, match="Class values must be non-negative"):
+        F.one_hot(constant([0, -1]), 3)
+
+
+def test_a_gradient_of_zeros_has_the_dtype_of_the_input() -> None:
+    for function in (tn.sign, tn.floor, tn.ceil, tn.trunc, tn.round, lambda x: tn.div(x, 2, rounding_mode="floor")):
+        x = tn.ones(2).requires_grad_()
+        (g,) = autograd.grad(function(x).sum(), x)
+        assert g.dtype.name == "float32"
+        close(g, np.zeros(2))
+
+
+# ---- printing -----------------------------------------------------------------------------
+
+
+def test_blocks_are_parted_by_empty_lines_and_numbers_stand_in_columns() -> None:
+    x = tn.tensor([[[1, 20]], [[300, 4]]], device="cpu")
+    assert repr(x) == "tensor([[[  1,  20]],\n\n        [[300,   4]]])"
+    assert repr(tn.tensor(7, device="cpu")) == "tensor(7)"
+    assert repr(tn.tensor([True, False], device="cpu")) == "tensor([ True, False])"
+    with np.printoptions(threshold=2, edgeitems=1, linewidth=20):
+        assert repr(tn.arange(5, device="cpu")) == "tensor([0, 1, 2, 3, 4])"
+
+
+# ---- optimizers and their schedules -------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_ways_to_run_are_kept_with_the_settings(name) -> None:
+    ways = {"foreach": False, "differentiable": True, "fused": 1, "capturable": 2, "maximize": True}
+    if name == "SGD":
+        del ways["capturable"]
+    (group,) = getattr(optim, name)([leaf([1.0])], lr=0.1, **ways).param_groups
+    assert {way: group[way] for way in ways} == ways
+
+
+def test_a_loaded_state_has_the_dtype_of_its_parameter() -> None:
+    def trained(dtype: str) -> optim.Adam:
+        x = leaf([1.0, 2.0], dtype)
+        optimizer = optim.Adam([x], lr=0.1)
+        (x * x).sum().backward()
+        optimizer.step()
+        return optimizer
+
+    narrow, wide = trained("float32"), trained("float64")
+    narrow.load_state_dict(wide.state_dict())
+    (state,), (other,) = narrow.state.values(), wide.state.values()
+    assert state["exp_avg"].dtype.name == "float32"
+    close(state["exp_avg"], other["exp_avg"], 1e-6)
+    assert not np.shares_memory(host(state["exp_avg"]), host(other["exp_avg"]))
+
+
+def test_a_schedule_by_a_function_without_attributes() -> None:
+    schedule = optim.lr_scheduler.LambdaLR(optim.SGD([leaf([1.0])], lr=0.1), math.exp)
+    assert schedule.state_dict()["lr_lambdas"] == [{}]
+    assert schedule.get_last_lr() == [0.1]
+
+
+# ---- derivatives --------------------------------------------------------------------------
+
+
+def test_a_product_with_what_does_not_depend_on_the_input() -> None:
+    fixed = leaf([3.0])
+    x = constant([1.0, 2.0], "float64")
+    (one, other), (j_one, j_other) = autograd.functional.jvp(lambda t: (t * 2, fixed * 1), x, constant([1.0, 1.0], "float64"))
+    close(one, np.array([2.0, 4.0]))
+    close(other, np.array([3.0]))
+    close(j_one, np.array([2.0, 2.0]))
+    close(j_other, np.array([0.0]))
+
+
+def test_a_number_may_be_a_tensor_without_dimensions_and_history() -> None:
+    x = constant([-1.0, 1.0], "float64")
+    close(F.leaky_relu(x, tn.tensor(0.5)), np.array([-0.5, 1.0]))
+    close(tn.sum(constant([[1.0, 2.0]]), tn.tensor(1)), np.array([3.0]))
+    for wrong in (tn.ones(1), leaf(0.5)):
+        with pytest.raises(TypeError, match="argument 'negative_slope' must be float, not Tensor"):
+            F.leaky_relu(x, wrong)
+
+
+def test_a_missing_name_is_given_to_python() -> None:
+    x = tn.ones(2)
+    with pytest.raises(AttributeError) as caught:
+        x.does_not_exist  # noqa: B018
+    assert (caught.value.name, caught.value.obj is x) == ("does_not_exist", True)
+
+
+def test_the_last_edit_is_named_also_where_it_is_no_arithmetic() -> None:
+    running = tn.zeros(2, dtype="float64"), tn.ones(2, dtype="float64")
+    weight = leaf([1.0, 2.0])
+    loss = (weight * running[0]).sum()
+    F.batch_norm(constant(np.arange(6.0).reshape(3, 2)), *running, training=True)
+    with pytest.raises(RuntimeError, match="the last edit was batch_norm's update"):
+        loss.backward()
+    for name, args in (("t_", ()), ("squeeze_", ()), ("unsqueeze_", (0,))):
+        x = leaf(np.ones((2, 2))) * 1
+        loss = (x * x).sum()
+        getattr(x, name)(*args)
+        x.add_(0)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+        assert tn.ones(1, 1).expand(3, 1).t_().shape == (1, 3)
+
+
+@pytest.mark.parametrize("pool", [lambda x: F.avg_pool2d(x, 2, 2, 1), lambda x: F.avg_pool2d(x, 2, 2, 1, False, False)])
+def test_second_derivatives_of_a_convolution_without_bias_and_of_padded_pooling(pool) -> None:
+    rng = np.random.default_rng(0)
+
+    def curvature(bias: tn.Tensor | None) -> tn.Tensor:
+        out = pool(F.conv2d(x, weight, bias, padding=1, groups=2))
+        (g,) = autograd.grad((out * out).sum(), x, create_graph=True)
+        return autograd.grad((g * g).sum(), weight)[0]
+
+    x, weight = leaf(rng.standard_normal((2, 4, 5, 5))), leaf(rng.standard_normal((6, 2, 3, 3)))
+    close(curvature(None), curvature(tn.zeros(6, dtype="float64")), 1e-10)
+    eps = 1e-6
+    along = rng.standard_normal(weight.shape)
+
+    def squares(step: float) -> float:
+        out = pool(F.conv2d(x, weight.detach() + step * constant(along), None, padding=1, groups=2))
+        (g,) = autograd.grad((out * out).sum(), x)
+        return float((g * g).sum())
+
+    measured = (squares(eps) - squares(-eps)) / (2 * eps)
+    assert float((curvature(None) * constant(along)).sum()) == pytest.approx(measured, rel=1e-5)

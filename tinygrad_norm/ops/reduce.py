@@ -339,7 +339,8 @@ _softmax.vjp(x=lambda g, out, axis: out * (g - sum_over(g * out, (axis,))))
 def _log_softmax(x, *, axis):
     given = wide(x)
     shifted = given - _largest(given, axis)
-    return (shifted - xp(x).log(total(xp(x).exp(shifted), (axis,), True))).astype(x.dtype, copy=False)
+    with np.errstate(divide="ignore"):  # the logarithm of no exponentials
+        return (shifted - xp(x).log(total(xp(x).exp(shifted), (axis,), True))).astype(x.dtype, copy=False)
 
 
 _log_softmax.vjp(x=lambda g, out, axis: g - exp(out) * sum_over(g, (axis,)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -130,17 +131,21 @@ def logsigmoid(input: Tensor) -> Tensor:
 @guarded
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """e**x / sum(e**x) along dim."""
-    return reduce.softmax(input, _last_or_first(input, dim), dtype=dtype)
+    dim = _last_or_first("softmax", input, _stacklevel) if dim is None else dim
+    return reduce.softmax(input, dim, dtype=dtype)
 
 
 @guarded
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """log(softmax(x)) along dim, without overflow."""
-    return reduce.log_softmax(input, _last_or_first(input, dim), dtype=dtype)
+    dim = _last_or_first("log_softmax", input, _stacklevel) if dim is None else dim
+    return reduce.log_softmax(input, dim, dtype=dtype)
 
 
-def _last_or_first(input: Tensor, dim: int | None) -> int:
-    """PyTorch's choice where dim is not given: the first dimension of 0, 1 and 3, else the second."""
-    if dim is not None:
-        return dim
+def _last_or_first(name: str, input: Tensor, level: int) -> int:
+    """PyTorch's choice where dim is not given, with its warning: the first dimension of 0, 1 and 3, else the second."""
+    warnings.warn(
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
+        stacklevel=level + 1,  # `guarded` adds a call
+    )
     return 0 if input.ndim in (0, 1, 3) else 1
