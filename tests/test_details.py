@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from helpers import close, constant, host, leaf
 
 import tinygrad_norm as tn
 from tinygrad_norm import autograd, data, nn, optim
+from tinygrad_norm.autograd.backward import call_at_end
 from tinygrad_norm.nn import functional as F
 
 # ---- edits --------------------------------------------------------------------------------
@@ -286,6 +288,28 @@ def test_pickles_suffixes_are_remarked_upon(suffix, tmp_path, monkeypatch) -> No
     assert tn.load(tmp_path / f"net{suffix}")["w"].tolist() == [1.0, 1.0]
 
 
+def test_a_file_in_a_folder_that_is_not_there(tmp_path) -> None:
+    with pytest.raises(FileNotFoundError, match="no-folder"):
+        tn.save({"a": tn.ones(1)}, tmp_path / "no-folder" / "file")
+    (tmp_path / "broken").write_bytes(b"not a checkpoint")
+    with open(tmp_path / "broken", "rb") as file, pytest.raises(ValueError, match="broken: not a complete safetensors file"):
+        tn.load(file)
+
+
+def test_draws_with_chances_follow_their_generator() -> None:
+    def draw(seed: int) -> list[int]:
+        return list(data.WeightedRandomSampler([1.0] * 50, 20, True, generator=tn.Generator().manual_seed(seed)))
+
+    assert draw(1) == draw(1) != draw(2)
+
+
+def test_what_is_to_be_fetched_needs_pooch(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    with pytest.raises(ImportError) as caught:
+        data.mnist(tmp_path, download=True)
+    assert str(caught.value) == "to fetch train-images-idx3-ubyte.gz needs pooch: pip install 'tinygrad_norm[examples]'"
+
+
 def test_what_was_no_parameter_is_none_after_loading(tmp_path) -> None:
     tn.save({"w": tn.ones(2), "p": nn.Parameter(tn.ones(2))}, tmp_path / "saved.safetensors")
     found = tn.load(tmp_path / "saved.safetensors")
@@ -495,6 +519,93 @@ def test_a_gradient_of_zeros_has_the_dtype_of_the_input() -> None:
         close(g, np.zeros(2))
 
 
+def test_ranges_of_integers_step() -> None:
+    assert tn.arange(0, 7, 2).tolist() == [0, 2, 4, 6]
+    assert tn.arange(5, 0, -2).tolist() == [5, 3, 1]
+    assert tn.arange(1.0, 2.0, 0.25).tolist() == [1.0, 1.25, 1.5, 1.75]
+    assert tn.randperm(3, dtype="float32", requires_grad=True).requires_grad
+
+
+def test_a_number_to_fill_with_says_the_dtype() -> None:
+    made = [
+        tn.full((2,), 1),
+        tn.full((2,), True),
+        tn.full((2,), 1.0),
+        tn.full((2,), tn.tensor(1)),
+        tn.full((2,), tn.tensor(2.5)),
+    ]
+    assert [t.dtype.name for t in made] == ["int64", "bool", "float32", "int64", "float32"]
+    mask = constant([True, False])
+    chosen = [tn.where(mask, 1, 0), tn.where(mask, 1, 0.5), tn.where(mask, True, False), tn.where(mask, 1, tn.ones(2))]
+    assert [t.dtype.name for t in chosen] == ["int64", "float32", "bool", "float32"]
+    assert chosen[1].tolist() == [1.0, 0.5]
+
+
+def test_closeness_is_absolute_and_relative_and_of_nans_if_asked_for() -> None:
+    x, y = constant([1.0, 100.0, math.nan]), constant([1.05, 101.0, math.nan])
+    assert tn.isclose(x, y, rtol=0.02, atol=0.0).tolist() == [False, True, False]
+    assert tn.isclose(x, y, rtol=0.0, atol=0.1).tolist() == [True, False, False]
+    assert tn.isclose(x, y, rtol=0.02, atol=0.1, equal_nan=True).tolist() == [True, True, True]
+    assert tn.isclose(constant([True, False]), constant([True, True])).tolist() == [True, False]
+    assert tn.isclose(constant([1, 2]), constant([1, 3])).tolist() == [True, False]
+
+
+def test_any_over_no_dimensions_gives_flags() -> None:
+    assert tn.any(constant([0.0, 2.0]), ()).tolist() == [False, True]
+    assert tn.all(constant([0, 2]), ()).dtype.name == "bool"
+    assert tn.any(constant([0, 2], "uint8"), ()).dtype.name == "uint8"
+
+
+def test_chances_need_not_add_up_to_one() -> None:
+    assert set(tn.multinomial(constant([0.0, 10.0, 0.0]), 50, True).tolist()) == {1}
+    drawn = np.array(tn.multinomial(constant([[3.0, 1.0], [10.0, 30.0]]), 4000, True).tolist())
+    close(drawn.mean(axis=1), np.array([0.25, 0.75]), 0.04)
+
+
+def test_a_middle_dimension_becomes_several() -> None:
+    assert tuple(tn.unflatten(tn.ones(2, 6, 5, 3), 1, (2, 3)).shape) == (2, 2, 3, 5, 3)
+    assert tuple(tn.permute(tn.ones(2, 3), dims=(1, 0)).shape) == (3, 2)
+    assert tuple(tn.flip(tn.ones(2, 3), dims=(1, 0)).shape) == (2, 3)
+    assert tuple(tn.ones(1).new_empty(size=(2, 3)).shape) == (2, 3)
+    assert tuple(tn.ones(1).new_empty(2, 3).shape) == (2, 3)
+
+
+def test_a_view_that_shows_one_element_often_may_be_set_to_zero() -> None:
+    x = leaf([1.0, 2.0]) * 3
+    x[:1].expand(3).zero_()
+    x.sum().backward()
+    base = tn.ones(1)
+    base.expand(3).fill_(2)
+    assert base.tolist() == [2.0]
+
+
+def test_a_value_with_a_history_fills() -> None:
+    value = leaf(2.0)
+    x = constant([1.0, 2.0], "float64")
+    x.fill_(value)
+    x.sum().backward()
+    close(value.grad, np.array(2.0))
+
+
+def test_a_loss_of_two_dtypes_is_in_the_wider() -> None:
+    narrow, wide = constant([0.1], "float32"), constant([0.3], "float64")
+    assert [F.l1_loss(narrow, wide).dtype.name, F.mse_loss(narrow, wide).dtype.name] == ["float64", "float64"]
+    assert F.mse_loss(narrow, constant([True])).dtype.name == "float32"
+
+
+def test_a_norm_without_weights_keeps_the_dtype() -> None:
+    for dtype in ("float16", "float32", "float64"):
+        x = leaf(np.random.default_rng(0).standard_normal((2, 4, 3)), dtype)
+        for y in (F.layer_norm(x, (3,)), F.group_norm(x, 2), F.batch_norm(x, None, None, training=True), F.instance_norm(x)):
+            (g,) = autograd.grad((y * y * y).sum(), x)
+            assert (y.dtype.name, g.dtype.name) == (dtype, dtype)
+
+
+def test_one_value_in_each_of_two_processes_is_enough(monkeypatch) -> None:
+    monkeypatch.setattr(F.norm, "all_reduce", lambda array, group=None: 2 * array)
+    assert F.norm.sync_batch_norm(tn.ones(1, 2), None, None, None, None, 0.1, 1e-5, None).tolist() == [[0.0, 0.0]]
+
+
 # ---- printing -----------------------------------------------------------------------------
 
 
@@ -515,6 +626,8 @@ def test_ways_to_run_are_kept_with_the_settings(name) -> None:
     ways = {"foreach": False, "differentiable": True, "fused": 1, "capturable": 2, "maximize": True}
     if name == "SGD":
         del ways["capturable"]
+    else:
+        ways["amsgrad"] = True
     (group,) = getattr(optim, name)([leaf([1.0])], lr=0.1, **ways).param_groups
     assert {way: group[way] for way in ways} == ways
 
@@ -533,6 +646,14 @@ def test_a_loaded_state_has_the_dtype_of_its_parameter() -> None:
     assert state["exp_avg"].dtype.name == "float32"
     close(state["exp_avg"], other["exp_avg"], 1e-6)
     assert not np.shares_memory(host(state["exp_avg"]), host(other["exp_avg"]))
+
+
+def test_a_loaded_state_may_number_its_parameters_in_words() -> None:
+    x = leaf([1.0, 2.0])
+    optimizer = optim.SGD([x], lr=0.1, momentum=0.9)
+    momentum = {"0": {"momentum_buffer": tn.ones(2, dtype="float64")}}
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": momentum})
+    close(optimizer.state[x]["momentum_buffer"], np.ones(2))
 
 
 def test_a_schedule_by_a_function_without_attributes() -> None:
@@ -561,6 +682,36 @@ def test_a_number_may_be_a_tensor_without_dimensions_and_history() -> None:
     for wrong in (tn.ones(1), leaf(0.5)):
         with pytest.raises(TypeError, match="argument 'negative_slope' must be float, not Tensor"):
             F.leaky_relu(x, wrong)
+
+
+def test_a_function_of_constants_has_no_history() -> None:
+    class Double(autograd.Function):
+        @staticmethod
+        def forward(ctx, t):
+            return t * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2
+
+    assert Double.apply(tn.ones(2)).grad_fn is None
+    with tn.no_grad():
+        assert Double.apply(leaf([1.0])).grad_fn is None
+    assert Double.apply(leaf([1.0])).grad_fn is not None
+
+
+def test_what_waits_for_the_end_of_backward_is_called_once() -> None:
+    called = []
+    assert not call_at_end(lambda: called.append("outside"))
+    x = leaf([1.0])
+
+    def hook(g: tn.Tensor) -> None:
+        assert call_at_end(lambda: called.append(x.grad))
+
+    x.register_hook(hook)
+    (x * 2).sum().backward()
+    assert len(called) == 1
+    assert called[0] is x.grad
 
 
 def test_a_missing_name_is_given_to_python() -> None:
