@@ -127,6 +127,8 @@ def trunc_normal_(
     """Normal, with what falls outside of [a, b] drawn again."""
     if not a < b:
         raise ValueError(f"trunc_normal_: expected a < b, but got a={a} and b={b}")
+    if not std > 0:
+        raise ValueError(f"trunc_normal_: expected std > 0, but got {std}")
     below, above = (0.5 * (1 + math.erf((v - mean) / (std * math.sqrt(2)))) for v in (a, b))
     if above - below < 1e-3:
         raise ValueError(f"trunc_normal_: [{a}, {b}] holds hardly any of the normal distribution of mean {mean}, std {std}")
