@@ -296,6 +296,12 @@ def test_a_file_in_a_folder_that_is_not_there(tmp_path) -> None:
         tn.load(file)
 
 
+def test_three_datasets_are_as_long_as_all_together() -> None:
+    joined = data.ConcatDataset([range(2), range(3), range(5)])
+    assert len(joined) == 10
+    assert [joined[i] for i in (0, 1, 2, 4, 5, 9, -1)] == [0, 1, 0, 2, 0, 4, 4]
+
+
 def test_draws_with_chances_follow_their_generator() -> None:
     def draw(seed: int) -> list[int]:
         return list(data.WeightedRandomSampler([1.0] * 50, 20, True, generator=tn.Generator().manual_seed(seed)))
@@ -393,12 +399,25 @@ def test_a_dtype_is_the_one_asked_for() -> None:
         tn.full((2,), 1, dtype="float16"),
         tn.linspace(0, 1, 3, dtype="float64"),
         tn.as_tensor([1], dtype="float64"),
+        tn.as_tensor(tn.ones(1), dtype="float64"),
         tn.ones(1).new_tensor([1], dtype="float64"),
         tn.ones(1).new_full((1,), 1, dtype="float64"),
         tn.ones(1).type("float64"),
         tn.ones(1).type(np.float64),
     ]
-    names = ["int32", "int32", "float64", "float16", "float64", "float64", "float64", "float64", "float64", "float64"]
+    names = [
+        "int32",
+        "int32",
+        "float64",
+        "float16",
+        "float64",
+        "float64",
+        "float64",
+        "float64",
+        "float64",
+        "float64",
+        "float64",
+    ]
     assert [t.dtype.name for t in made] == names
 
 
@@ -409,6 +428,8 @@ def test_a_device_is_the_one_asked_for_or_that_of_the_tensor() -> None:
         tn.full((2,), 1.0, device="strict"),
         tn.as_tensor([1.0], device="strict"),
         tn.as_tensor(np.ones(2), device="strict"),
+        tn.as_tensor(tn.ones(2, device="cpu"), device="strict"),
+        tn.as_tensor(there),
         tn.tensor([1.0], device="strict"),
         tn.arange(3, device="strict"),
         tn.linspace(0, 1, 3, device="strict"),
@@ -570,6 +591,12 @@ def test_a_middle_dimension_becomes_several() -> None:
     assert tuple(tn.ones(1).new_empty(2, 3).shape) == (2, 3)
 
 
+def test_one_row_may_be_chosen_by_a_number() -> None:
+    x = constant([[1.0, 2.0], [3.0, 4.0]])
+    assert tn.index_select(x, 0, tn.tensor(1)).tolist() == [[3.0, 4.0]]
+    assert tn.index_select(x, 1, tn.tensor([1, 0])).tolist() == [[2.0, 1.0], [4.0, 3.0]]
+
+
 def test_a_view_that_shows_one_element_often_may_be_set_to_zero() -> None:
     x = leaf([1.0, 2.0]) * 3
     x[:1].expand(3).zero_()
@@ -603,6 +630,10 @@ def test_a_norm_without_weights_keeps_the_dtype() -> None:
 
 def test_one_value_in_each_of_two_processes_is_enough(monkeypatch) -> None:
     monkeypatch.setattr(F.norm, "all_reduce", lambda array, group=None: 2 * array)
+    x = leaf(np.random.default_rng(0).standard_normal((3, 2)), "float32")
+    y = F.norm.sync_batch_norm(x, None, None, None, None, 0.1, 1e-5, None)
+    (g,) = autograd.grad((y * y * y).sum(), x)
+    assert (y.array.dtype, g.array.dtype) == ("float32", "float32")
     assert F.norm.sync_batch_norm(tn.ones(1, 2), None, None, None, None, 0.1, 1e-5, None).tolist() == [[0.0, 0.0]]
 
 
@@ -621,11 +652,13 @@ def test_blocks_are_parted_by_empty_lines_and_numbers_stand_in_columns() -> None
 # ---- optimizers and their schedules -------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop"])
 def test_ways_to_run_are_kept_with_the_settings(name) -> None:
     ways = {"foreach": False, "differentiable": True, "fused": 1, "capturable": 2, "maximize": True}
     if name == "SGD":
         del ways["capturable"]
+    elif name == "RMSprop":
+        del ways["fused"]
     else:
         ways["amsgrad"] = True
     (group,) = getattr(optim, name)([leaf([1.0])], lr=0.1, **ways).param_groups
@@ -712,6 +745,27 @@ def test_what_waits_for_the_end_of_backward_is_called_once() -> None:
     (x * 2).sum().backward()
     assert len(called) == 1
     assert called[0] is x.grad
+
+
+def test_inputs_of_an_op_may_be_named_and_left_out() -> None:
+    @autograd.op
+    def scaled(x, w=None, *, by=1.0):
+        return x * by if w is None else x * w * by
+
+    scaled.vjp(x=lambda g, w, by: g * by if w is None else g * w * by, w=lambda g, x, by: g * x * by)
+    x, w = leaf([1.0, 2.0]), leaf([3.0, 4.0])
+    for found, factor in (
+        (scaled(x), 1.0),
+        (scaled(x=x), 1.0),
+        (scaled(x, by=2.0), 2.0),
+        (scaled(by=2.0, x=x), 2.0),
+        (scaled(x, w=w), np.array([3.0, 4.0])),
+        (scaled(w=w, x=x, by=2.0), np.array([6.0, 8.0])),
+    ):
+        close(found, host(x) * factor)
+        close(autograd.grad(found.sum(), x)[0], np.ones(2) * factor)
+    with pytest.raises(TypeError, match="scaled.* missing 1 required argument.*: x"):
+        scaled(w=w)
 
 
 def test_a_missing_name_is_given_to_python() -> None:

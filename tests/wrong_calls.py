@@ -545,6 +545,11 @@ WRONG_CALLS = [
     (lambda: tn.fmod(ints(1), ints(0)), RuntimeError, "remainder by zero"),
     (lambda: ints(2) ** -1, RuntimeError, "negative integer powers"),
     (lambda: tn.gather(x(2, 2), 0, tn.zeros(2, 3, dtype="int64")), RuntimeError, "no larger than self"),
+    (
+        lambda: tn.scatter_add(x(2, 2), 0, tn.zeros(3, 3, dtype="int64"), x(3, 3)),
+        RuntimeError,
+        r"Expected index \[3, 3\] to be no larger than self \[2, 2\]",
+    ),
     (lambda: x(3)[::-1], ValueError, "flip"),
     (lambda: x(3)[flags(True, False)], IndexError, "shape of the mask"),
     (lambda: x(2).add_(x(3, 2)), RuntimeError, "broadcast shape"),
