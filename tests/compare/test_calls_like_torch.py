@@ -14,10 +14,10 @@ import tinygrad_norm as tn
 
 torch = pytest.importorskip("torch", reason="comparisons need PyTorch: pip install 'tinygrad_norm[compare]'")
 pytestmark = pytest.mark.skipif(tn.get_backend() != "numpy", reason="PyTorch computes on the host")
-# drawn numbers, fresh weights, memory as it was, and one Tensor as a running moment and as a weight at once
+# drawn numbers, fresh weights, memory as it was, one Tensor as a running moment and as a weight at once, settings of all
 OTHERWISE = re.compile(
     r"empty|rand|normal|uniform|bernoulli|multinomial|[dD]ropout\w*\(|orthogonal|Lazy\w+\(4|nn\.(Conv|Embedding|Linear)|nn\.Sync|"
-    r"F\.instance_norm|RandomSampler|random_split|shuffle=True"
+    r"F\.instance_norm|RandomSampler|random_split|shuffle=True|set_num_threads"
 )
 
 
