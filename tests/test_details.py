@@ -19,6 +19,7 @@ from tinygrad_norm.nn import functional as F
 EDITS = {
     "fill_": lambda x: x.fill_(1.0),
     "zero_": lambda x: x.zero_(),
+    "fill_ ": lambda x: x.fill_(tn.tensor(1.0)),
     "copy_": lambda x: x.copy_(tn.ones_like(x)),
     "add_": lambda x: x.add_(1.0),
     "mul_": lambda x: x.mul_(2.0),
@@ -38,7 +39,7 @@ def test_an_edit_of_what_backward_needs_is_named(name) -> None:
     loss = (x * x).sum()
     with tn.no_grad():
         EDITS[name](x)
-    with pytest.raises(RuntimeError, match=f"modified by an inplace operation.*{name}"):
+    with pytest.raises(RuntimeError, match=f"modified by an inplace operation.*the last edit was {name.strip()}\\."):
         loss.backward()
 
 
@@ -460,6 +461,7 @@ def test_a_device_is_the_one_asked_for_or_that_of_the_tensor() -> None:
         there.sum(),
         there.softmax(0),
         tn.cat([there, there]),
+        there[[]],
     ]
     assert [t.array.__class__ is there.array.__class__ for t in made] == [True] * len(made)
     back = [there.cpu(), there.new_tensor([1.0], device="cpu"), there.new_full((1,), 1.0, device="cpu"), there.to("cpu")]
@@ -522,6 +524,35 @@ def test_a_mask_of_two_dimensions_beside_an_integer() -> None:
     close(x[constant(mask), 1], values[mask][:, 1])
     close(x[1, constant(mask[0]), 2], values[1][mask[0]][:, 2])
     close(x[:, constant(np.array([0, 2])), 1], values[:, [0, 2]][:, :, 1])
+
+
+def test_masks_stand_for_as_many_dimensions_as_they_have() -> None:
+    values = np.arange(24.0).reshape(2, 3, 4)
+    x = constant(values)
+    first, last = np.array([[True, False, True], [False, True, False]]), np.tri(3, 4) > 0
+    close(x[constant(first), ...], values[first])
+    close(x[..., constant(last)], values[..., last])
+    close(x[..., constant(last[0])], values[..., last[0]])
+    close(x[constant(first), ..., 1], values[first][:, 1])
+    close(x[0, constant(last)], values[0][last])
+    for index in (
+        (constant(first), 0, 0),
+        (0, constant(last), 0),
+        (0, 0, 0, 0),
+        (constant(first), constant(first)),
+        (0, 0, 0, [0]),
+    ):
+        with pytest.raises(IndexError, match="too many indices for tensor of dimension 3"):
+            x[index]
+        with pytest.raises(IndexError, match="too many indices for tensor of dimension 3"):
+            x[index] = 1.0
+    with pytest.raises(IndexError, match=r"mask \[3, 4\] at index 0 .* tensor \[2, 3, 4\] at index 0"):
+        x[constant(last)]
+    with pytest.raises(IndexError, match=r"mask \[2, 2\] at index 1 .* tensor \[2, 3, 4\] at index 1"):
+        x[constant(first[:, :2])]
+    with pytest.raises(IndexError, match="out of bounds for dimension 4 with size 0"):
+        x[..., ..., 0]
+    close(x, values)
 
 
 def test_classes_have_to_be_fewer_than_their_number() -> None:
@@ -589,6 +620,26 @@ def test_a_middle_dimension_becomes_several() -> None:
     assert tuple(tn.flip(tn.ones(2, 3), dims=(1, 0)).shape) == (2, 3)
     assert tuple(tn.ones(1).new_empty(size=(2, 3)).shape) == (2, 3)
     assert tuple(tn.ones(1).new_empty(2, 3).shape) == (2, 3)
+
+
+def test_windows_of_no_elements() -> None:
+    assert tuple(tn.ones(3).unfold(0, 0, 1).shape) == (4, 0)
+    assert tuple(tn.ones(2, 6).unflatten(1, (6, 1)).shape) == (2, 6, 1)
+    assert tuple(tn.ones(2, 6).unflatten(1, (1, -1, 2)).shape) == (2, 1, 3, 2)
+
+
+def test_a_value_without_dimensions_goes_under_a_mask_in_any_dtype() -> None:
+    x = constant([1.0, 2.0], "float32")
+    x[x > 1] = tn.tensor(5.0, dtype="float64")
+    assert x.tolist() == [1.0, 5.0]
+    with pytest.raises(RuntimeError, match="source and destination dtypes match"):
+        x[tn.tensor([0])] = tn.tensor(5.0, dtype="float64")
+
+
+def test_a_diagonal_among_several_dimensions() -> None:
+    values = np.random.default_rng(0).standard_normal((2, 2, 3, 4))
+    for equation in ("iijk->ijk", "iijk->kij", "iijk->jk", "iijk->i"):
+        close(tn.einsum(equation, constant(values)), np.einsum(equation, values))
 
 
 def test_one_row_may_be_chosen_by_a_number() -> None:
@@ -665,6 +716,13 @@ def test_ways_to_run_are_kept_with_the_settings(name) -> None:
     assert {way: group[way] for way in ways} == ways
 
 
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop"])
+def test_a_step_returns_nothing_or_the_loss(name) -> None:
+    optimizer = getattr(optim, name)([leaf([1.0])], lr=0.1)
+    assert optimizer.step() is None
+    assert optimizer.step(lambda: 3.0) == 3.0
+
+
 def test_a_loaded_state_has_the_dtype_of_its_parameter() -> None:
     def trained(dtype: str) -> optim.Adam:
         x = leaf([1.0, 2.0], dtype)
@@ -731,6 +789,51 @@ def test_a_function_of_constants_has_no_history() -> None:
     with tn.no_grad():
         assert Double.apply(leaf([1.0])).grad_fn is None
     assert Double.apply(leaf([1.0])).grad_fn is not None
+
+
+def test_a_function_of_three_results_of_different_sizes() -> None:
+    class Parts(autograd.Function):
+        @staticmethod
+        def forward(ctx, t):
+            return t[:1] * 1, t[1:3] * 2, t[3:] * 3
+
+        @staticmethod
+        def backward(ctx, a, b, c):
+            return tn.cat([a, b * 2, c * 3])
+
+    x = leaf(np.arange(6.0))
+    a, b, c = Parts.apply(x)
+    (a.sum() + (b * constant([1.0, 10.0])).sum() + (c * constant([1.0, 10.0, 100.0])).sum()).backward()
+    close(x.grad, np.array([1.0, 2.0, 20.0, 3.0, 30.0, 300.0]))
+
+
+def test_second_derivatives_where_a_class_is_ignored() -> None:
+    rng = np.random.default_rng(0)
+    x, target = leaf(rng.standard_normal((4, 3))), tn.tensor([0, 1, 2, 0])
+    keep = constant([1.0, 0.0, 1.0, 1.0])
+
+    def by_hand(x: tn.Tensor) -> tn.Tensor:
+        return -(F.log_softmax(x, 1)[tn.arange(4), target] * keep).sum() / 3
+
+    def curvature(loss: tn.Tensor) -> tn.Tensor:
+        (g,) = autograd.grad(loss, x, create_graph=True)
+        return autograd.grad((g * g * g).sum(), x)[0]
+
+    close(curvature(F.cross_entropy(x, target, ignore_index=1)), curvature(by_hand(x)))
+
+
+def test_second_derivatives_of_a_norm_over_all_processes(monkeypatch) -> None:
+    monkeypatch.setattr(F.norm, "all_reduce", lambda array, group=None: array)
+    rng = np.random.default_rng(0)
+    x, weight, bias = leaf(rng.standard_normal((4, 2, 3))), leaf([1.0, 2.0]), leaf([0.5, 0.0])
+
+    def curvature(y: tn.Tensor) -> list[tn.Tensor]:
+        grads = autograd.grad((y * y * y).sum(), [x, weight, bias], create_graph=True)
+        return list(autograd.grad(sum((g * g).sum() for g in grads), [x, weight, bias]))
+
+    found = curvature(F.norm.sync_batch_norm(x, None, None, weight, bias, 0.1, 1e-5, None))
+    for a, b in zip(found, curvature(F.batch_norm(x, None, None, weight, bias, training=True))):
+        close(a, b, 1e-9)
 
 
 def test_what_waits_for_the_end_of_backward_is_called_once() -> None:

@@ -88,16 +88,13 @@ def split_index(index: Any, ndim: int) -> tuple[Any, Any]:
     an Ellipsis that stands for no dimension: it is left out.
     """
     parts = index if isinstance(index, tuple) else (index,)
-    named = sum(i.ndim if is_array(i) and i.dtype.kind == "b" else i is not None and i is not Ellipsis for i in parts)
-    if named > ndim:
-        raise IndexError(f"too many indices for tensor of dimension {ndim}")
     if sum(i is Ellipsis for i in parts) > 1:  # all but the first stand for one whole dimension each, or for none
         parts = _one_ellipsis(parts)
         index = parts
     arrays = [i for i in parts if is_array(i)]
     if not arrays:
         return None, index
-    if named == ndim:
+    if _named(parts) == ndim:
         index = parts = tuple(i for i in parts if i is not Ellipsis)
     if not any(isinstance(i, int) for i in parts):
         return None, index
@@ -115,6 +112,11 @@ def split_index(index: Any, ndim: int) -> tuple[Any, Any]:
     return tuple(first), tuple(then)
 
 
+def _named(parts: tuple) -> int:
+    """How many dimensions the parts of an index stand for, but for an Ellipsis."""
+    return sum(i.ndim if is_array(i) and i.dtype.kind == "b" else i is not None and i is not Ellipsis for i in parts)
+
+
 def _one_ellipsis(parts: tuple) -> tuple:
     kept: list[Any] = []
     for i in parts:
@@ -126,27 +128,26 @@ def _one_ellipsis(parts: tuple) -> tuple:
 def _checked(index: Any, shape: tuple[int, ...]) -> Any:
     """The index. Raises IndexError where a number or a mask does not fit the shape."""
     parts = index if isinstance(index, tuple) else (index,)
-    skipped = len(shape) - sum(
-        i.ndim if is_array(i) and i.dtype.kind == "b" else i is not None and i is not Ellipsis for i in parts
-    )
-    at = 0
-    for place, i in enumerate(parts):
+    if not shape and isinstance(index, int):
+        raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim tensor to a number")
+    skipped = len(shape) - _named(parts)
+    if skipped < 0:
+        raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
+    at, sizes = 0, shape + (0,) * (len(shape) * len(parts))  # nothing is left for what follows a second Ellipsis
+    for i in parts:
         if i is Ellipsis:
             at += skipped
         elif isinstance(i, int):
-            if not shape:
-                raise IndexError(
-                    "invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim tensor to a number"
-                )
-            if not -shape[at] <= i < shape[at]:
-                raise IndexError(f"index {i} is out of bounds for dimension {at} with size {shape[at]}")
+            if not -sizes[at] <= i < sizes[at]:
+                raise IndexError(f"index {i} is out of bounds for dimension {at} with size {sizes[at]}")
             at += 1
         elif is_array(i) and i.dtype.kind == "b":
-            if i.shape != shape[at : at + i.ndim]:
-                raise IndexError(
-                    f"The shape of the mask {list(i.shape)} at index {place} does not match the shape of the indexed "
-                    f"tensor {list(shape)} at index {at}"
-                )
+            for d, n in enumerate(i.shape):
+                if n != sizes[at + d]:
+                    raise IndexError(
+                        f"The shape of the mask {list(i.shape)} at index {d} does not match the shape of the indexed "
+                        f"tensor {list(shape)} at index {at + d}"
+                    )
             at += i.ndim
         elif i is not None:
             at += 1
