@@ -168,7 +168,7 @@ def _said_better(name: str, signature: inspect.Signature, args: tuple, kwargs: d
         given = signature.bind(*args, **kwargs).arguments
     except TypeError as wrong_call:
         return TypeError(f"{name}(): {wrong_call}")
-    if isinstance(error, AttributeError):
+    if isinstance(error, AttributeError) and error.obj is not None:
         for argument, value in given.items():
             if value is error.obj and (is_array(value) or str(signature.parameters[argument].annotation).startswith("Tensor")):
                 return wrong_kind(name, argument, "Tensor", value)

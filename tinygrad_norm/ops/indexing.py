@@ -126,7 +126,7 @@ def _one_ellipsis(parts: tuple) -> tuple:
 
 
 def _checked(index: Any, shape: tuple[int, ...]) -> Any:
-    """The index. Raises IndexError where a number or a mask does not fit the shape."""
+    """The index. Raises IndexError where it has too many parts, or a number or a mask does not fit the shape."""
     parts = index if isinstance(index, tuple) else (index,)
     if not shape and isinstance(index, int):
         raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim tensor to a number")
