@@ -46,6 +46,10 @@ CALLS = [
     """
     T.bitwise_not(i)
     T.add(x, y, alpha=2)
+    T.sub(x, y, alpha=2)
+    T.max(x, other=y)
+    T.min(x, other=y)
+    T.any(x, 1)
     T.div(x, y, rounding_mode='floor')
     T.round(x, decimals=2)
     T.addmm(sq, sq, sq, beta=1.0, alpha=2.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 
@@ -464,6 +465,9 @@ def test_a_device_is_the_one_asked_for_or_that_of_the_tensor() -> None:
         there[[]],
     ]
     assert [t.array.__class__ is there.array.__class__ for t in made] == [True] * len(made)
+    with tn.backend("strict"):
+        assert tn.as_tensor(np.ones(2)).array.__class__ is there.array.__class__
+        assert tn.as_tensor(tn.ones(2, device="cpu")).array.__class__ is np.ndarray
     back = [there.cpu(), there.new_tensor([1.0], device="cpu"), there.new_full((1,), 1.0, device="cpu"), there.to("cpu")]
     assert [t.array.__class__ for t in back] == [np.ndarray] * len(back)
 
@@ -606,6 +610,8 @@ def test_any_over_no_dimensions_gives_flags() -> None:
     assert tn.any(constant([0.0, 2.0]), ()).tolist() == [False, True]
     assert tn.all(constant([0, 2]), ()).dtype.name == "bool"
     assert tn.any(constant([0, 2], "uint8"), ()).dtype.name == "uint8"
+    assert tn.any(constant([0, 2], "uint8"), 0).dtype.name == "uint8"
+    assert tn.all(constant([[0, 2]], "uint8"), 1, True).tolist() == [[0]]
 
 
 def test_chances_need_not_add_up_to_one() -> None:
@@ -700,6 +706,16 @@ def test_blocks_are_parted_by_empty_lines_and_numbers_stand_in_columns() -> None
         assert repr(tn.arange(5, device="cpu")) == "tensor([0, 1, 2, 3, 4])"
 
 
+def test_small_beside_large_is_written_with_exponents() -> None:
+    for values, text in (
+        ([0.001, 2000.0], "[1.0000e-03, 2.0000e+03]"),
+        ([1e-5, 1.0], "[1.0000e-05, 1.0000e+00]"),
+        ([0.5, 100.0], "[  0.5000, 100.0000]"),
+        ([1.0, 2.0, 1e8], "[1.0000e+00, 2.0000e+00, 1.0000e+08]"),
+    ):
+        assert repr(tn.tensor(values, device="cpu")) == f"tensor({text})"
+
+
 # ---- optimizers and their schedules -------------------------------------------------------
 
 
@@ -714,6 +730,23 @@ def test_ways_to_run_are_kept_with_the_settings(name) -> None:
         ways["amsgrad"] = True
     (group,) = getattr(optim, name)([leaf([1.0])], lr=0.1, **ways).param_groups
     assert {way: group[way] for way in ways} == ways
+
+
+@pytest.mark.parametrize("centered", [True, False])
+@pytest.mark.parametrize("maximize", [True, False])
+def test_rmsprop_is_its_formula(centered, maximize) -> None:
+    p, settings = np.array([1.0, -2.0]), {"alpha": 0.9, "eps": 0.01, "weight_decay": 0.1, "momentum": 0.5}
+    x, v, a, b = leaf(p), 0.0, 0.0, 0.0
+    optimizer = optim.RMSprop([x], lr=tn.tensor(0.1, dtype="float64"), centered=centered, maximize=maximize, **settings)
+    for _ in range(4):
+        optimizer.zero_grad()
+        (x * x * x).sum().backward()
+        optimizer.step()
+        g = 3 * p * p * (-1 if maximize else 1) + 0.1 * p
+        v, a = 0.9 * v + 0.1 * g * g, 0.9 * a + 0.1 * g
+        b = 0.5 * b + g / (np.sqrt(v - a * a if centered else v) + 0.01)
+        p = p - 0.1 * b
+        close(x, p)
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop"])
@@ -869,6 +902,22 @@ def test_inputs_of_an_op_may_be_named_and_left_out() -> None:
         close(autograd.grad(found.sum(), x)[0], np.ones(2) * factor)
     with pytest.raises(TypeError, match="scaled.* missing 1 required argument.*: x"):
         scaled(w=w)
+
+
+def test_a_hook_changes_what_the_hooks_that_wait_for_it_find() -> None:
+    x, found = leaf([1.0, 2.0]), []
+    x.register_hook(lambda g: g * 10)
+    x.register_post_accumulate_grad_hook(lambda t: found.append(t.grad.tolist()))
+    (x * constant([1.0, 3.0])).sum().backward()
+    assert found == [[10.0, 30.0]]
+
+
+def test_a_copy_of_a_leaf_is_a_leaf() -> None:
+    x = copy.deepcopy(leaf([1.0]))
+    assert x.requires_grad is True
+    assert copy.deepcopy(tn.ones(1)).requires_grad is False
+    (x * 2).sum().backward()
+    close(x.grad, np.array([2.0]))
 
 
 def test_a_missing_name_is_given_to_python() -> None:

@@ -478,6 +478,7 @@ WRONG_CALLS = [
         RuntimeError,
         "not allowed in strict mode when create_graph=True",
     ),
+    (lambda: autograd.functional.hessian(lambda t: "a", x(2)), TypeError, "output"),
     # data and files
     (lambda: iter(Stream()), NotImplementedError, "Stream does not define __iter__"),
     (lambda: iter(data.Sampler()), NotImplementedError, "Sampler does not define __iter__"),

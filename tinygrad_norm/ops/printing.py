@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,60 +18,64 @@ _LIMIT, _EDGE, _DIGITS, _WIDTH = 1000, 3, 4, 80
 def to_string(tensor: Tensor) -> str:
     """tensor([1., 2.], grad_fn=<AddBackward>)."""
     host = transfer(tensor.array, "cpu")
-    shown = _elements(host, len("tensor("))
+    prefix = "tensor("
+    text = prefix + (_block(host, len(prefix), *_format(host), host.size > _LIMIT) if host.size else "[]")
     extras = []
-    if not host.size and host.ndim != 1:
-        extras.append(f"size={tuple(host.shape)}")
     if (place := backend_of(tensor.array).device) != "cpu":
         extras.append(f"device='{place}'")
-    if tensor.dtype not in (dtypes.DEFAULT, dtypes.int64, dtypes.bool):
+    if not host.size and host.ndim != 1:
+        extras.append(f"size={tuple(host.shape)}")
+    if tensor.dtype not in ((dtypes.DEFAULT, dtypes.int64, dtypes.bool) if host.size else (dtypes.DEFAULT,)):
         extras.append(f"dtype={tensor.dtype}")
     if (node := tensor.grad_fn) is not None:
         extras.append(f"grad_fn=<{node.name()}>")
     elif tensor.requires_grad:
         extras.append("requires_grad=True")
-    return f"tensor({', '.join([shown, *extras])})"
+    for extra in extras:
+        line = text.rpartition("\n")[2]
+        text += (", " if len(line) + len(extra) + 4 <= _WIDTH else ",\n" + " " * len(prefix)) + extra
+    return text + ")"
 
 
-def _elements(array: np.ndarray, indent: int) -> str:
-    if array.dtype.kind == "f":
-        formatter: Any = {"float_kind": _float_format(array)}
-    else:
-        width = max((len(str(v)) for v in _visible(array).ravel().tolist()), default=0) if array.ndim else 0
-        formatter = {"int_kind": lambda v: str(int(v)).rjust(width), "bool": lambda v: str(bool(v)).rjust(width)}
-    text = np.array2string(
-        array, separator=", ", formatter=formatter, threshold=_LIMIT, edgeitems=_EDGE, max_line_width=_WIDTH - indent
-    )
-    lines = text.replace(", ...,", ",  ...,").split("\n")
-    return "\n".join(lines[:1] + [" " * indent + line if line else "" for line in lines[1:]])
+def _block(array: np.ndarray, indent: int, show: Callable[[Any], str], width: int, long: bool) -> str:
+    """An element; a vector's elements in brackets, as many to a line as fit; or the blocks of the rows, in brackets."""
+    if not array.ndim:
+        return show(array.item())
+    n, is_vector = len(array), array.ndim == 1
+    parts = [_block(array[i], indent + 1, show, width, long) for i in _kept(n, long)]
+    if len(parts) < n:
+        parts.insert(_EDGE, " ..." if is_vector else "...")
+    if is_vector:
+        count = max(1, (_WIDTH - indent) // (width + len(", ")))
+        parts = [", ".join(parts[i : i + count]) for i in range(0, len(parts), count)]
+    return "[" + ("," + "\n" * max(array.ndim - 1, 1) + " " * (indent + 1)).join(parts) + "]"
 
 
-def _visible(array: np.ndarray) -> np.ndarray:
-    """The elements that are printed: all, or the first and last few of each dimension."""
-    if array.size <= _LIMIT:
-        return array
-    for axis, n in enumerate(array.shape):
-        if n > 2 * _EDGE:
-            array = np.take(array, [*range(_EDGE), *range(n - _EDGE, n)], axis=axis)
-    return array
+def _kept(n: int, long: bool) -> list[int]:
+    """The places in a dimension that are printed: all, or the first and last few."""
+    return [*range(_EDGE), *range(n - _EDGE, n)] if long and n > 2 * _EDGE else [*range(n)]
 
 
-def _float_format(array: np.ndarray):
-    """One format for all elements: 1. for whole numbers, 1.0000, or 1.0000e+00 where sizes differ much."""
-    values = _visible(array).astype(np.float64).ravel()
-    finite = np.abs(values[np.isfinite(values) & (values != 0)])
-    whole = bool((values[np.isfinite(values)] == np.round(values[np.isfinite(values)])).all())
-    largest, smallest = (finite.max(), finite.min()) if finite.size else (0.0, 1.0)
-    scientific = bool(finite.size) and (largest / smallest > 1000 or largest > 1e8 or smallest < 1e-4)
-    if whole:
-        scientific = largest > 1e8
+def _format(array: np.ndarray) -> tuple[Callable[[Any], str], int]:
+    """What makes a text of an element, all as wide as the widest, and that width.
+
+    Floats are all written as 1. or as 1.0000 or as 1.0000e+00; those that are finite and not 0 say which, as in PyTorch.
+    """
+    seen = array[np.ix_(*(_kept(n, array.size > _LIMIT) for n in array.shape))].ravel()
+    if array.dtype.kind != "f":
+        width = max(len(str(v)) for v in seen.tolist())
+        return lambda value: str(value).rjust(width), width
+    seen = seen[np.isfinite(seen) & (seen != 0)].astype(np.float64)
+    whole = bool((seen == np.round(seen)).all())
+    largest, smallest = (np.abs(seen).max(), np.abs(seen).min()) if seen.size else (1.0, 1.0)
+    scientific = largest / smallest > 1000 or largest > 1e8 or (smallest < 1e-4 and not whole)
 
     def plain(value: float) -> str:
-        if not np.isfinite(value):
-            return str(float(value))
+        if not math.isfinite(value):
+            return str(value)
         if scientific:
             return f"{value:.{_DIGITS}e}"
         return f"{value:.0f}." if whole else f"{value:.{_DIGITS}f}"
 
-    width = max((len(plain(v)) for v in values), default=0) if array.ndim else 0
-    return lambda value: plain(value).rjust(width)
+    width = max((len(plain(v)) for v in seen.tolist()), default=1)
+    return lambda value: plain(value).rjust(width), width
