@@ -559,6 +559,16 @@ def test_masks_stand_for_as_many_dimensions_as_they_have() -> None:
     close(x, values)
 
 
+def test_a_second_ellipsis_stands_for_whole_dimensions() -> None:
+    values = np.arange(24.0).reshape(2, 3, 4)
+    x = constant(values)
+    close(x[..., ...], values)
+    close(x[0, ..., ...], values[0])
+    close(x[..., None, ...], values[..., None])
+    found = tn.nonzero(tn.tensor(1))
+    assert (tuple(found.shape), found.dtype.name) == ((1, 0), "int64")
+
+
 def test_classes_have_to_be_fewer_than_their_number() -> None:
     assert F.one_hot(constant([0, 2]), 3).tolist() == [[1, 0, 0], [0, 0, 1]]
     with pytest.raises(RuntimeError, match="Class values must be smaller than num_classes"):
@@ -661,6 +671,8 @@ def test_a_view_that_shows_one_element_often_may_be_set_to_zero() -> None:
     base = tn.ones(1)
     base.expand(3).fill_(2)
     assert base.tolist() == [2.0]
+    base.expand(3)[constant([0, 2])] = 5.0
+    assert base.tolist() == [5.0]
 
 
 def test_a_value_with_a_history_fills() -> None:
