@@ -423,6 +423,16 @@ def test_a_dtype_is_the_one_asked_for() -> None:
     assert [t.dtype.name for t in made] == names
 
 
+@pytest.mark.parametrize("name", ["zeros", "ones", "empty", "full", "rand", "randn"])
+def test_what_is_made_requires_grad_if_asked_for(name) -> None:
+    of_sizes, like = getattr(tn, name), getattr(tn, f"{name}_like")
+    value = (1.0,) if name == "full" else ()
+    for asked in (True, False):
+        assert of_sizes((2,), *value, requires_grad=asked).requires_grad is asked
+        assert like(tn.ones(2), *value, requires_grad=asked).requires_grad is asked
+    assert like(tn.ones(2), *value, dtype="float64").dtype.name == "float64"
+
+
 def test_a_device_is_the_one_asked_for_or_that_of_the_tensor() -> None:
     there = tn.ones(2, device="strict")
     made = [
