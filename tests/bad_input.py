@@ -437,6 +437,7 @@ LENIENT = {
     ("T.autograd.functional.hessian", "1"), ("F.adaptive_avg_pool2d", "1"), ("nn.AdaptiveAvgPool2d", "0"), ("x.uniform_", "1"),
     ("F.pad", "1"), ("F.smooth_l1_loss", "beta"), ("nn.SmoothL1Loss", "beta"), ("nn.HuberLoss", "1"), ("nn.Parameter", "0"),
     ("data.DataLoader", "0"),
+    ("T.max", "other"), ("T.min", "other"),
     ("data.DistributedSampler", "1"),
     ("data.DistributedSampler", "2"),
     ("data.TensorDataset", "0"), ("data.TensorDataset", "1"), ("data.default_collate", "0"), ("nn.Sequential", "0"),
