@@ -22,6 +22,7 @@ import bad_input
 import numpy as np
 import pytest
 from bad_input import Wrong, environment, lines, run, wrong_calls
+from helpers import one_line
 
 import tinygrad_norm as tn
 from tinygrad_norm import autograd, data, nn, optim
@@ -110,7 +111,7 @@ def test_wrong_arguments_get_an_error_that_says_so_and_change_nothing(line, tmp_
     assert not complaints, "\n".join(complaints)
 
 
-TEXTS = Path(__file__).parent / "wrong_argument_texts.txt"
+TEXTS, PACKAGE = Path(__file__).parent / "wrong_argument_texts.txt", str(Path(tn.__file__).parent)
 # what the text quotes is another's to word, and each version of it has its own words
 FOREIGN = re.compile(r" at 0x|mpi4py|numpy|array\(|could not broadcast|No such file|dlpack", re.IGNORECASE)
 
@@ -122,10 +123,10 @@ def text_of(wrong: Wrong, space: dict[str, Any]) -> tuple[str, tuple[str, int]] 
     except Exception as error:
         trace, place = error.__traceback__, ("", 0)
         while trace is not None:
-            if Path(tn.__file__).parent in Path(trace.tb_frame.f_code.co_filename).parents:
+            if trace.tb_frame.f_code.co_filename.startswith(PACKAGE):
                 place = trace.tb_frame.f_code.co_filename, trace.tb_lineno
             trace = trace.tb_next
-        return f"{type(error).__name__}: {error}".replace("\n", " / "), place
+        return one_line(error), place
     return None
 
 

@@ -407,19 +407,7 @@ def test_a_dtype_is_the_one_asked_for() -> None:
         tn.ones(1).type("float64"),
         tn.ones(1).type(np.float64),
     ]
-    names = [
-        "int32",
-        "int32",
-        "float64",
-        "float16",
-        "float64",
-        "float64",
-        "float64",
-        "float64",
-        "float64",
-        "float64",
-        "float64",
-    ]
+    names = ["int32", "int32", "float64", "float16", *["float64"] * 7]
     assert [t.dtype.name for t in made] == names
 
 
@@ -963,7 +951,7 @@ def test_the_last_edit_is_named_also_where_it_is_no_arithmetic() -> None:
         x.add_(0)
         with pytest.raises(RuntimeError, match="modified by an inplace operation"):
             loss.backward()
-        assert tn.ones(1, 1).expand(3, 1).t_().shape == (1, 3)
+    assert tn.ones(1, 1).expand(3, 1).t_().shape == (1, 3)
 
 
 @pytest.mark.parametrize("pool", [lambda x: F.avg_pool2d(x, 2, 2, 1), lambda x: F.avg_pool2d(x, 2, 2, 1, False, False)])

@@ -8,16 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers import one_line
 from wrong_calls import WRONG_CALLS
 
 import tinygrad_norm as tn
 
 TEXTS = Path(__file__).parent / "error_texts.txt"
-
-
-def one_line(error: Exception) -> str:
-    """Its kind and its text."""
-    return f"{type(error).__name__}: {error}".replace("\n", " / ")
 
 
 NOT_LOOKED_AT_ON_A_GPU = {"outside of", "Target 3 is out of bounds", "from 2 to 2", "should be between 0 and 1"}

@@ -2,6 +2,7 @@
 
 mutmut plants a mistake in a process that has imported the package already. What runs at import, as decorators and tables of
 functions do, is then as it was, and looks as if no test noticed. Without names: all that mutmut counts as survivors.
+Python 3.11 or newer.
 """
 
 from __future__ import annotations
