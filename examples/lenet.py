@@ -52,7 +52,7 @@ class Training:
         """Write the checkpoint."""
         state: dict[str, Any] = {name: getattr(self, name).state_dict() for name in ("model", "optimizer", "scheduler")}
         state |= {name: getattr(self, name) for name in ("epoch", "batch", "loss_sum", "order", "history", "fixed")}
-        tn.save({**state, "random": tn.default_generator().get_state()}, path)
+        tn.save({**state, "random": tn.default_generator.get_state()}, path)
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint of a run with the same options."""
@@ -64,7 +64,7 @@ class Training:
             getattr(self, name).load_state_dict(state[name])
         for name in ("epoch", "batch", "loss_sum", "order", "history"):
             setattr(self, name, state[name])
-        tn.default_generator().set_state(state["random"])
+        tn.default_generator.set_state(state["random"])
 
     def batches(self):
         """What is left of this epoch, in its order."""

@@ -24,12 +24,13 @@ from tinygrad_norm.backend import transfer
 # ---- the calls ----------------------------------------------------------------------------
 
 ELEMENTWISE = (
-    "abs absolute bitwise_not ceil clone cos cosh erf exp expm1 fix floor log log10 log1p log2 logical_not neg negative "
-    "reciprocal relu rsqrt sigmoid sign sin sinh sqrt square tan tanh trunc isfinite isinf isnan is_floating_point numel"
+    "abs absolute acos arccos arcsin arctan asin atan bitwise_not ceil clone cos cosh erf exp expm1 fix floor log log10 "
+    "log1p log2 logical_not neg negative reciprocal relu rsqrt sigmoid sign sin sinh sqrt square tan tanh trunc isfinite "
+    "isinf isnan is_floating_point numel"
 ).split()
 BINARY = (
     "add sub mul div fmod remainder pow true_divide divide multiply subtract floor_divide eq ne lt le gt ge greater "
-    "greater_equal less less_equal not_equal maximum minimum logical_and logical_or logical_xor"
+    "greater_equal less less_equal not_equal atan2 arctan2 hypot logaddexp maximum minimum logical_and logical_or logical_xor"
 ).split()
 CALLS = [
     *(f"T.{name}(x)" for name in ELEMENTWISE if name != "bitwise_not"),
@@ -53,6 +54,20 @@ CALLS = [
     T.div(x, y, rounding_mode='floor')
     T.round(x, decimals=2)
     T.addmm(sq, sq, sq, beta=1.0, alpha=2.0)
+    T.addcmul(x, x, y, value=2.0)
+    T.addcdiv(x, x, y, value=2.0)
+    T.cumprod(x, 1)
+    T.median(x, 1, True)
+    T.meshgrid(v, v, indexing='xy')
+    T.unique(x, True, True, True)
+    T.vstack([x, y])
+    T.row_stack([x, y])
+    T.hstack([x, y])
+    T.var_mean(x, 1, correction=1, keepdim=True)
+    T.std_mean(x, 1, correction=1, keepdim=True)
+    T.index_add(x, 1, j, sq[:2, :2], alpha=2.0)
+    T.scatter(x, 1, i, y)
+    T.set_rng_state(T.get_rng_state())
     T.all(b, 1, True)
     T.any(b, 1, True)
     T.allclose(x, y, rtol=1e-5, atol=1e-8, equal_nan=True)
@@ -128,6 +143,13 @@ CALLS = [
     T.unflatten(x, 1, (3, 1))
     T.unsqueeze(x, 1)
     T.where(b, x, y)
+    T.FloatTensor([1, 2])
+    T.DoubleTensor([1, 2])
+    T.HalfTensor([1, 2])
+    T.LongTensor([1, 2])
+    T.IntTensor([1, 2])
+    T.ByteTensor([1, 2])
+    T.BoolTensor([1, 2])
     T.arange(0, 5, 1)
     T.as_tensor([1.0, 2.0])
     T.empty(2, 3)
@@ -195,6 +217,12 @@ CALLS = [
     F.adaptive_avg_pool2d(img, (2, 3))
     F.alpha_dropout(x, 0.5, True)
     F.avg_pool2d(img, 2, 2, 1, True, True, 3)
+    F.avg_pool1d(seq, 2, 2, 1, True, True)
+    F.normalize(x, 2.0, 1, 1e-12)
+    F.cosine_similarity(x, y, 1, 1e-8)
+    F.kl_div(x, y, reduction='batchmean', log_target=True)
+    F.prelu(x, v)
+    T.set_printoptions(profile='default')
     F.batch_norm(img, b4, b4 + 1, b4, b4, True, 0.1, 1e-5)
     F.batch_norm(img, b4, b4 + 1, b4, b4, False, 0.1, 1e-5)
     F.binary_cross_entropy(p, p, reduction='mean')
@@ -267,6 +295,10 @@ CALLS = [
     nn.LazyConv2d(4, 3)(img)
     nn.LazyLinear(4)(x)
     nn.LeakyReLU(0.1)(x)
+    nn.PReLU(3, 0.1)(x)
+    nn.ZeroPad2d((1, 0, 2, 1))(img)
+    nn.ReplicationPad2d((1, 0, 2, 1))(img)
+    nn.ReflectionPad2d((1, 0, 2, 1))(img)
     nn.Linear(3, 4, True)(x)
     nn.LogSigmoid()(x)
     nn.LogSoftmax(1)(x)
@@ -327,6 +359,11 @@ CALLS = [
     optim.lr_scheduler.MultiStepLR(optim.SGD([w], lr=0.1), [1, 2], 0.1)
     optim.lr_scheduler.ReduceLROnPlateau(optim.SGD([w], lr=0.1), 'min', 0.1, 10, 1e-4, 'rel', 0, 0.0)
     optim.lr_scheduler.StepLR(optim.SGD([w], lr=0.1), 2, 0.1)
+    optim.lr_scheduler.ConstantLR(optim.SGD([w], lr=0.1), 0.5, 2)
+    optim.lr_scheduler.LinearLR(optim.SGD([w], lr=0.1), 0.5, 1.0, 2)
+    optim.lr_scheduler.MultiplicativeLR(optim.SGD([w], lr=0.1), lambda epoch: 0.5)
+    optim.lr_scheduler.OneCycleLR(optim.SGD([w], lr=0.1), 0.5, 10)
+    optim.lr_scheduler.CosineAnnealingWarmRestarts(optim.SGD([w], lr=0.1), 2, 2, 0.01)
     data.BatchSampler(data.SequentialSampler(range(5)), 2, True)
     data.ConcatDataset([range(3), range(2)])
     list(data.DataLoader(data.TensorDataset(x, y), batch_size=2, shuffle=True, drop_last=False))
@@ -429,7 +466,7 @@ BAD: dict[str, Any] = {
 # arguments in which more is taken here than in PyTorch: one size or dimension for a list of them, None for "all", a device's
 # number, empty tensors where nothing has to be stacked, and large numbers that PyTorch's kernel of one dtype refuses
 LENIENT = {
-    ("T.broadcast_to", "1"),
+    ("T.broadcast_to", "1"), ("T.median", "1"),
     ("T.trace", "0"), ("T.flip", "1"), ("T.reshape", "1"), ("T.tile", "1"), ("T.full", "0"), ("T.normal", "2"),
     ("T.randint", "2"), ("x.new_full", "0"), ("T.logsumexp", "1"), ("T.max", "1"), ("T.min", "1"), ("T.prod", "1"),
     ("T.squeeze", "1"), ("x.squeeze_", "0"), ("T.arange", "1"), ("T.eye", "1"), ("T.randint", "0"), ("x.to", "0"),

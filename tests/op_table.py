@@ -74,6 +74,9 @@ for _name, _function, _reference, _inputs in (
     ("log1p", tn.log1p, np.log1p, positive),
     ("log2", tn.log2, np.log2, positive),
     ("log10", tn.log10, np.log10, positive),
+    ("asin", tn.asin, np.arcsin, testing.arrays(low=-0.9, high=0.9)),
+    ("acos", tn.acos, np.arccos, testing.arrays(low=-0.9, high=0.9)),
+    ("atan", tn.atan, np.arctan, any_array),
     ("tan", tn.tan, np.tan, testing.arrays(low=-1.0, high=1.0)),
     ("sinh", tn.sinh, np.sinh, any_array),
     ("cosh", tn.cosh, np.cosh, any_array),
@@ -128,6 +131,16 @@ case("rdiv", lambda x: 1 / x, positive, lambda x: 1 / x)
 case("pow", tn.pow, testing.broadcastable(2, low=0.3, high=2.0), np.power)
 
 
+case("atan2", tn.atan2, pairs, np.arctan2)
+case("hypot", tn.hypot, pairs, np.hypot)
+case("logaddexp", tn.logaddexp, pairs, np.logaddexp)
+case("addcmul", lambda a, b: tn.addcmul(a, a, b, value=0.5), pairs, lambda a, b: a + 0.5 * a * b)
+case(
+    "addcdiv",
+    lambda a, b: tn.addcdiv(a, a, b, value=0.5),
+    testing.broadcastable(2, low=0.3, high=2.0),
+    lambda a, b: a + 0.5 * a / b,
+)
 distinct_pairs = pairs.map(lambda ab: (ab[0], ab[1] + 5 * np.sign(ab[1])))  # |a| < 2 < 5 < |b|
 case("maximum", tn.maximum, distinct_pairs, np.maximum)
 case("minimum", tn.minimum, distinct_pairs, np.minimum)
@@ -223,6 +236,19 @@ def np_softmax(x: np.ndarray, dim: int) -> np.ndarray:
 case("softmax", tn.softmax, along(), np_softmax)
 case("log_softmax", tn.log_softmax, along(), lambda x, dim: np.log(np_softmax(x, dim)))
 case("cumsum", tn.cumsum, along(), lambda x, dim: np.cumsum(x, axis=dim))
+case("cumprod", tn.cumprod, along(), lambda x, dim: np.cumprod(x, axis=dim))
+case("median", lambda x, dim: x.median(dim).values, along(), lambda x, dim: np.quantile(x, 0.5, dim, method="lower"))
+case("median_of_all", lambda x: x.median(), any_array, lambda x: np.quantile(x, 0.5, method="lower"))
+case("var_mean", lambda x: sum(tn.var_mean(x, correction=0)), any_array, lambda x: x.var() + x.mean())
+case(
+    "std_mean",
+    lambda x: sum(tn.std_mean(x)),
+    testing.arrays(testing.shapes(min_dims=1, min_side=2)),
+    lambda x: x.std(ddof=1) + x.mean(),
+)
+case(
+    "normalize", lambda x, dim: F.normalize(x, dim=dim), along(), lambda x, dim: x / np.linalg.norm(x, axis=dim, keepdims=True)
+)
 case("max", lambda x, dim: x.max(dim).values, along(), lambda x, dim: x.max(axis=dim))
 case("min", lambda x, dim: x.min(dim, keepdim=True)[0], along(), lambda x, dim: x.min(axis=dim, keepdims=True))
 case("max_of_all", lambda x: x.max(), any_array, np.max)
@@ -342,6 +368,42 @@ case(
     lambda x, src, dim, index: tn.scatter_add(x, dim, on(index), src),
     gathered().map(lambda drawn: ((drawn[0][0], testing.values(drawn[1]["index"].shape, 1)), drawn[1])),
     lambda x, src, dim, index: np_scatter(x, dim, index, src),
+)
+
+
+def np_scattered(x: np.ndarray, dim: int, index: np.ndarray, src: np.ndarray) -> np.ndarray:
+    """By its formula."""
+    out = x.copy()
+    for at in np.ndindex(*index.shape):
+        out[(*at[:dim], index[at], *at[dim + 1 :])] = src[at]
+    return out
+
+
+def permuted(drawn: tuple) -> tuple:
+    """A source as large as the array, and an index that names no place twice."""
+    x, dim = drawn[0][0], drawn[1]["dim"]
+    return (x, testing.values(x.shape, 1)), {"dim": dim, "index": np.argsort(testing.values(x.shape, 2), axis=dim)}
+
+
+case(
+    "scatter",
+    lambda x, src, dim, index: tn.scatter(x, dim, on(index), src),
+    gathered().map(permuted),
+    lambda x, src, dim, index: np_scattered(x, dim, index, src),
+)
+case(
+    "index_add",
+    lambda x, source: tn.index_add(x, 0, on(np.array([1, 0, 1])), source, alpha=0.5),
+    st.integers(0, 999).map(lambda seed: (testing.values((2, 3), seed), testing.values((3, 3), seed + 1))),
+    lambda x, source: x + 0.5 * np.stack([source[1], source[0] + source[2]]),
+)
+case("vstack", lambda x: tn.vstack([x, x[:1] * 2]), matrices, lambda x: np.vstack([x, 2 * x[:1]]))
+case("hstack", lambda x: tn.hstack([x, 2 * x]), vectors, lambda x: np.hstack([x, 2 * x]))
+case(
+    "meshgrid",
+    lambda x: tn.stack(tn.meshgrid(x, x * x, indexing="xy")),
+    testing.arrays(testing.shapes(min_dims=1, max_dims=1)),
+    lambda x: np.stack(np.meshgrid(x, x * x)),
 )
 case("index_select", lambda x, index: x.index_select(0, on(index)), indexed(), lambda x, index: x[index])
 case(

@@ -22,7 +22,7 @@ PACKAGE = Path(__file__).parent.parent / "tinygrad_norm"
 HEAD = '"""Made by tests/stubs.py of the tables in ops/__init__.py."""\n\n'
 KNOWN = {"Tensor", "Any", "Sequence", "Generator", "Callable", "Iterator", "Extreme", "Dim"}
 KNOWN |= {"int", "float", "bool", "str", "None", "tuple", "list", "dict"}
-PROPERTIES = {"T": "Tensor", "mT": "Tensor", "is_cuda": "bool"}
+PROPERTIES = {"T": "Tensor", "mT": "Tensor", "is_cuda": "bool", "is_sparse": "bool"}
 RESULTS = {
     "numel": "int",
     "item": "Any",

@@ -46,7 +46,7 @@ BARE = re.compile(
 NO_CALLS = {  # public, but nothing to be called wrongly
     "autograd": "Function Node RemovableHandle Size Tensor Variable before_edit check_editable elementwise enable_grad "
     "inference_mode is_anomaly_check_nan_enabled is_anomaly_enabled is_grad_enabled keep_equal mark_edited op rebase "
-    "reshape_in_place set_detect_anomaly wrap",
+    "require_writable reshape_in_place set_detect_anomaly wrap",
     "nn": "Module UninitializedParameter",
     "optim": "",
     "data": "Dataset IterableDataset Sampler default_convert digits fashion_mnist mnist read_idx write_idx",

@@ -378,7 +378,7 @@ WRONG_CALLS = [
     (lambda: optim.lr_scheduler.ReduceLROnPlateau(sgd(), factor=1.0), ValueError, "Factor should be < 1.0"),
     (lambda: optim.lr_scheduler.ReduceLROnPlateau(sgd(), mode="up"), ValueError, "mode up is unknown"),
     (lambda: optim.lr_scheduler.ReduceLROnPlateau(sgd(), threshold_mode="up"), ValueError, "threshold mode up is unknown"),
-    (lambda: optim.lr_scheduler.ReduceLROnPlateau(sgd(), min_lr=[1, 2]), ValueError, "expected 1 min_lrs, got 2"),
+    (lambda: optim.lr_scheduler.ReduceLROnPlateau(sgd(), min_lr=[1, 2]), ValueError, "Expected 1 min_lrs, but got 2"),
     # backends and dtypes
     (lambda: tn.set_backend(3), TypeError, "as a string, but got int"),
     (lambda: tn.full((2,), "a"), TypeError, "str"),

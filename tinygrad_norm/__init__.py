@@ -11,7 +11,7 @@ how all of it is known to be right.
 
 from math import inf, nan, pi
 
-from tinygrad_norm import autograd, cuda, data, drawing, dtypes, nn, optim, utils
+from tinygrad_norm import accelerator, autograd, backends, cuda, data, drawing, dtypes, nn, optim, utils
 from tinygrad_norm.autograd import (
     Size,
     Tensor,
@@ -26,7 +26,15 @@ from tinygrad_norm.autograd import (
 )
 from tinygrad_norm.autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from tinygrad_norm.backend import Device as device
-from tinygrad_norm.backend import Generator, backend, default_generator, get_backend, manual_seed, set_backend
+from tinygrad_norm.backend import (
+    Generator,
+    backend,
+    default_generator,
+    get_backend,
+    manual_seed,
+    set_backend,
+    set_default_device,
+)
 from tinygrad_norm.drawing import draw
 from tinygrad_norm.fast.memory import keep_freed_memory
 from tinygrad_norm.fast.threads import get_num_threads, set_num_threads
@@ -41,8 +49,12 @@ __all__ = [
     "Generator",
     "Size",
     "Tensor",
+    "accelerator",
     "autograd",
     "backend",
+    "backends",
+    "channels_last",
+    "contiguous_format",
     "cuda",
     "data",
     "default_generator",
@@ -69,8 +81,10 @@ __all__ = [
     "op",
     "optim",
     "pi",
+    "preserve_format",
     "save",
     "set_backend",
+    "set_default_device",
     "set_grad_enabled",
     "set_num_threads",
     "utils",
@@ -81,6 +95,7 @@ __all__ = [
 
 globals().update(_functions | _created | {name: getattr(dtypes, name) for name in dtypes.NAMES})
 trace = drawing.trace  # of a matrix too
+preserve_format, contiguous_format, channels_last = "preserve_format", "contiguous_format", "channels_last"  # for memory_format
 autograd.gradcheck, autograd.gradgradcheck = gradcheck, gradgradcheck  # PyTorch's path
 
 __getattr__ = missing_in("tinygrad_norm", globals())

@@ -14,7 +14,6 @@ current, `x * 2` asks nobody. This is the only file that imports CuPy.
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib
 import json
 import os
@@ -55,6 +54,15 @@ class Device(str):
         """The number, None without one."""
         number = str(self).partition(":")[2]
         return int(number) if number else None
+
+    def __enter__(self) -> Device:
+        """Create new tensors here inside the `with` block, in this thread."""
+        _switch.before.append(_current())
+        _switch.current = load(self)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        _switch.current = _switch.before.pop()
 
     def __repr__(self) -> str:
         return f"device(type={self.type!r}" + (")" if self.index is None else f", index={self.index})")
@@ -132,6 +140,7 @@ class _Switch(threading.local):
 
     def __init__(self) -> None:
         self.current = _Switch.default
+        self.before: list[Backend] = []  # of each Device that is entered as a context
 
 
 _switch = _Switch()
@@ -145,6 +154,11 @@ def get_backend() -> str:
 def set_backend(name: str) -> None:
     """Create new tensors on this backend from now on, in this thread and in those started later."""
     _switch.current = _Switch.default = load(name)
+
+
+def set_default_device(device: str | None) -> None:
+    """As set_backend, under PyTorch's name; None means "cpu"."""
+    set_backend("cpu" if device is None else device)
 
 
 @contextlib.contextmanager
@@ -185,10 +199,27 @@ def is_array(value: Any) -> bool:
     return value.__class__ in _module_of or isinstance(value, np.ndarray)
 
 
+def plain_array(value: Any) -> Any:
+    """An array without what a subclass of NumPy's makes of its operators: `*` of np.matrix is a matrix product.
+
+    A NumPy scalar becomes an array; what is no array stays as it is. Raises TypeError for a masked array.
+    """
+    if value.__class__ in _module_of or not isinstance(value, (np.ndarray, np.generic)):
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError("a masked array: there are no masks here. Give masked_array.filled(value), or the mask as a Tensor")
+    return np.asarray(value)
+
+
 def backend_of(array: Array) -> Backend:
     """The backend whose array this is."""
     module = xp(array)
     return next(b for b in _loaded.values() if b.module is module)
+
+
+def array_libraries() -> set[str]:
+    """The names of the packages that the loaded backends' arrays are from."""
+    return {b.array_type.__module__.partition(".")[0] for b in _loaded.values()}
 
 
 def module_for(device: str | None) -> Any:
@@ -296,12 +327,9 @@ class Generator:
         return self.source().permutation(n)
 
 
-@functools.cache
-def default_generator() -> Generator:
-    """The generator that everything draws from unless told otherwise."""
-    return Generator()
+default_generator = Generator()  # what everything draws from unless told otherwise
 
 
 def manual_seed(seed: int) -> Generator:
     """Seed the default generator: the same seed, the same initialisation, dropout and shuffling."""
-    return default_generator().manual_seed(seed)
+    return default_generator.manual_seed(seed)

@@ -19,7 +19,7 @@ gradients; nn.SyncBatchNorm is batch norm over all processes; DistributedSampler
 """
 
 from tinygrad_norm.data.sampler import DistributedSampler
-from tinygrad_norm.mpi import all_reduce, barrier, end_all_on_error, get_rank, get_world_size
+from tinygrad_norm.mpi import all_reduce, barrier, end_all_on_error, get_rank, get_world_size, set_timeout
 from tinygrad_norm.nn.norm import SyncBatchNorm
 from tinygrad_norm.nn.parallel import DistributedDataParallel, broadcast_parameters
 
@@ -33,5 +33,6 @@ __all__ = [
     "end_all_on_error",
     "get_rank",
     "get_world_size",
+    "set_timeout",
 ]
 convert_sync_batchnorm = SyncBatchNorm.convert_sync_batchnorm

@@ -26,12 +26,13 @@ RANK = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 
 def of(value: Any) -> np.dtype[Any]:
-    """The dtype for one of the supported types, given as PyTorch's name, NumPy's or Python's."""
+    """The dtype for one of the supported types, given as PyTorch's name, NumPy's or Python's.
+
+    Python's float is float64, PyTorch's "float" float32.
+    """
     if value.__class__ is np.dtype and value in SUPPORTED:
         return value
-    found = _SCALARS.get(value.__name__) if isinstance(value, type) else None
-    if found is None and isinstance(value, str) and value in NAMES:
-        found = globals()[value]
+    found = globals()[value] if isinstance(value, str) and value in NAMES else None
     if found is None and value is not None:
         with contextlib.suppress(TypeError):
             found = np.dtype(value)

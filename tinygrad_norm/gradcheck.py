@@ -16,7 +16,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm.autograd import Tensor, enable_grad, grad, no_grad, wrap
+from tinygrad_norm.autograd.backward import reachable
+from tinygrad_norm.autograd.edits import overlaps_itself
 from tinygrad_norm.autograd.errors import guarded
+from tinygrad_norm.autograd.function import undefined_gradients
 from tinygrad_norm.backend import backend_of, xp
 
 _STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
@@ -38,6 +41,10 @@ def gradcheck(
     rtol: float = 1e-6,
     seed: int = 0,
     raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_batched_grad: bool = False,
+    fast_mode: bool = False,
 ) -> bool:
     """Compare the gradients of `func(*inputs)` with numerical ones, in float64.
 
@@ -46,11 +53,18 @@ def gradcheck(
     inputs: those that require grad are checked; they have to be float64.
     eps: the first step of the differences, by default 1e-3; smaller ones follow where there is a kink nearby.
     atol, rtol: |analytic - numerical| <= atol + rtol * max|numerical| of that input.
+    nondet_tol: by how much the gradients of a second backward through the same graph may differ from the first's.
+    check_undefined_grad: whether the gradients of zeros have to be zeros, and a Function that takes None for the gradient of
+        an output that was not used (set_materialize_grads) has to manage that.
+    fast_mode: accepted; every element is checked all the same. check_batched_grad=True raises NotImplementedError.
 
     Returns True; for a wrong gradient raises GradcheckError, which names the input, the index
     and both values, or returns False if raise_exception is False. Raises it too where the function
-    has a kink at the input given: move the input away. ValueError if there is nothing to check.
+    has a kink at the input given: move the input away. ValueError if there is nothing to check, RuntimeError for an input
+    whose elements share memory.
     """
+    if check_batched_grad:
+        raise NotImplementedError("check_batched_grad: there are no batched gradients: leave it out")
     checked = _checked(func, inputs)
     arguments = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     before = [(name, t.array, t.array.copy()) for name, t in checked]
@@ -64,15 +78,21 @@ def gradcheck(
             outputs = [results[i] for i in live]
             cotangents = _cotangents(outputs, seed)
             tensors = [t for _, t in checked]
-            analytic: Any = grad(outputs, tensors, cotangents, allow_unused=True) if live else [None] * len(tensors)
+            analytic, again = (
+                grad(outputs, tensors, cotangents, retain_graph=True, allow_unused=True) if live else [None] * len(tensors)
+                for _ in range(2)
+            )
 
         def value() -> float:
-            with no_grad():
+            with enable_grad():  # the function may call grad itself
                 results = _outputs(func(*arguments))
             return sum(float((c.array * results[i].array).sum()) for c, i in zip(cotangents, live))
 
         for (name, tensor), gradient in zip(checked, analytic):
             _compare(name, tensor, gradient, value, atol, rtol, _steps(eps))
+        _check_reentrant([name for name, _ in checked], analytic, again, nondet_tol)
+        if check_undefined_grad and live:
+            _check_undefined(outputs, tensors)
     except GradcheckError:
         if raise_exception:
             raise
@@ -90,6 +110,10 @@ def gradgradcheck(
     rtol: float = 1e-6,
     seed: int = 0,
     raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_batched_grad: bool = False,
+    fast_mode: bool = False,
 ) -> bool:
     """As gradcheck, for the second derivatives: the gradients are checked as a function of the inputs.
 
@@ -114,8 +138,37 @@ def gradgradcheck(
 
     gradients.named_parameters = getattr(func, "named_parameters", None)  # type: ignore[attr-defined]
     return gradcheck(
-        gradients, [*arguments, *cotangents], eps=eps, atol=atol, rtol=rtol, seed=seed, raise_exception=raise_exception
-    )
+        gradients, [*arguments, *cotangents], eps=eps, atol=atol, rtol=rtol, seed=seed, raise_exception=raise_exception,
+        nondet_tol=nondet_tol, check_undefined_grad=check_undefined_grad, check_batched_grad=check_batched_grad,
+    )  # fmt: skip
+
+
+def _check_reentrant(names: list[str], first: Sequence[Tensor | None], second: Sequence[Tensor | None], most: float) -> None:
+    """Raise unless two backwards through one graph have given the same."""
+    for name, a, b in zip(names, first, second):
+        if (a is None) != (b is None) or (a is not None and b is not None and not bool((abs(a - b) <= most).all())):
+            raise GradcheckError(
+                f"Backward is not reentrant: a second backward through the same graph gives another gradient of {name}; "
+                f"the tolerance for nondeterminism was {most} (nondet_tol). Does it change what was saved?"
+            )
+
+
+def _check_undefined(outputs: list[Tensor], tensors: list[Tensor]) -> None:
+    """Raise unless gradients of zeros are zeros, and each Function that may be given None can be."""
+    zeros = [o.detach() * 0 for o in outputs]
+    for g in grad(outputs, tensors, zeros, retain_graph=True, allow_unused=True):
+        if g is not None and bool((g != 0).any()):
+            raise GradcheckError("Expected all input grads to be undefined or zero when all output grads are undefined or zero")
+    for node in reachable(outputs):
+        try:
+            found = undefined_gradients(node)
+        except Exception as error:
+            raise GradcheckError(
+                f"Expected backward function to handle undefined output grads: {node.name()} was given None, since it has "
+                f"set_materialize_grads(False), and failed with {type(error).__name__}: {error}"
+            ) from error
+        if any(g is not None and bool((g != 0).any()) for g in found):
+            raise GradcheckError(f"{node.name()}: expected None or zeros where the gradients of all outputs are None")
 
 
 def _outputs(result: Any) -> list[Tensor]:
@@ -143,6 +196,11 @@ def _checked(func: Callable, inputs: Any) -> list[tuple[str, Tensor]]:
             raise ValueError(
                 f"gradcheck: {name} is {tensor.dtype}, expected float64: differences in lower precision "
                 "say nothing; convert with .double()"
+            )
+        if overlaps_itself(tensor.array):
+            raise RuntimeError(
+                f"gradcheck: {name} has elements that share memory, as after expand(): a step of one moves others too, and "
+                "non-overlapping inputs are needed. Call .clone() on it first"
             )
     return named
 

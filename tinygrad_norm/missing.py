@@ -7,9 +7,6 @@ from collections.abc import Callable, Iterable
 
 _RECURRENT = "recurrent and attention layers are not part of this package"
 _COMPLEX = "there are no complex numbers"
-_CONVOLUTIONS = "of convolutions there are Conv1d and Conv2d"
-_OPTIMIZERS = "of optimizers there are SGD, Adam, AdamW and RMSprop"
-_PURPOSE = "outside of what this package is for"
 _COMPILER = "there is no compiler of graphs: TINYGRAD_NORM_FAST chooses how fast things run"
 # names of PyTorch's that nothing here stands for, and why
 OUTSIDE = {
@@ -17,6 +14,7 @@ OUTSIDE = {
     **dict.fromkeys(("scaled_dot_product_attention", "TransformerEncoderLayer", "TransformerDecoderLayer"), _RECURRENT),
     **dict.fromkeys(("complex64", "complex128", "complex", "polar", "view_as_real", "view_as_complex", "fft"), _COMPLEX),
     **dict.fromkeys(("compile", "jit", "export", "fx", "_dynamo"), _COMPILER),
+    **dict.fromkeys(("distributions",), "there are no distributions: NumPy's or SciPy's give numbers, F.* the losses"),
     **dict.fromkeys(("sparse", "sparse_coo_tensor", "sparse_csr_tensor"), "there are no sparse tensors"),
     **dict.fromkeys(("bfloat16", "float8_e4m3fn", "float8_e5m2", "int8", "int16"), "NumPy's types: see tinygrad_norm.dtypes"),
     **dict.fromkeys(("autocast", "amp"), "there is no automatic mixed precision: convert with .half() or .to()"),

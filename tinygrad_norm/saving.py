@@ -12,9 +12,10 @@ import hashlib
 import itertools
 import json
 import os
+import platform
 import stat
-import threading
 import warnings
+import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +25,7 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Size, Tensor, wrap
-from tinygrad_norm.backend import is_array, transfer
+from tinygrad_norm.backend import is_array, plain_array, transfer
 from tinygrad_norm.nn.module import Module
 from tinygrad_norm.nn.parameter import Parameter
 
@@ -63,11 +64,15 @@ def save(
         f.write(raw)
         return
     path = Path(os.path.realpath(f))
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe, a device: written to, and not replaced
+        path.write_bytes(raw)
+        return
     if path.suffix in (".pt", ".pth") and "suffix" not in _said:
         _said.add("suffix")
         warnings.warn(f"{path.name} is written in the safetensors format, whatever its name: PyTorch's load() cannot read it",
                       stacklevel=2)  # fmt: skip
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.{next(_counter)}.part")
+    _remove_abandoned(path.parent)
+    temporary = path.with_name(f"{_PART}{os.getpid()}-{next(_counter)}.part")
     try:
         with open(temporary, "xb") as file:
             with contextlib.suppress(FileNotFoundError):
@@ -81,6 +86,19 @@ def save(
             os.unlink(temporary)
         raise
     _sync_folder(path.parent)
+
+
+_PART = f".tinygrad_norm-{zlib.crc32(platform.node().encode()):x}-"  # and the process, of this machine, that writes it
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what processes that were killed have left of files that they wrote."""
+    for part in folder.glob(f"{_PART}*.part") if os.name == "posix" else ():
+        with contextlib.suppress(OSError, ValueError, OverflowError):
+            try:
+                os.kill(int(part.name.removeprefix(_PART).partition("-")[0]), 0)
+            except ProcessLookupError:
+                part.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -141,7 +159,7 @@ def load(
         return {key: wrap(transfer(array.copy(), device)) for key, array in tensors.items()}
     try:
         return _rebuild(json.loads(tree), tensors, device)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+    except Exception as error:  # whatever a tree can be that nobody has saved
         raise ValueError(f"{name}: damaged: the entry {error} of its metadata cannot be read") from error
 
 
@@ -173,11 +191,13 @@ def _flatten(value: Any, path: str, tensors: dict[str, np.ndarray]) -> Any:
     """The tree with each Tensor replaced by a reference to its entry in `tensors`."""
     kind, where = type(value), path or "the top level"
     if isinstance(value, Tensor) or is_array(value):
-        array = transfer(value.array if isinstance(value, Tensor) else value, "cpu")
+        array = transfer(value.array if isinstance(value, Tensor) else plain_array(value), "cpu")
         if path in tensors:
             raise ValueError(f"save: two values have the path {path!r}: rename one of the keys")
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"save: {where}: an array of {array.dtype} cannot be saved")
+        if path == "__metadata__":
+            raise ValueError(f"save: {path!r} is a name that the safetensors format keeps for itself: rename the key")
+        if not _is_kept(array.dtype):
+            raise TypeError(f"save: {where}: an array of {array.dtype} cannot be saved: convert it with .astype() first")
         tensors[path] = np.ascontiguousarray(array).reshape(array.shape)
         if not isinstance(value, Tensor):
             return {"array": path}
@@ -189,12 +209,17 @@ def _flatten(value: Any, path: str, tensors: dict[str, np.ndarray]) -> Any:
         return {kind.__name__: [[k, _flatten(v, f"{path}.{k}" if path else str(k), tensors)] for k, v in value.items()]}
     if kind in _SEQUENCES.values():
         return {kind.__name__: [_flatten(v, f"{path}.{i}" if path else str(i), tensors) for i, v in enumerate(value)]}
-    if isinstance(value, np.generic) and value.dtype.kind in "fiub":
+    if isinstance(value, np.generic) and _is_kept(value.dtype):
         return {"scalar": [value.dtype.str, value.item()]}
     if kind in _PLAIN:
         return {"value": value}
     hint = ": save its state_dict()" if isinstance(value, Module) else ""
     raise TypeError(f"save: {where}: expected Tensors, numbers, strings, None, dicts or lists, but got {kind.__name__}{hint}")
+
+
+def _is_kept(dtype: np.dtype) -> bool:
+    """Whether the format has this type: numbers of up to eight bytes, in the usual byte order."""
+    return dtype.kind in "fiub" and dtype.itemsize <= 8 and dtype.isnative
 
 
 def _rebuild(tree: dict[str, Any], tensors: Mapping[str, np.ndarray], device: str) -> Any:

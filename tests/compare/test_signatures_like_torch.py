@@ -57,6 +57,8 @@ OTHER = {  # where ours differs on purpose
     "F.max_pool2d": "a dispatcher there, without a signature",
     "nn.Identity": "any arguments",
     "Sequential.extend": "the names of one list of modules",
+    "torch.var_mean": "as var: unbiased or correction",
+    "torch.std_mean": "as std: unbiased or correction",
     "Tensor.uniform_": "from is a word of Python's: a and b, or from and to",
 }
 

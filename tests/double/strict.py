@@ -17,18 +17,19 @@ from tinygrad_norm.backend import Backend, register
 
 # what CuPy offers of what the package uses; a test compares the lists with CuPy itself
 FUNCTIONS = (
-    "abs add all amax amin any arange argmax argmin argsort array asarray broadcast_to ceil clip concatenate copysign "
-    "cos cosh divide einsum empty empty_like equal exp expand_dims expm1 eye flip floor floor_divide fmod full full_like "
-    "greater greater_equal isclose isfinite isinf isnan less less_equal linspace log log10 log1p log2 logical_and "
-    "logical_not logical_or logical_xor matmul maximum minimum multiply negative nonzero not_equal ones ones_like "
-    "reciprocal remainder repeat result_type roll round sign sin sinh sqrt stack subtract sum take tan tanh tril triu "
-    "trunc unravel_index where zeros zeros_like diagonal ascontiguousarray"
+    "abs add all amax amin any arange arccos arcsin arctan arctan2 argmax argmin argsort array asarray ascontiguousarray "
+    "broadcast_to ceil clip concatenate copysign cos cosh diagonal divide einsum empty empty_like equal exp expand_dims "
+    "expm1 eye flip floor floor_divide fmod full full_like greater greater_equal hypot isclose isfinite isinf isnan less "
+    "less_equal linspace log log10 log1p log2 logaddexp logical_and logical_not logical_or logical_xor matmul maximum "
+    "minimum multiply negative nonzero not_equal ones ones_like reciprocal remainder repeat result_type roll round sign sin "
+    "sinh sort sqrt stack subtract sum take tan tanh tril triu trunc unique unravel_index where zeros zeros_like"
 ).split()
 METHODS = (
     "all any argmax argmin astype clip copy cumsum diagonal fill max mean min prod ravel reshape squeeze sum swapaxes transpose"
 ).split()
 KEYWORDS = {  # what CuPy takes by name; its ufuncs take out, dtype and casting
     "all any": "axis out keepdims",
+    "unique": "return_index return_inverse return_counts axis equal_nan",
     "amax amin": "axis out keepdims",
     "argmax argmin": "axis dtype out keepdims",
     "argsort": "axis kind",

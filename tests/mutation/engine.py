@@ -76,8 +76,8 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("reshape_in_place", "handed_on, steps = True,", "handed_on, steps = False,"),
     ),
     "autograd.graph": (
-        ("record", "guards.append((len(saved), version := x._version or x.version, version.count))", "pass"),
-        ("record", "guards.append((len(saved), version := result._version or result.version, version.count))", "pass"),
+        ("record", "guards.append((len(saved), version := x._edits or x.version, version.count))", "pass"),
+        ("record", "guards.append((len(saved), version := result._edits or result.version, version.count))", "pass"),
         ("record", "guards += [(len(saved), x.version, x.version.count) for x in inputs if isinstance(x, Tensor)]", "pass"),
         ("show", "frozen or parent.frozen", "frozen"),
         ("show", "base, before, frozen = parent.base, parent.steps,", "base, before, frozen = parent.base, (),"),

@@ -39,7 +39,15 @@ from tinygrad_norm.autograd.anomaly import (
     set_detect_anomaly,
 )
 from tinygrad_norm.autograd.backward import backward, grad
-from tinygrad_norm.autograd.edits import before_edit, check_editable, keep_equal, mark_edited, rebase, reshape_in_place
+from tinygrad_norm.autograd.edits import (
+    before_edit,
+    check_editable,
+    keep_equal,
+    mark_edited,
+    rebase,
+    require_writable,
+    reshape_in_place,
+)
 from tinygrad_norm.autograd.errors import guard_all
 from tinygrad_norm.autograd.function import Function
 from tinygrad_norm.autograd.grad_mode import (
@@ -84,6 +92,7 @@ __all__ = [
     "no_grad",
     "op",
     "rebase",
+    "require_writable",
     "reshape_in_place",
     "set_detect_anomaly",
     "set_grad_enabled",

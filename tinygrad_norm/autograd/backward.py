@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import warnings
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm.autograd.anomaly import check_gradients
-from tinygrad_norm.autograd.edits import mark_edited
+from tinygrad_norm.autograd.edits import is_writable, mark_edited
 from tinygrad_norm.autograd.errors import mixed_devices, require_kind
 from tinygrad_norm.autograd.grad_mode import grad_mode
 from tinygrad_norm.autograd.graph import Plan, op
@@ -340,6 +341,11 @@ def _reachable(targets: list[Target]) -> tuple[list[Node], set[Tensor]]:
     return sorted(seen, key=_order, reverse=True), awaited
 
 
+def reachable(tensors: Iterable[Tensor]) -> list[Node]:
+    """All Nodes that the Tensors depend on, the newest first."""
+    return _reachable([_target(x) for x in tensors])[0]
+
+
 def _due(nodes: list[Node], awaited: set[Tensor]) -> dict[Node, list[Tensor]]:
     """Those leaves by the last Node to be visited that leads to them: after it, no gradient can come for them."""
     due: dict[Node, list[Tensor]] = {}
@@ -427,6 +433,16 @@ def _zeros(like: Any, shape: tuple[int, ...]) -> Any:
 _depositing = threading.Lock()  # two threads may add to one .grad
 
 
+def _renew_lock() -> None:
+    """In a process that was forked: the thread that held it is not there."""
+    global _depositing
+    _depositing = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 def _deposit_all(gradients: dict[Target, Tensor], create_graph: bool) -> None:
     """Each gradient into the `.grad` of its leaf."""
     for leaf, gradient in gradients.items():
@@ -439,7 +455,7 @@ def _deposit(leaf: Tensor, gradient: Tensor, anew: bool) -> None:
     old = leaf._grad
     if old is None:
         leaf._grad = gradient
-    elif anew:
+    elif anew or not is_writable(old.array):  # one that was assigned may overlap itself
         leaf._grad = old + gradient
     else:
         old.array += gradient.array

@@ -57,14 +57,7 @@ def check_editable(x: Tensor, name: str, *others: Any, constant: bool = False, o
         refresh(x)
     recorded = grad_mode.enabled and (x.needs_grad or any(isinstance(t, Tensor) and t.requires_grad for t in others))
     array = x.array
-    harmless = overlap or (constant and not recorded)
-    if not harmless and 0 in array.strides and _overlaps_itself(array):
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-            f"Please clone() the tensor before performing the operation ({name})."
-        )
-    if not getattr(array.flags, "writeable", True):
-        raise RuntimeError(f"{name}: the memory of this tensor is read-only: clone() it first")
+    require_writable(array, name, overlap or (constant and not recorded))
     if recorded:
         if x.view_of is not None:
             if x.view_of.frozen:
@@ -95,14 +88,37 @@ def _leaf_edited(kind: str, name: str) -> RuntimeError:
     )
 
 
-def _overlaps_itself(array: Array) -> bool:
-    """Whether one element stands in several places, as after expand()."""
-    return array.size > 0 and any(n > 1 and not step for n, step in zip(array.shape, array.strides))
+def require_writable(array: Array, name: str, overlap: bool = False) -> None:
+    """Raise RuntimeError where an array cannot be edited: it is read-only, or (unless told otherwise) overlaps itself."""
+    if not overlap and overlaps_itself(array):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            f"Please clone() the tensor before performing the operation ({name})."
+        )
+    if not getattr(array.flags, "writeable", True):
+        raise RuntimeError(f"{name}: the memory of this tensor is read-only: clone() it first")
+
+
+def is_writable(array: Array) -> bool:
+    """Whether each element has a place of its own, and may be edited."""
+    return getattr(array.flags, "writeable", True) and not overlaps_itself(array)
+
+
+def overlaps_itself(array: Array) -> bool:
+    """Whether one element may stand in several places, as after expand() or in windows that slide."""
+    if array.flags.c_contiguous:
+        return False
+    reach = array.itemsize  # of the dimensions seen so far
+    for step, n in sorted((abs(step), n) for step, n in zip(array.strides, array.shape) if n > 1):
+        if step < reach:
+            return array.size > 0
+        reach += step * (n - 1)
+    return False
 
 
 def mark_edited(x: Tensor, name: str) -> None:
     """Count an edit of x's memory by the method `name`, and bring the copies that stand for views up to date."""
-    version = x._version
+    version = x._edits
     if version is None:  # nobody has asked for it: nothing was saved, and there are no views
         return
     version.count += 1
@@ -157,6 +173,7 @@ __all__ = [
     "mark_edited",
     "rebase",
     "refresh",
+    "require_writable",
     "reshape_in_place",
     "write_view",
 ]

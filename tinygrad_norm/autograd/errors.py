@@ -6,13 +6,14 @@ import dis
 import functools
 import inspect
 import re
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from tinygrad_norm.backend import backend_of, is_array
+from tinygrad_norm.backend import array_libraries, backend_of, is_array
 
 F = TypeVar("F", bound=Callable)
 
@@ -88,11 +89,26 @@ def guarded(function: F, checked: bool = True) -> F:
         except Exception as error:
             if isinstance(error, IndexError) and not str(error).startswith(("list index", "tuple index")):
                 raise
+            if is_foreign(error):
+                raise
             said = type(args[0]).__name__ if of_class and args else name
             raise _said_better(said, signature, args, kwargs, error) from error
 
     call.is_guarded = True  # type: ignore[attr-defined]
     return cast(F, call)
+
+
+_OURS = {"tinygrad_norm", "numba", *sys.stdlib_module_names}
+
+
+def is_foreign(error: BaseException) -> bool:
+    """Whether an error comes out of code of the user's that this package has called: a module, a hook, a data set, an op."""
+    at = error.__traceback__
+    frames = []
+    while at is not None:
+        frames.append(at.tb_frame.f_globals.get("__name__", "").partition(".")[0])
+        at = at.tb_next
+    return not (_OURS | array_libraries()).issuperset(frames)
 
 
 _GUARDED_METHODS = {

@@ -19,12 +19,15 @@ Underneath it is an op like any other. Several outputs are the parts of one vect
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_norm.autograd.grad_mode import grad_mode, no_grad
 from tinygrad_norm.autograd.graph import op
+from tinygrad_norm.autograd.node import Node
 from tinygrad_norm.autograd.sums import sum_to
 from tinygrad_norm.autograd.tensor import Tensor, Version, wrap
 from tinygrad_norm.backend import xp
@@ -41,6 +44,7 @@ class Context:
         self._saved: list[Any] = []
         self._constant: tuple[Tensor, ...] = ()
         self._materialize = True
+        self._function: Any = None  # which, and of how many outputs
         self._arrived: set[int] = set()  # which outputs got a gradient, where that is asked for
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
@@ -101,6 +105,7 @@ class Function:
     """
 
     _op: Any = None
+    _part: Any = None  # the identity, by which each output bears the Function's name
 
     @staticmethod
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -117,11 +122,17 @@ class Function:
         raise RuntimeError(f"{type(self).__name__} is called by its static method: {type(self).__name__}.apply(...)")
 
     @classmethod
-    def apply(cls, *args: Any) -> Any:
-        """Compute, and record."""
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
+        """Compute, and record. With a setup_context arguments may be named, and it gets forward's defaults too."""
+        setup = getattr(cls, "setup_context", None)
+        if kwargs and not setup:
+            raise TypeError(f"{cls.__name__}.apply() takes no keyword arguments")
+        if setup:
+            bound = inspect.signature(cls.forward).bind(*args, **kwargs)
+            bound.apply_defaults()
+            args = bound.args
         needs = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
         context = Context(needs)
-        setup = getattr(cls, "setup_context", None)
         with no_grad():
             returned = cls.forward(*args) if setup else cls.forward(context, *args)
             if setup:
@@ -139,7 +150,9 @@ class Function:
 def _record(cls: type[Function], context: Context, args: tuple, outputs: list) -> None:
     """Give the outputs their Nodes."""
     if "_op" not in cls.__dict__:
-        cls._op = _op_for(cls)
+        cls._op, cls._part = _op_for(cls), op(lambda x: x)
+        cls._part.vjp(x=lambda g: g)
+        cls._op.op.node_name = cls._part.op.node_name = f"{cls.__name__}Backward"
     live = [
         isinstance(out, Tensor) and out.array.dtype.kind == "f" and not any(out is c for c in context._constant)
         for out in outputs
@@ -158,11 +171,12 @@ def _record(cls: type[Function], context: Context, args: tuple, outputs: list) -
     start = 0
     for i, out in enumerate(outputs):
         if live[i]:
-            part = flat[start : start + out.array.size].reshape(out.array.shape)
+            part = cls._part(flat[start : start + out.array.size].reshape(out.array.shape))
             out.node, out.needs_grad = part.node, True
             start += out.array.size
             if not context._materialize:
                 out.register_hook(lambda g, i=i: context._arrived.add(i))
+    context._function = cls, len(outputs)
     context._saved = [s if s is None else _Saved(s, any(s is out for out in parts)) for s in context._saved]
 
 
@@ -206,6 +220,15 @@ def _op_for(cls: type[Function]) -> Any:
         return of_tensors if isinstance(g, Tensor) else [None if v is None else v.array for v in of_tensors]
 
     return made
+
+
+def undefined_gradients(node: Node) -> Sequence[Tensor | None]:
+    """What the Function that left this Node makes of None for the gradient of each output; () if it is never given None."""
+    if node.saved is None or not isinstance(context := next(iter(node.saved), None), Context) or context._materialize:
+        return ()
+    function, outputs = context._function
+    given = function.backward(context, *[None] * outputs)
+    return given if isinstance(given, (tuple, list)) else (given,)
 
 
 def _fitted(cls: type[Function], i: int, g: Tensor, shape: tuple[int, ...]) -> Tensor:

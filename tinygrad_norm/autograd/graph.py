@@ -13,11 +13,11 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd.anomaly import note_call
-from tinygrad_norm.autograd.errors import explain, not_an_operand
+from tinygrad_norm.autograd.errors import explain, is_foreign, not_an_operand
 from tinygrad_norm.autograd.grad_mode import grad_mode
 from tinygrad_norm.autograd.node import Node, new_order
 from tinygrad_norm.autograd.tensor import NUMBERS, Tensor, View, new, refresh, set_history, wrap
-from tinygrad_norm.backend import Array, is_array, xp
+from tinygrad_norm.backend import Array, is_array, plain_array, xp
 
 # ---- the op -------------------------------------------------------------------------------
 
@@ -63,6 +63,7 @@ class Op:
         self.forward, self.definition = forward, definition
         self.broadcasts, self.view, self.keeps = broadcasts, view, keeps
         self.name = forward.__name__.strip("_")
+        self.node_name = ""  # what grad_fn.name() says; made from name where it is empty
         parameters = inspect.signature(forward).parameters.values()
         self.settings = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         self.inputs = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
@@ -142,10 +143,10 @@ class Op:
         for kind, key in plan.sources:
             if kind == "input":
                 if isinstance(x := inputs[key], Tensor):
-                    guards.append((len(saved), version := x._version or x.version, version.count))
+                    guards.append((len(saved), version := x._edits or x.version, version.count))
                 saved.append(arrays[key])
             elif kind == "out":
-                guards.append((len(saved), version := result._version or result.version, version.count))
+                guards.append((len(saved), version := result._edits or result.version, version.count))
                 saved.append(result.array)
             elif kind == "setting":
                 saved.append(settings[key] if key in settings else self.settings[key])
@@ -257,8 +258,10 @@ def op(
                     dtype = x.dtype
                 elif x.dtype is not dtype:
                     mixed = True
-            elif broadcasts and x.__class__ not in _USUAL and not isinstance(x, NUMBERS) and not is_array(x):
-                raise not_an_operand(this.name, x)
+            elif x.__class__ not in _USUAL:
+                x = plain_array(x)
+                if broadcasts and not is_array(x) and not isinstance(x, NUMBERS):
+                    raise not_an_operand(this.name, x)
             arrays.append(x)
             bit += bit
         if dtype is None:  # no Tensor among the inputs: a plain function on arrays
@@ -293,6 +296,8 @@ def _computed(op: Op, arrays: list, settings: dict, dtype: np.dtype, mixed: bool
     except OverflowError:  # a Python number that an integer dtype cannot hold
         return _promoted(op.forward, arrays, settings, None)
     except Exception as error:
+        if is_foreign(error):
+            raise
         if (clearer := explain(op.name, [*arrays, *settings.values()], op.broadcasts, error)) is not None:
             raise clearer from error
         raise

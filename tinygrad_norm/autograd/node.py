@@ -32,7 +32,8 @@ class Node:
 
     def name(self) -> str:
         """What made the Tensor, as PyTorch writes it: MulBackward for mul."""
-        return "".join(part.capitalize() for part in self.plan.op.name.split("_")) + "Backward"
+        op = self.plan.op
+        return op.node_name or "".join(part.capitalize() for part in op.name.split("_")) + "Backward"
 
     def input_of(self, edge: int) -> tuple[int, str]:
         """The input that an edge leads to: its place among the op's, and its name."""

@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd.grad_mode import grad_mode
 from tinygrad_norm.autograd.node import Node
-from tinygrad_norm.backend import Array, Device, backend_of, is_array, transfer, xp
+from tinygrad_norm.backend import Array, Device, backend_of, is_array, plain_array, transfer, xp
 
 if TYPE_CHECKING:  # what ops/__init__.py binds, as tests/stubs.py writes it down
     from tinygrad_norm.autograd.methods import Methods
@@ -99,8 +99,8 @@ class Tensor(Methods):
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "_edits",
         "_grad",
-        "_version",
         "array",
         "awaited",
         "hooks",
@@ -115,7 +115,7 @@ class Tensor(Methods):
     awaited: dict[int, Callable] | None  # hooks that wait for .grad
     view_of: View | None
     _grad: Tensor | None
-    _version: Version | None  # None until somebody asks
+    _edits: Version | None  # None until somebody asks
 
     __hash__ = object.__hash__
 
@@ -126,7 +126,7 @@ class Tensor(Methods):
                 raise TypeError(f"Tensor(): expected data, or sizes as integers, but got {data!r}")
             array = xp().empty(tuple(int(n) for n in sizes) if data else (0,), dtypes.DEFAULT)
         else:
-            (value,) = data
+            value = plain_array(data[0])
             array = value.array if isinstance(value, Tensor) else value if is_array(value) else xp().asarray(value)
             if array.dtype.kind not in "fiub" or not (array.ndim or isinstance(value, Tensor)):
                 raise TypeError(f"Tensor(): expected sizes, a sequence of numbers, an array or a Tensor, but got {value!r}")
@@ -161,13 +161,18 @@ class Tensor(Methods):
     @property
     def version(self) -> Version:
         """The edits of the memory, which views share."""
-        if self._version is None:
-            self._version = Version()
-        return self._version
+        if self._edits is None:
+            self._edits = Version()
+        return self._edits
 
     @version.setter
     def version(self, value: Version) -> None:
-        self._version = value
+        self._edits = value
+
+    @property
+    def _version(self) -> int:
+        """How often the memory was edited."""
+        return self.version.count
 
     # ---- its place in the graph -----------------------------------------------------------
 
@@ -336,14 +341,14 @@ new = object.__new__
 def _fill(tensor: Tensor, array: Array) -> Tensor:
     """The one place that initialises a Tensor."""
     tensor.array = array
-    tensor._grad = tensor._version = tensor.hooks = tensor.awaited = tensor.node = tensor.view_of = None
+    tensor._grad = tensor._edits = tensor.hooks = tensor.awaited = tensor.node = tensor.view_of = None
     tensor.needs_grad = False
     return tensor
 
 
 def wrap(array: Any) -> Tensor:
-    """A Tensor without history around an array; a NumPy scalar becomes an array first."""
-    return _fill(new(Tensor), np.asarray(array) if isinstance(array, np.generic) else array)
+    """A Tensor without history around an array; a NumPy scalar, or a subclass of NumPy's array, becomes an array first."""
+    return _fill(new(Tensor), array if array.__class__ is np.ndarray else plain_array(array))
 
 
 def raw(x: Any) -> Any:

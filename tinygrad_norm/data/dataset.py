@@ -96,6 +96,6 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Generator | 
             sizes[i % len(sizes)] += 1
     if sum(sizes) != total or any(s < 0 for s in sizes):
         raise ValueError(f"Sum of input lengths does not equal the length of the input dataset: {sum(sizes)} and {total}")
-    order = (generator or default_generator()).permutation(total)
+    order = (generator or default_generator).permutation(total)
     stops = np.cumsum(sizes)
     return [Subset(dataset, order[stop - size : stop].tolist()) for size, stop in zip(sizes, stops)]

@@ -96,40 +96,40 @@ class DataLoader:
     def __iter__(self) -> Iterator[Any]:
         return _Batches(self)
 
-    def _batches(self) -> Iterator[Any]:
+    def _next_batch(self) -> Callable[[], Any]:
+        """What gives the next batch, and ends with StopIteration; after another error it goes on behind what has failed."""
         if isinstance(self.dataset, IterableDataset):
-            yield from self._stream()
-        elif self.batch_sampler is None:
-            for index in self.sampler:  # type: ignore[union-attr]
-                yield self.collate_fn(self.dataset[index])
-        else:
-            batch_at = _batch_at(self.dataset) if self.collate_fn is default_collate else None
-            items_at = getattr(self.dataset, "__getitems__", None) or (lambda indices: [self.dataset[i] for i in indices])
-            for indices in self.batch_sampler:
-                yield self.collate_fn(items_at(indices)) if batch_at is None else batch_at(indices)
+            items = iter(self.dataset)
+            return lambda: self.collate_fn(next(items) if self.batch_size is None else self._next_items(items))
+        if self.batch_sampler is None:
+            single = iter(self.sampler)  # type: ignore[arg-type]
+            return lambda: self.collate_fn(self.dataset[next(single)])
+        batches = iter(self.batch_sampler)
+        batch_at = _batch_at(self.dataset) if self.collate_fn is default_collate else None
+        if batch_at is not None:
+            return lambda: batch_at(next(batches))
+        items_at = getattr(self.dataset, "__getitems__", None) or (lambda indices: [self.dataset[i] for i in indices])
+        return lambda: self.collate_fn(items_at(next(batches)))
 
-    def _stream(self) -> Iterator[Any]:
-        """The batches of a dataset that can only be iterated over."""
-        items = iter(self.dataset)
-        if self.batch_size is None:
-            yield from map(self.collate_fn, items)
-            return
-        while batch := list(itertools.islice(items, self.batch_size)):
-            if len(batch) == self.batch_size or not self.drop_last:
-                yield self.collate_fn(batch)
+    def _next_items(self, items: Iterator) -> list:
+        """The items of a batch, of a dataset that can only be iterated over."""
+        batch = list(itertools.islice(items, self.batch_size))
+        if not batch or (self.drop_last and len(batch) < self.batch_size):  # type: ignore[operator]
+            raise StopIteration
+        return batch
 
 
 class _Batches:
     """An iterator over the batches, with a length where the loader has one."""
 
     def __init__(self, loader: DataLoader) -> None:
-        self._loader, self._batches = loader, loader._batches()
+        self._loader, self._next = loader, loader._next_batch()
 
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
-        return next(self._batches)
+        return self._next()
 
     def __len__(self) -> int:
         return len(self._loader)

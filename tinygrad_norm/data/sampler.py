@@ -38,6 +38,9 @@ class SequentialSampler(Sampler):
         return len(self.data_source)
 
 
+_AT_ONCE = 1024  # indices that are drawn when the first of them is asked for
+
+
 class RandomSampler(Sampler):
     """The indices of a dataset in a new random order each time; or (replacement) num_samples of them, with repetitions."""
 
@@ -53,9 +56,10 @@ class RandomSampler(Sampler):
         self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
-        source, n = self.generator or default_generator(), len(self.data_source)
+        source, n = self.generator or default_generator, len(self.data_source)
         if self.replacement:
-            yield from source.integers(0, n, (len(self),), "int64").tolist()
+            for start in range(0, len(self), _AT_ONCE):
+                yield from source.integers(0, n, (min(_AT_ONCE, len(self) - start),), "int64").tolist()
             return
         left = len(self)
         while left > 0:
@@ -79,7 +83,7 @@ class SubsetRandomSampler(Sampler):
         self.indices, self.generator = indices, generator
 
     def __iter__(self) -> Iterator[int]:
-        for i in (self.generator or default_generator()).permutation(len(self.indices)):
+        for i in (self.generator or default_generator).permutation(len(self.indices)):
             yield self.indices[int(i)]
 
     def __len__(self) -> int:

@@ -80,7 +80,9 @@ def _gradient(out, exponentials, totals, classes, share, part, lo, hi):
         row, gradient, total, factor = exponentials[r], out[r], totals[r, 0], share[r, 0]
         for j in range(len(row)):
             gradient[j] = row[j] / total * factor
-        gradient[classes[r]] = (row[classes[r]] / total - 1) * factor
+        c = classes[r]
+        if 0 <= c < len(row):  # labels are the user's memory, and may have been written over since they were checked
+            gradient[c] = (row[c] / total - 1) * factor
 
 
 def cross_entropy_gradient(exponentials, totals, classes, share):

@@ -53,7 +53,7 @@ def _maximum(out, x, kh, sh, ph, dh, kw, sw, pw, dw, part, lo, hi):
 
 @compiled
 def _spread_maximum(gx, g, x, out, taken, kh, sh, ph, dh, kw, sw, pw, dw, part, lo, hi):
-    """Channels lo to hi: g goes to the first place of each window that holds the maximum."""
+    """Channels lo to hi: g goes to the first place of each window that holds the maximum, or to the last nan."""
     height, _, width, batch = x.shape
     free = taken[part]
     for h in range(g.shape[0]):
@@ -65,9 +65,17 @@ def _spread_maximum(gx, g, x, out, taken, kh, sh, ph, dh, kw, sw, pw, dw, part, 
                     for z in _inputs(w, width, kw, sw, pw, dw):
                         seen, into = x[y, c, z], gx[y, c, z]
                         for n in range(batch):
-                            here = free[n] & ((seen[n] == best[n]) | (seen[n] != seen[n]))
+                            here = free[n] & (seen[n] == best[n])
                             into[n] += given[n] if here else 0
                             free[n] ^= here
+                for n in range(batch):
+                    if best[n] != best[n]:
+                        row, column = 0, 0
+                        for y in _inputs(h, height, kh, sh, ph, dh):
+                            for z in _inputs(w, width, kw, sw, pw, dw):
+                                if x[y, c, z, n] != x[y, c, z, n]:
+                                    row, column = y, z
+                        gx[row, c, column, n] += given[n]
 
 
 @compiled

@@ -96,7 +96,15 @@ def _submit(loop: Callable, *arguments: Any) -> Future:
     with _lock:
         if _pool is None:
             _pool = ThreadPoolExecutor(get_num_threads(), "tinygrad_norm")
-        return _pool.submit(loop, *arguments)
+        try:
+            return _pool.submit(loop, *arguments)
+        except RuntimeError:  # the program has ended, and its threads: this is a thread of the user's, or a call by atexit
+            done = Future[Any]()
+    try:
+        done.set_result(loop(*arguments))
+    except BaseException as error:
+        done.set_exception(error)
+    return done
 
 
 def _forget() -> None:

@@ -17,6 +17,7 @@ from tinygrad_norm.nn.layers import (
     Linear,
     LogSigmoid,
     LogSoftmax,
+    PReLU,
     ReLU,
     Sigmoid,
     SiLU,
@@ -48,6 +49,7 @@ from tinygrad_norm.nn.norm import (
     LayerNorm,
     SyncBatchNorm,
 )
+from tinygrad_norm.nn.padding import ReflectionPad2d, ReplicationPad2d, ZeroPad2d
 from tinygrad_norm.nn.parameter import Parameter, UninitializedParameter
 from tinygrad_norm.nn.summary import summary
 
@@ -96,8 +98,11 @@ __all__ = [
     "ModuleDict",
     "ModuleList",
     "NLLLoss",
+    "PReLU",
     "Parameter",
     "ReLU",
+    "ReflectionPad2d",
+    "ReplicationPad2d",
     "Sequential",
     "SiLU",
     "Sigmoid",
@@ -108,6 +113,7 @@ __all__ = [
     "Tanh",
     "Unflatten",
     "UninitializedParameter",
+    "ZeroPad2d",
     "functional",
     "init",
     "parallel",

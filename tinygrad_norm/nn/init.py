@@ -132,7 +132,7 @@ def trunc_normal_(
     below, above = (0.5 * (1 + math.erf((v - mean) / (std * math.sqrt(2)))) for v in (a, b))
     if above - below < 1e-3:
         raise ValueError(f"trunc_normal_: [{a}, {b}] holds hardly any of the normal distribution of mean {mean}, std {std}")
-    source, module = generator or default_generator(), xp(tensor.array)
+    source, module = generator or default_generator, xp(tensor.array)
     drawn = source.normal(tuple(tensor.shape), tensor.dtype, module) * std + mean
     while (outside := (drawn < a) | (drawn > b)).any():
         drawn = module.where(outside, source.normal(tuple(tensor.shape), tensor.dtype, module) * std + mean, drawn)
@@ -148,7 +148,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     rows, columns = tensor.shape[0], tensor.numel() // max(tensor.shape[0], 1)
     module: Any = xp(tensor.array)
     shape = (max(rows, columns), min(rows, columns))
-    q, r = module.linalg.qr((generator or default_generator()).normal(shape, "float64", module))
+    q, r = module.linalg.qr((generator or default_generator).normal(shape, "float64", module))
     q = q * module.sign(module.diagonal(r))  # makes the distribution uniform
     matrix = q.T if rows < columns else q
     with no_grad():

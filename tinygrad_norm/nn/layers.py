@@ -10,7 +10,7 @@ from tinygrad_norm.nn import functional as F
 from tinygrad_norm.nn import init
 from tinygrad_norm.nn.module import Module
 from tinygrad_norm.nn.parameter import Parameter
-from tinygrad_norm.ops.creation import empty
+from tinygrad_norm.ops.creation import empty, full
 from tinygrad_norm.ops.shape import sizes_of
 
 
@@ -186,6 +186,26 @@ class ReLU(Module):
     def extra_repr(self) -> str:
         """Says inplace=True where it is."""
         return "inplace=True" if self.inplace else ""
+
+
+class PReLU(Module):
+    """x where x > 0, else weight * x, with a weight that is learned: one, or one for each channel.
+
+    He et al. 2015, arXiv:1502.01852.
+    """
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, device: str | None = None, dtype: Any = None) -> None:
+        super().__init__()
+        self.num_parameters, self.init = num_parameters, init
+        self.weight = Parameter(full((num_parameters,), float(init), device=device, dtype=dtype))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The activations."""
+        return F.prelu(input, self.weight)
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return f"num_parameters={self.num_parameters}"
 
 
 class LeakyReLU(_Activation):

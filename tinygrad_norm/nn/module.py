@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any, NamedTuple
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import RemovableHandle, Tensor, no_grad
+from tinygrad_norm.autograd import RemovableHandle, Tensor, no_grad, require_writable
 from tinygrad_norm.autograd.errors import require_state_dict
+from tinygrad_norm.backend import is_array
 from tinygrad_norm.nn.parameter import Parameter, UninitializedParameter, reset_gradient
 from tinygrad_norm.ops.convert import to
+from tinygrad_norm.ops.creation import as_tensor
 
 EXTRA = "_extra_state"  # the name of get_extra_state's entry in a state_dict
 
@@ -122,6 +124,8 @@ class Module:
         object.__setattr__(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
+        if hasattr(type(self), name):  # a property of the user's has raised AttributeError: what it said
+            return object.__getattribute__(self, name)
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __delattr__(self, name: str) -> None:
@@ -422,11 +426,18 @@ class Module:
             value, current = state_dict[key], own[key]
             if key.rpartition(".")[2] == EXTRA:
                 continue
-            if not hasattr(value, "shape"):
-                problems.append(
-                    f'While copying the parameter named "{key}", expected a Tensor, but got {type(value).__name__}.'
-                )
-            elif tuple(value.shape) != tuple(current.shape) and not isinstance(current, UninitializedParameter):
+            try:
+                if not (isinstance(value, Tensor) or is_array(value)):
+                    raise TypeError(f"expected a Tensor, but got {type(value).__name__}")
+                value = state_dict[key] = as_tensor(value)
+                if assign and isinstance(current, Parameter) and not isinstance(value, Parameter):
+                    state_dict[key] = Parameter(value, current.requires_grad)
+                if not assign:
+                    require_writable(current.array, "load_state_dict")
+            except (TypeError, RuntimeError) as error:
+                problems.append(f'While copying the parameter named "{key}", {error}.')
+                continue
+            if tuple(value.shape) != tuple(current.shape) and not isinstance(current, UninitializedParameter):
                 problems.append(
                     f"size mismatch for {key}: copying a param with shape {tuple(value.shape)} from checkpoint, "
                     f"the shape in current model is {tuple(current.shape)}."
@@ -440,10 +451,7 @@ class Module:
                     self.get_submodule(path).set_extra_state(state_dict[key])
                     continue
                 if assign:
-                    value = state_dict[key]
-                    if isinstance(own[key], Parameter) and not isinstance(value, Parameter):
-                        value = Parameter(value, own[key].requires_grad)
-                    setattr(self.get_submodule(path), name, value)
+                    setattr(self.get_submodule(path), name, state_dict[key])
                     continue
                 if isinstance(own[key], UninitializedParameter):
                     own[key].materialize(tuple(state_dict[key].shape))  # type: ignore[attr-defined]

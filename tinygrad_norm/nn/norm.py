@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_norm.autograd import Tensor, mark_edited
+from tinygrad_norm.autograd import Tensor, mark_edited, require_writable
 from tinygrad_norm.mpi import get_world_size
 from tinygrad_norm.nn import functional as F
 from tinygrad_norm.nn.functional.norm import sync_batch_norm
@@ -119,6 +119,8 @@ class _BatchNorm(_RunningNorm):
         momentum = self.momentum
         if momentum is None:  # a cumulative mean
             momentum = 1.0 / (float(self.num_batches_tracked) + 1) if counts else 0.0
+        if counts:
+            require_writable(self.num_batches_tracked.array, "batch_norm's count")
         mean, var = (self.running_mean, self.running_var) if updates or not own else (None, None)
         y = self._normalized(input, mean, var, own, momentum)
         if counts:  # a call that failed does not count

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_norm.autograd import Tensor, is_grad_enabled, mark_edited, wrap
 from tinygrad_norm.autograd.backward import call_at_end
+from tinygrad_norm.autograd.edits import is_writable
 from tinygrad_norm.backend import backend_of, transfer
 from tinygrad_norm.mpi import Started, broadcast, gather_objects, group_of, start_sum
 from tinygrad_norm.nn.module import Module
@@ -127,7 +128,7 @@ class DistributedDataParallel(Module):
 
     def _send(self, bucket: _Bucket) -> None:
         bucket.fill()
-        self._on_its_way.append(start_sum(bucket.values, self._channel))
+        self._on_its_way.append(start_sum(bucket.values, self._channel, "DistributedDataParallel's backward"))
 
     def _end(self) -> None:
         """Send what is left, wait for all, and leave the means in .grad."""
@@ -184,7 +185,7 @@ class _Bucket:
         for (p, part), present in zip(self._parts(), self._present.tolist()):
             if present:
                 mean = transfer((part / processes).astype(p.dtype, copy=False), backend_of(p.array).name)
-                if p.grad is None:
+                if p.grad is None or not is_writable(p.grad.array):
                     p.grad = wrap(mean)
                 else:
                     p.grad.array[...] = mean

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 
-from tinygrad_norm.autograd import Tensor, mark_edited, no_grad, wrap
+from tinygrad_norm.autograd import Tensor, mark_edited, no_grad, require_writable, wrap
 from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.backend import xp
 from tinygrad_norm.ops.joining import cat, stack
@@ -43,6 +43,8 @@ def clip_grad_norm_(
         )
     factor = (max_norm / (total + 1e-6)).clamp(max=1.0)
     for g in gradients:
+        require_writable(g.array, "clip_grad_norm_")
+    for g in gradients:
         g.array *= factor.array.astype(g.dtype)
         mark_edited(g, "clip_grad_norm_")
     return total.to(gradients[0].dtype)
@@ -52,10 +54,12 @@ def clip_grad_norm_(
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """Clamp each element of each gradient to [-clip_value, clip_value]."""
     clip_value = float(clip_value)
+    gradients = [p.grad for p in _listed(parameters) if p.grad is not None]
+    for g in gradients:
+        require_writable(g.array, "clip_grad_value_")
     with no_grad():
-        for p in _listed(parameters):
-            if p.grad is not None:
-                p.grad.clamp_(-clip_value, clip_value)
+        for g in gradients:
+            g.clamp_(-clip_value, clip_value)
 
 
 @_guarded

@@ -13,6 +13,7 @@ from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.missing import explained
 from tinygrad_norm.ops import (
+    composed,
     convert,
     creation,
     elementwise,
@@ -32,7 +33,7 @@ from tinygrad_norm.ops import (
 FUNCTIONS = {
     elementwise: (
         "add sub mul div floor_divide remainder fmod pow neg abs sign exp expm1 log log2 log10 log1p sqrt rsqrt reciprocal "
-        "square sin cos tan sinh cosh tanh erf sigmoid relu floor ceil trunc round"
+        "square sin cos tan asin acos atan atan2 hypot logaddexp sinh cosh tanh erf sigmoid relu floor ceil trunc round"
     ),
     select: (
         "where masked_fill maximum minimum clamp clamp_min clamp_max eq ne lt le gt ge equal isclose allclose "
@@ -42,18 +43,20 @@ FUNCTIONS = {
     extremes: "amax amin max min argmax argmin sort argsort topk",
     shape: ("reshape permute transpose swapaxes t movedim flatten unflatten squeeze unsqueeze broadcast_to tile"),
     joining: "cat stack split chunk unbind narrow flip roll repeat_interleave",
-    indexing: "gather scatter_add take_along_dim index_select nonzero",
+    indexing: "gather scatter scatter_add take_along_dim index_add index_select nonzero",
     linalg: "matmul mm bmm mv dot addmm outer einsum tril triu diag diagonal trace",
     convert: "clone numel is_floating_point",
     random: "bernoulli multinomial",
+    composed: "addcmul addcdiv cumprod median meshgrid unique vstack hstack var_mean std_mean",
 }
 CREATION = {
     creation: (
         "tensor as_tensor from_numpy from_dlpack zeros ones full empty eye arange linspace zeros_like ones_like "
         "empty_like full_like"
     ),
-    random: "rand randn rand_like randn_like randint randperm normal",
-    convert: "is_tensor",
+    random: "rand randn rand_like randn_like randint randperm normal get_rng_state set_rng_state",
+    convert: "is_tensor FloatTensor DoubleTensor HalfTensor LongTensor IntTensor ByteTensor BoolTensor",
+    printing: "set_printoptions",
 }
 ALIASES = {
     "true_divide": "div",
@@ -63,6 +66,11 @@ ALIASES = {
     "negative": "neg",
     "absolute": "abs",
     "fix": "trunc",
+    "arcsin": "asin",
+    "arccos": "acos",
+    "arctan": "atan",
+    "arctan2": "atan2",
+    "row_stack": "vstack",
     "clip": "clamp",
     "concat": "cat",
     "concatenate": "cat",
@@ -76,7 +84,9 @@ ALIASES = {
     "moveaxis": "movedim",
 }
 
-_NOT_METHODS = {"cat", "stack", "einsum", "concat", "concatenate"}
+_NOT_METHODS = {
+    *("cat", "stack", "einsum", "concat", "concatenate", "meshgrid", "vstack", "hstack", "row_stack", "var_mean", "std_mean")
+}
 _ONLY_METHODS: dict[Any, str] = {
     shape: "view expand repeat view_as reshape_as expand_as",
     joining: "unfold select",
@@ -100,6 +110,7 @@ _methods |= {
     "nelement": convert.numel,
     "ndimension": convert.dim,
     "is_cuda": property(convert.is_cuda),
+    "is_sparse": property(lambda self: False),
     "T": property(lambda self: shape.permute(self, *range(self.ndim)[::-1])),
     "mT": property(lambda self: shape.transpose(self, -2, -1)),
 }
@@ -143,6 +154,9 @@ _methods |= {
     "__ifloordiv__": inplace.METHODS["floor_divide_"],
     "__imod__": inplace.METHODS["remainder_"],
     "__ipow__": inplace.METHODS["pow_"],
+    "__iand__": inplace.METHODS["bitwise_and_"],
+    "__ior__": inplace.METHODS["bitwise_or_"],
+    "__ixor__": inplace.METHODS["bitwise_xor_"],
     "__getitem__": indexing.getitem,
     "__setitem__": inplace.setitem,
     "__repr__": printing.to_string,
@@ -169,6 +183,8 @@ _methods |= {
 
 def _missing(self: Tensor, name: str) -> Any:
     """Called by Python for an attribute that is not there."""
+    if hasattr(type(self), name):  # a property of a subclass has raised AttributeError: what it said
+        return object.__getattribute__(self, name)
     raise AttributeError(explained("Tensor", name, _methods), name=name, obj=self)
 
 

@@ -117,6 +117,22 @@ def type(input: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
     return to(input, dtype=named.get(str(name).rpartition(".")[2], dtype))
 
 
+def _tensor_type(dtype: str) -> Any:
+    def make(*data: Any) -> Tensor:
+        if data and isinstance(data[0], Tensor) and data[0].dtype != dtype:
+            raise TypeError(f"expected {_TYPES[dtype]} (got {_TYPES[data[0].dtype.name]}): convert with .to()")
+        if len(data) == 1 and not isinstance(data[0], (int, float, np.number)):
+            return tensor(data[0], dtype=dtype)
+        sizes = sizes_of(data, None) if data else (0,)
+        return full(sizes, 0, dtype=dtype)
+
+    make.__name__, make.__doc__ = _TYPES[dtype], f"A {dtype} Tensor of data, or of sizes: PyTorch's old name for tensor()."
+    return make
+
+
+FloatTensor, DoubleTensor, HalfTensor, LongTensor, IntTensor, ByteTensor, BoolTensor = map(_tensor_type, _TYPES)
+
+
 def _caster(name: str) -> Any:
     def cast(input: Tensor, memory_format: Any = None) -> Tensor:
         return to(input, dtype=getattr(dtypes, name))
@@ -196,7 +212,7 @@ def _scalar(input: Tensor) -> Any:
 
 
 def __format__(input: Tensor, spec: str) -> str:
-    return format(item(input), spec) if spec and not input.ndim else object.__format__(input, spec)
+    return format(item(input), spec) if not input.ndim and input.__class__ is Tensor else object.__format__(input, spec)
 
 
 def __float__(input: Tensor) -> float:

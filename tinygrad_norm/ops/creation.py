@@ -16,7 +16,7 @@ from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, wrap
 from tinygrad_norm.autograd.graph import converted
 from tinygrad_norm.autograd.tensor import NUMBERS
-from tinygrad_norm.backend import Array, backend_of, get_backend, is_array, module_for, transfer
+from tinygrad_norm.backend import Array, backend_of, get_backend, is_array, module_for, plain_array, transfer
 from tinygrad_norm.ops.shape import sizes_of
 
 
@@ -55,7 +55,7 @@ def tensor(
 
     Python floats become float32, integers int64, bools bool; arrays, and lists of arrays, keep their dtype.
     """
-    wanted = None if dtype is None else dtypes.of(dtype)
+    wanted, data = None if dtype is None else dtypes.of(dtype), plain_array(data)
     if isinstance(data, Tensor):
         data, device = data.array, device or backend_of(data.array).name
     if isinstance(data, (np.ndarray, np.generic)):  # what is on the host goes where the switch says
@@ -97,6 +97,7 @@ def _plain(data: Any, found: set) -> Any:
         return data
     if isinstance(data, Tensor):
         data = data.array
+    data = data if isinstance(data, np.generic) else plain_array(data)
     if is_array(data):
         found.add(dtypes.of(data.dtype))
         return transfer(data, "cpu")
@@ -114,7 +115,7 @@ def as_tensor(data: Any, dtype: Any = None, device: str | None = None) -> Tensor
         return data.to(device=device, dtype=dtype) if dtype is not None or device is not None else data
     if not is_array(data):
         return tensor(data, dtype=dtype, device=device)
-    device = device or (get_backend() if isinstance(data, np.ndarray) else None)
+    data, device = plain_array(data), device or (get_backend() if isinstance(data, np.ndarray) else None)
     array = data if device is None else transfer(data, device)
     return wrap(array.astype(dtypes.of(array.dtype if dtype is None else dtype), copy=False))
 
@@ -149,7 +150,14 @@ def _filled(name: str, doc: str) -> Any:
         array = getattr(module_for(device), name)(shape, dtype=dtypes.of(dtypes.DEFAULT if dtype is None else dtype))
         return made(array, requires_grad)
 
-    def create_like(input: Tensor, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:
+    def create_like(
+        input: Tensor,
+        *,
+        dtype: Any = None,
+        device: str | None = None,
+        requires_grad: bool = False,
+        memory_format: Any = None,
+    ) -> Tensor:
         module = module_for(device or backend_of(input.array).name)
         array = getattr(module, name)(input.array.shape, dtype=input.array.dtype if dtype is None else dtypes.of(dtype))
         return made(array, requires_grad)
@@ -204,7 +212,13 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: str | None = 
 
 
 def full_like(
-    input: Tensor, fill_value: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """A Tensor of input's shape, dtype and device, filled with a number."""
     device = device or backend_of(input.array).name

@@ -18,7 +18,7 @@ from tinygrad_norm.backend import xp
 from tinygrad_norm.fast import textbook
 from tinygrad_norm.ops import special
 from tinygrad_norm.ops.convert import to
-from tinygrad_norm.ops.select import raw, where
+from tinygrad_norm.ops.select import raw, require_arrays, where
 
 # ---- arithmetic ---------------------------------------------------------------------------
 
@@ -390,6 +390,75 @@ def tan(input):
 
 
 tan.vjp(input=lambda g, out: g * (1 + out * out))
+
+
+@elementwise
+def asin(input):
+    """The angle from -pi/2 to pi/2 whose sine is input."""
+    return xp(input).arcsin(input)
+
+
+asin.vjp(input=lambda g, input: g * rsqrt(1 - input * input))
+
+
+@elementwise
+def acos(input):
+    """The angle from 0 to pi whose cosine is input."""
+    return xp(input).arccos(input)
+
+
+acos.vjp(input=lambda g, input: -(g * rsqrt(1 - input * input)))
+
+
+@elementwise
+def atan(input):
+    """The angle from -pi/2 to pi/2 whose tangent is input."""
+    return xp(input).arctan(input)
+
+
+atan.vjp(input=lambda g, input: g / (1 + input * input))
+
+
+@elementwise
+def atan2(input, other):
+    """The angle from -pi to pi of the point (other, input); its derivative at (0, 0) is 0."""
+    require_arrays("atan2", input, other)
+    return xp(input, other).arctan2(input, other)
+
+
+def _over_squares(x, input, other):
+    """x / (input**2 + other**2), 0 where that is 0."""
+    squares = input * input + other * other
+    return where(squares == 0, 0.0, x / where(squares == 0, 1.0, squares))
+
+
+atan2.vjp(
+    input=lambda g, input, other: g * _over_squares(other, input, other),
+    other=lambda g, input, other: -(g * _over_squares(input, input, other)),
+)
+
+
+@elementwise
+def hypot(input, other):
+    """sqrt(input**2 + other**2), without overflow."""
+    require_arrays("hypot", input, other)
+    return xp(input, other).hypot(input, other)
+
+
+hypot.vjp(input=lambda g, input, out: g * (input / out), other=lambda g, other, out: g * (other / out))
+
+
+@elementwise
+def logaddexp(input, other):
+    """log(e**input + e**other), without overflow."""
+    require_arrays("logaddexp", input, other)
+    return xp(input, other).logaddexp(input, other)
+
+
+logaddexp.vjp(
+    input=lambda g, input, other: g * sigmoid(input - other),
+    other=lambda g, input, other: g * sigmoid(other - input),
+)
 
 
 @elementwise

@@ -71,7 +71,7 @@ class Extreme(NamedTuple):
 
 
 def _max_or_min(input: Tensor, dim: Any, keepdim: bool, other: Any, name: str) -> Any:
-    if (isinstance(dim, Tensor) and dim.dtype.kind not in "iu") or (isinstance(dim, Tensor) and dim.ndim):
+    if isinstance(dim, Tensor):
         dim, other = None, dim
     if other is not None:
         return (maximum if name == "max" else minimum)(input, other)

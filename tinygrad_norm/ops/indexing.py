@@ -8,8 +8,9 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op, wrap
-from tinygrad_norm.backend import backend_of, is_array, xp
-from tinygrad_norm.ops.creation import tensor
+from tinygrad_norm.autograd.sums import sum_over
+from tinygrad_norm.backend import backend_of, is_array, plain_array, xp
+from tinygrad_norm.ops.creation import full, tensor
 from tinygrad_norm.ops.shape import flatten, in_own_shape, normalize_dim, reshape, unsqueeze
 
 
@@ -37,6 +38,24 @@ def _place(g, *, index, shape):
 
 
 _place.vjp(g=lambda g, index: _getitem(g, index=index))
+
+
+@op
+def with_item(x, value, *, index):
+    """x with value at the index."""
+    out = xp(x).array(x)  # a copy, also of a NumPy scalar
+    out[index] = value
+    return out
+
+
+def _value_vjp(g, value_shape, index):
+    at_index = _getitem(g, index=index)
+    axes = tuple(range(at_index.ndim - len(value_shape)))
+    axes += tuple(i for i in range(len(axes), at_index.ndim) if value_shape[i - len(axes)] == 1)
+    return sum_over(at_index, axes).reshape(value_shape) if axes else at_index
+
+
+with_item.vjp(x=lambda g, index: with_item(g, 0.0, index=index), value=_value_vjp)
 
 
 _NOT_A_NUMBER = (Tensor, np.ndarray, list, tuple, range, slice)
@@ -78,7 +97,7 @@ def _raw_part(index: Any, array: Any) -> Any:
         raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, but got {index.dtype}: use .long()")
     if index.dtype == dtypes.uint8:
         index = index.astype(bool)  # PyTorch's old masks
-    return xp(array).asarray(index) if isinstance(index, np.ndarray) else index
+    return xp(array).asarray(plain_array(index)) if isinstance(index, np.ndarray) else index
 
 
 def split_index(index: Any, ndim: int) -> tuple[Any, Any]:
@@ -199,31 +218,72 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
     return _getitem(input, index=_grid(shape, (2,) * len(shape), axis, index.array.copy()))
 
 
-def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """input with src[i, j, ...] added at [index[i, j, ...], j, ...] for dim 0, and so on: the adjoint of gather."""
+def _scattered(name: str, input: Tensor, dim: int, index: Tensor, src: Tensor) -> tuple[Tensor, tuple]:
+    """The part of src that an index as large as this one takes, and where it goes."""
     axis = normalize_dim(input.ndim, dim)
-    _check_index("scatter_add", index)
+    _check_index(name, index)
     if input.dtype != src.dtype:
-        raise RuntimeError(
-            f"scatter_add(): Expected self.dtype to be equal to src.dtype, but got {input.dtype} and {src.dtype}"
-        )
+        raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype, but got {input.dtype} and {src.dtype}")
     if not max(input.ndim, 1) == max(index.ndim, 1) == max(src.ndim, 1):
         raise RuntimeError(
             "Index tensor must have the same number of dimensions as input and src, "
             f"but got {index.ndim}, {input.ndim} and {src.ndim}"
         )
-    if not input.ndim or not index.ndim or not src.ndim:
-        return in_own_shape(scatter_add(at_least_1d(input), 0, at_least_1d(index), at_least_1d(src)), input.array.shape)
-    shape = index.array.shape
-    if any(n > m for n, m in zip(shape, src.array.shape)):
+    sizes, places, source = at_least_1d(input).array.shape, at_least_1d(index), at_least_1d(src)
+    shape = places.array.shape
+    if any(n > m for n, m in zip(shape, source.array.shape)):
         raise RuntimeError(f"Expected index {list(shape)} to be no larger than src {list(src.shape)}")
-    if any(n > m for d, (n, m) in enumerate(zip(shape, input.array.shape)) if d != axis):
+    if any(n > m for d, (n, m) in enumerate(zip(shape, sizes)) if d != axis):
         raise RuntimeError(
             f"Expected index {list(shape)} to be no larger than self {list(input.shape)} apart from dimension {axis}"
         )
-    _check_bounds(index, input.array.shape[axis], axis)
-    grid = _grid(shape, (2,) * len(shape), axis, index.array.copy())
-    return input + _place(src[tuple(slice(n) for n in shape)], index=grid, shape=input.array.shape)
+    _check_bounds(places, sizes[axis], axis)
+    return source[tuple(slice(n) for n in shape)], _grid(shape, (2,) * len(shape), axis, places.array.copy())
+
+
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """input with src[i, j, ...] added at [index[i, j, ...], j, ...] for dim 0, and so on: the adjoint of gather."""
+    part, grid = _scattered("scatter_add", input, dim, index, src)
+    added = _place(part, index=grid, shape=at_least_1d(input).array.shape)
+    return input + in_own_shape(added, input.array.shape)
+
+
+def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Tensor:
+    """input with src[i, j, ...], or a number, at [index[i, j, ...], j, ...] for dim 0, and so on.
+
+    reduce="add" adds it instead. Where an index comes twice, it is not said which of the two stays.
+    """
+    if reduce not in (None, "add"):
+        raise NotImplementedError(f"scatter: expected reduce to be None or 'add', but got {reduce!r}")
+    src = value if src is None else src
+    if src is None:
+        raise TypeError("scatter(): expected src, a Tensor, or a number as value")
+    if not isinstance(src, Tensor):
+        src = full(index.array.shape, src, dtype=input.dtype, device=backend_of(input.array).name)
+    if reduce == "add":
+        return scatter_add(input, dim, index, src)
+    part, grid = _scattered("scatter", input, dim, index, src)
+    return in_own_shape(with_item(at_least_1d(input), part, index=grid), input.array.shape)
+
+
+def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: float = 1) -> Tensor:
+    """input with the slices of alpha * source added along dim at the positions listed in index: the adjoint of index_select."""
+    axis = normalize_dim(input.ndim, dim)
+    _check_index("index_add", index)
+    if index.ndim > 1:
+        raise IndexError(f"index_add_(): Index is supposed to be a vector, but got {index.ndim} dimensions")
+    if input.dtype != source.dtype:
+        raise RuntimeError(f"index_add_(): self ({input.dtype}) and source ({source.dtype}) must have the same dtype")
+    target, index, parts = at_least_1d(input), at_least_1d(index), at_least_1d(source)
+    count, shape = index.array.shape[0], list(target.array.shape)
+    _check_bounds(index, shape[axis], axis)
+    if list(parts.array.shape) != [*shape[:axis], count, *shape[axis + 1 :]]:
+        raise RuntimeError(
+            f"index_add_(): Number of indices ({count}) should be equal to source.size(dim), and the other sizes to those of "
+            f"self, but got a source of shape {list(source.shape)} and self of shape {list(input.shape)} for dim {axis}"
+        )
+    at = (slice(None),) * axis + (index.array.copy(),)
+    return input + reshape(_place(parts * alpha if alpha != 1 else parts, index=at, shape=tuple(shape)), input.array.shape)
 
 
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:

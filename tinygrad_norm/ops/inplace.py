@@ -25,10 +25,9 @@ from tinygrad_norm.autograd import (
     wrap,
 )
 from tinygrad_norm.autograd.errors import mixed_devices
-from tinygrad_norm.autograd.sums import sum_over
 from tinygrad_norm.autograd.tensor import NUMBERS
-from tinygrad_norm.backend import Generator, default_generator, is_array, xp
-from tinygrad_norm.ops import elementwise, indexing, linalg, select, shape
+from tinygrad_norm.backend import Generator, default_generator, is_array, plain_array, xp
+from tinygrad_norm.ops import composed, elementwise, indexing, linalg, select, shape
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.creation import number_for
 
@@ -69,11 +68,15 @@ METHODS: dict[str, Callable] = {
     for module, names in {
         elementwise: (
             "add sub mul div floor_divide remainder fmod pow neg abs sign floor ceil trunc round exp expm1 log log2 log10 "
-            "log1p sqrt rsqrt reciprocal square sin cos tan sinh cosh tanh erf sigmoid"
+            "log1p sqrt rsqrt reciprocal square sin cos tan asin acos atan atan2 hypot sinh cosh tanh erf sigmoid"
         ),
-        select: "clamp clamp_min clamp_max masked_fill",
+        select: (
+            "clamp clamp_min clamp_max masked_fill bitwise_and bitwise_or bitwise_xor bitwise_not "
+            "logical_and logical_or logical_xor logical_not"
+        ),
         linalg: "tril triu",
-        indexing: "scatter_add",
+        indexing: "scatter scatter_add index_add",
+        composed: "addcmul addcdiv cumprod",
     }.items()
     for name in names.split()
 }
@@ -148,7 +151,7 @@ def normal_(input: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Ge
         raise RuntimeError(f"normal_ expects std >= 0.0, but found std {std}")
     _check_drawable(input, "normal_")
     check_editable(input, "normal_", constant=True)
-    drawn = (generator or default_generator()).normal(input.array.shape, input.dtype, xp(input.array))
+    drawn = (generator or default_generator).normal(input.array.shape, input.dtype, xp(input.array))
     return fill_in_place(input, drawn * float(std) + float(mean), "normal_")
 
 
@@ -161,7 +164,7 @@ def uniform_(input: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Genera
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={a} > to={b}")
     _check_drawable(input, "uniform_")
     check_editable(input, "uniform_", constant=True)
-    drawn = (generator or default_generator()).uniform(input.array.shape, input.dtype, xp(input.array))
+    drawn = (generator or default_generator).uniform(input.array.shape, input.dtype, xp(input.array))
     return fill_in_place(input, drawn * (float(b) - float(a)) + float(a), "uniform_")
 
 
@@ -171,7 +174,7 @@ def bernoulli_(input: Tensor, p: Any = 0.5, *, generator: Generator | None = Non
     if not isinstance(p, (Tensor, *NUMBERS)) or xp(input.array).any((chances < 0) | (chances > 1) | (chances != chances)):
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
     check_editable(input, "bernoulli_", constant=True)
-    drawn = (generator or default_generator()).uniform(input.array.shape, "float32", xp(input.array))
+    drawn = (generator or default_generator).uniform(input.array.shape, "float32", xp(input.array))
     return fill_in_place(input, drawn < chances, "bernoulli_")
 
 
@@ -187,7 +190,7 @@ def copy_(input: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
             src = np.asarray(src)
         elif not is_array(src):
             raise TypeError(f"copy_(): argument 'src' must be Tensor, not {type(src).__name__}")
-        src = wrap(xp(input.array).asarray(src))
+        src = wrap(xp(input.array).asarray(plain_array(src)))
     recorded = check_editable(input, "copy_", src)
     value = shape.expand(to(src, dtype=input.dtype, device=input.device), input.array.shape)
     return _replace(input, value, recorded, "copy_")
@@ -223,24 +226,6 @@ unsqueeze_, squeeze_, transpose_, t_ = (
 
 
 # ---- item assignment ----------------------------------------------------------------------
-
-
-@op
-def _with_item(x, value, *, index):
-    """x with value at the index."""
-    out = xp(x).array(x)  # a copy, also of a NumPy scalar
-    out[index] = value
-    return out
-
-
-def _value_vjp(g, value_shape, index):
-    at_index = indexing._getitem(g, index=index)
-    axes = tuple(range(at_index.ndim - len(value_shape)))
-    axes += tuple(i for i in range(len(axes), at_index.ndim) if value_shape[i - len(axes)] == 1)
-    return sum_over(at_index, axes).reshape(value_shape) if axes else at_index
-
-
-_with_item.vjp(x=lambda g, index: _with_item(g, 0.0, index=index), value=_value_vjp)
 
 
 def setitem(input: Tensor, index: Any, value: Any) -> None:
@@ -289,7 +274,7 @@ def _assign_at(input: Tensor, index: Any, value: Any) -> None:
     after = wrap(input.array)
     if recorded:
         old = before_edit(input, input.array)
-        _with_item.op.record_edit((old, value), {"index": index}, after)
+        indexing.with_item.op.record_edit((old, value), {"index": index}, after)
     input.array[index] = value.array if isinstance(value, Tensor) else value
     mark_edited(input, "item assignment")
     if recorded:

@@ -30,7 +30,8 @@ def _cat_vjp(g, tensors_shape, axis):
     return parts
 
 
-def _as_list(name: str, tensors: Any) -> list[Tensor]:
+def as_list(name: str, tensors: Any) -> list[Tensor]:
+    """A list or tuple of Tensors as a list. Raises TypeError for anything else."""
     if isinstance(tensors, Tensor) or not isinstance(tensors, (list, tuple)):
         raise TypeError(f"{name}(): argument 'tensors' must be tuple of Tensors, not {type(tensors).__name__}")
     for i, t in enumerate(tensors):
@@ -41,7 +42,7 @@ def _as_list(name: str, tensors: Any) -> list[Tensor]:
 
 def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
     """The tensors joined along an existing dimension; dtypes are promoted. Tensors of shape (0,) are passed over."""
-    tensors = _as_list("cat", tensors)
+    tensors = as_list("cat", tensors)
     if not tensors:
         raise ValueError("cat(): expected a non-empty list of Tensors")
     for i, t in enumerate(tensors):
@@ -67,7 +68,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
 
 def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
     """The tensors, all of one shape, joined along a new dimension."""
-    tensors, dim = _as_list("stack", tensors), dim if axis is None else axis
+    tensors, dim = as_list("stack", tensors), dim if axis is None else axis
     if not tensors:
         raise RuntimeError("stack expects a non-empty TensorList")
     for i, t in enumerate(tensors):

@@ -38,6 +38,7 @@ def _random(name: str, doc: str, draw: str) -> Any:
         device: str | None = None,
         requires_grad: bool = False,
         generator: Generator | None = None,
+        memory_format: Any = None,
     ) -> Tensor:
         device = device or backend_of(input.array).name
         dtype = input.dtype if dtype is None else dtype
@@ -51,7 +52,17 @@ def _random(name: str, doc: str, draw: str) -> Any:
 def _source(generator: Generator | None) -> Generator:
     if generator is not None and not isinstance(generator, Generator):
         raise TypeError(f"argument 'generator' must be Generator, not {type(generator).__name__}")
-    return default_generator() if generator is None else generator
+    return default_generator if generator is None else generator
+
+
+def get_rng_state() -> Tensor:
+    """The default generator's state, a uint8 Tensor: what `set_rng_state` needs to go on from here."""
+    return wrap(default_generator.get_state())
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Let the default generator go on from a state that `get_rng_state` returned."""
+    default_generator.set_state(new_state)
 
 
 rand, rand_like = _random("rand", "Random numbers from [0, 1)", "uniform")
@@ -69,6 +80,8 @@ def randint(
     requires_grad: bool = False,
 ) -> Tensor:
     """Random integers from [low, high), int64; randint(high, size) starts at 0."""
+    if high is None and size is not None:
+        low, high = 0, low
     if size is None:
         low, high, size = (0, low, high) if isinstance(high, (tuple, list)) or low is None else (low, high, size)
     low = 0 if low is None else low

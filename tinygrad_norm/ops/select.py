@@ -15,7 +15,7 @@ from tinygrad_norm.autograd import Tensor, elementwise, wrap
 from tinygrad_norm.autograd.errors import explain, not_an_operand, require_kind
 from tinygrad_norm.autograd.graph import common_dtype, converted
 from tinygrad_norm.autograd.tensor import NUMBERS, raw
-from tinygrad_norm.backend import is_array, xp
+from tinygrad_norm.backend import is_array, plain_array, xp
 from tinygrad_norm.ops import special
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.creation import number_for, require_range
@@ -96,23 +96,24 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 # ---- maximum, minimum, clamp --------------------------------------------------------------
 
 
-def _require_arrays(name: str, *operands: Any) -> None:
+def require_arrays(name: str, *operands: Any, hint: str = "convert it with tensor()") -> None:
+    """Raise TypeError for an operand that is a number, where PyTorch takes none."""
     for x in operands:
         if not is_array(x):
-            raise TypeError(f"{name}(): expected two Tensors, but got {x!r}: for a number use clamp()")
+            raise TypeError(f"{name}(): expected two Tensors, but got {x!r}: {hint}")
 
 
 @elementwise
 def maximum(input, other):
     """The larger of the two; where they are equal each gets half the gradient."""
-    _require_arrays("maximum", input, other)
+    require_arrays("maximum", input, other, hint="for a number use clamp()")
     return xp(input, other).maximum(input, other)
 
 
 @elementwise
 def minimum(input, other):
     """The smaller of the two; where they are equal each gets half the gradient."""
-    _require_arrays("minimum", input, other)
+    require_arrays("minimum", input, other, hint="for a number use clamp()")
     return xp(input, other).minimum(input, other)
 
 
@@ -209,7 +210,7 @@ def clamp_max(input: Tensor, max: Any) -> Tensor:
 
 def _compare(name: str, input: Any, other: Any, ufunc: str = "") -> Tensor:
     """NumPy's comparison, its ufunc of that name or of its own, after the promotion that arithmetic would do."""
-    operands = [raw(input), raw(other)]
+    operands = [plain_array(raw(input)), plain_array(raw(other))]
     for x in operands:
         if not isinstance(x, NUMBERS) and not is_array(x):
             raise not_an_operand(name, x)
@@ -308,7 +309,7 @@ def logical_not(input: Tensor) -> Tensor:
 
 
 def _bitwise(name: str, function: Any, *inputs: Any) -> Tensor:
-    operands = [raw(x) for x in inputs]
+    operands = [plain_array(raw(x)) for x in inputs]
     for x in operands:
         if not isinstance(x, NUMBERS) and not is_array(x):
             raise not_an_operand(name, x)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tinygrad_norm.autograd import Tensor, enable_grad, mark_edited, wrap
+from tinygrad_norm.autograd import Tensor, enable_grad, mark_edited, require_writable, wrap
 from tinygrad_norm.autograd.errors import require_state_dict
 from tinygrad_norm.backend import Array, is_array, xp
 from tinygrad_norm.nn.parameter import reset_gradient
@@ -57,6 +58,7 @@ class Optimizer:
                 "will change between runs. Please use a list instead."
             )
         items = [given] if isinstance(given, Tensor) else list(given)
+        param_group["params"] = items  # as PyTorch does: another optimizer may be given the same dict, and this was a generator
         params = [p[1] if isinstance(p, tuple) else p for p in items]
         names = [p[0] for p in items if isinstance(p, tuple)]
         if names and len(names) != len(params):
@@ -98,12 +100,15 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            settings = _plain_settings(group)
-            for p in group["params"]:
-                if p._grad is not None:
-                    self.update(p, p.array, p._grad.array, settings)
-                    mark_edited(p, "optimizer.step")
+        settings = {id(group): _plain_settings(group) for group in self.param_groups}
+        trained = [(p, group) for group in self.param_groups for p in group["params"] if p._grad is not None]
+        for p, _ in trained:
+            require_writable(p.array, "optimizer.step")
+            if p._grad.array.shape != p.array.shape:
+                raise RuntimeError(f"a parameter of shape {list(p.shape)} has a gradient of shape {list(p._grad.shape)}")
+        for p, group in trained:
+            self.update(p, p.array, p._grad.array, settings[id(group)])
+            mark_edited(p, "optimizer.step")
         return loss
 
     def update(self, param: Tensor, p: Array, g: Array, group: dict[str, Any]) -> None:
@@ -139,7 +144,7 @@ class Optimizer:
             loaded[p] = {name: _fitted(name, value, p) for name, value in values.items()}
         self.state = loaded
         for group, new in zip(self.param_groups, saved):
-            group.update({name: value for name, value in new.items() if name not in ("params", "param_names")})
+            group.update({name: copy.deepcopy(value) for name, value in new.items() if name not in ("params", "param_names")})
 
     def __repr__(self) -> str:
         shown = f"{type(self).__name__} ("
@@ -165,16 +170,12 @@ def plain(value: Any) -> Any:
     """A setting as a number: a Tensor's only element."""
     if isinstance(value, Tensor):
         return value.item()
-    return tuple(plain(v) for v in value) if isinstance(value, tuple) else value
+    return tuple(plain(v) for v in value) if isinstance(value, (tuple, list)) else value
 
 
 def _plain_settings(group: dict[str, Any]) -> dict[str, Any]:
-    """The group with numbers in the place of Tensors."""
-    for name in ("lr", "betas", "weight_decay"):
-        value = group.get(name)
-        if isinstance(value, Tensor) or (value.__class__ is tuple and any(isinstance(v, Tensor) for v in value)):
-            return {key: plain(v) for key, v in group.items()}
-    return group
+    """The group's settings, with numbers in the place of Tensors."""
+    return {name: plain(value) for name, value in group.items() if name not in ("params", "param_names")}
 
 
 def number(name: str, value: Any) -> float:

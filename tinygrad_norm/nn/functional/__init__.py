@@ -12,6 +12,7 @@ from tinygrad_norm.nn.functional.activation import (
     leaky_relu,
     log_softmax,
     logsigmoid,
+    prelu,
     relu,
     selu,
     silu,
@@ -20,6 +21,7 @@ from tinygrad_norm.nn.functional.activation import (
 )
 from tinygrad_norm.nn.functional.classification import cross_entropy, nll_loss
 from tinygrad_norm.nn.functional.conv import conv1d, conv2d, unfold
+from tinygrad_norm.nn.functional.distance import cosine_similarity, kl_div, normalize
 from tinygrad_norm.nn.functional.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
 from tinygrad_norm.nn.functional.embedding import embedding
 from tinygrad_norm.nn.functional.loss import (
@@ -31,7 +33,7 @@ from tinygrad_norm.nn.functional.loss import (
     smooth_l1_loss,
 )
 from tinygrad_norm.nn.functional.norm import batch_norm, group_norm, instance_norm, layer_norm
-from tinygrad_norm.nn.functional.pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d
+from tinygrad_norm.nn.functional.pool import adaptive_avg_pool2d, avg_pool1d, avg_pool2d, max_pool2d
 from tinygrad_norm.ops import elementwise, indexing, inplace, joining, linalg
 
 linear, one_hot, pad = guarded(linalg.linear), guarded(indexing.one_hot), guarded(joining.pad)
@@ -40,12 +42,14 @@ relu_, sigmoid, tanh = guarded(inplace.relu_), guarded(elementwise.sigmoid), gua
 __all__ = [
     "adaptive_avg_pool2d",
     "alpha_dropout",
+    "avg_pool1d",
     "avg_pool2d",
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "conv1d",
     "conv2d",
+    "cosine_similarity",
     "cross_entropy",
     "dropout",
     "dropout1d",
@@ -57,6 +61,7 @@ __all__ = [
     "group_norm",
     "huber_loss",
     "instance_norm",
+    "kl_div",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
@@ -66,8 +71,10 @@ __all__ = [
     "max_pool2d",
     "mse_loss",
     "nll_loss",
+    "normalize",
     "one_hot",
     "pad",
+    "prelu",
     "relu",
     "relu_",
     "selu",

@@ -53,6 +53,20 @@ _leaky_relu_gradient.vjp(
 
 
 @guarded
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """x where x > 0, else weight * x: one weight for all, or one for each channel, which is dimension 1."""
+    channels = input.array.shape[1] if input.ndim > 1 else 1
+    if weight.array.size not in (1, channels) or weight.ndim > 1:
+        raise RuntimeError(
+            f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {weight.array.size} and "
+            f"channel size = {channels}."
+        )
+    if weight.array.size > 1:
+        weight = weight.reshape((-1,) + (1,) * (input.ndim - 2))
+    return where(input > 0, input, weight.reshape(()) * input if weight.array.size == 1 else weight * input)
+
+
+@guarded
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope * x; the derivative at 0 is negative_slope."""
     _require_floats("leaky_relu", input)

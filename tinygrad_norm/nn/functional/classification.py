@@ -153,7 +153,7 @@ def cross_entropy(
     smoothed = target * (1 - label_smoothing) + label_smoothing / input.array.shape[axis]
     weighted = smoothed if weight is None else smoothed * _per_class(weight, logs, axis)
     losses = -sum(logs * weighted, axis)
-    return sum(losses) / max(losses.array.size, 1) if reduction == "mean" else reduced(losses, reduction)
+    return reduced(losses, reduction)
 
 
 def _class_axis(input: Tensor) -> int:

@@ -137,7 +137,8 @@ def l1_loss(
 def _smooth_l1(d, *, beta):
     """The loss of a difference d: d**2 / (2 beta) where |d| < beta, else |d| - beta / 2."""
     size = abs(d)
-    return xp(d).where(size < beta, d * d * (0.5 / beta), size - 0.5 * beta)
+    small = xp(d).minimum(size, beta)  # the square of a large one may overflow
+    return xp(d).where(size < beta, small * small * (0.5 / beta), size - 0.5 * beta)
 
 
 def _smooth_l1_vjp(g, d, beta):

@@ -27,11 +27,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import Tensor, mark_edited, op
+from tinygrad_norm.autograd import Tensor, mark_edited, op, require_writable
 from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.backend import Array, xp
 from tinygrad_norm.fast import gpu, textbook
-from tinygrad_norm.mpi import all_reduce
+from tinygrad_norm.mpi import all_reduce, part_of
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.creation import ones_like
 from tinygrad_norm.ops.elementwise import rsqrt
@@ -248,7 +248,8 @@ def _normalize_vjp(g, x, weight, mean, variance, axes, seen, affine, eps, shared
     if shared is None:
         gx, gweight, gbias = normalize_gradients(*arguments, needs)
     else:
-        gx, gweight, gbias = shared_normalize_gradients(*arguments, shared, needs)
+        with part_of("SyncBatchNorm's backward"):
+            gx, gweight, gbias = shared_normalize_gradients(*arguments, shared, needs)
     gx = None if gx is None else gx.reshape(x.shape)
     return gx, *(None if v is None else v.reshape(weight.shape) for v in (gweight, gbias))
 
@@ -332,7 +333,8 @@ def sync_batch_norm(
     if not eps > 0:
         raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
     axes = axes_of("batch", input.ndim)
-    mean, variance, count = moments_of_all(input.array, axes, group)
+    with part_of("SyncBatchNorm in training"):
+        mean, variance, count = moments_of_all(input.array, axes, group)
     if count <= 1:
         raise ValueError(f"Expected more than 1 value per channel when training, got {count} in all processes together")
     if running_mean is not None:
@@ -384,6 +386,9 @@ def _by_own_moments(
 
 def _remember(running_mean: Any, running_var: Any, momentum: float, mean: Array, variance: Array, size: int) -> None:
     """Update the running moments, in place and outside of any graph."""
+    for running in (running_mean, running_var):
+        if running is not None:
+            require_writable(running.array, "batch_norm's update")
     count = size // mean.size
     for running, new in ((running_mean, mean), (running_var, variance * (count / (count - 1)))):
         if running is not None:

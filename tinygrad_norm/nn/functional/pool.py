@@ -22,7 +22,7 @@ from tinygrad_norm.nn.functional.conv import Pair, pair, places
 from tinygrad_norm.nn.functional.window import Windows
 from tinygrad_norm.ops.joining import cat, pad, stack
 from tinygrad_norm.ops.reduce import mean
-from tinygrad_norm.ops.select import raw
+from tinygrad_norm.ops.select import raw, where
 from tinygrad_norm.ops.shape import unsqueeze
 from tinygrad_norm.ops.special import masked
 
@@ -123,14 +123,17 @@ def window_maximum(x: Array, rows: Windows, columns: Windows) -> Array:
 
 
 def _first(x: Array, out: Array, rows: Windows, columns: Windows) -> Iterator[tuple[tuple, tuple, Array]]:
-    """For each place: the outputs, the inputs, and where this place is the first that holds the maximum."""
+    """For each place: the outputs, the inputs, and where this place is the first that holds the maximum, or the last nan."""
     free = xp(x).ones_like(out, dtype=bool)
-    may_be_nan = not isinstance(out, np.ndarray) or bool(np.isnan(out).any())
-    for outputs, inputs in _taps(rows, columns):
-        seen = x[inputs]
-        here = seen == out[outputs]
-        if may_be_nan:  # a nan is the maximum
-            here |= seen != seen
+    last_nan = None
+    if not isinstance(out, np.ndarray) or np.isnan(out).any():
+        last_nan = xp(x).full(out.shape, -1)
+        for k, (outputs, inputs) in enumerate(_taps(rows, columns)):
+            last_nan[outputs] = xp(x).where(x[inputs] != x[inputs], k, last_nan[outputs])
+    for k, (outputs, inputs) in enumerate(_taps(rows, columns)):
+        here = x[inputs] == out[outputs]
+        if last_nan is not None:
+            here |= last_nan[outputs] == k
         here &= free[outputs]
         free[outputs] ^= here
         yield outputs, inputs, here
@@ -138,7 +141,7 @@ def _first(x: Array, out: Array, rows: Windows, columns: Windows) -> Iterator[tu
 
 @textbook
 def spread_to_maximum(g: Array, x: Array, out: Array, rows: Windows, columns: Windows) -> Array:
-    """g, put where the maximum of each window was found; ties go to the first."""
+    """g, put where the maximum of each window was found; ties go to the first, of several nan the last gets it."""
     gx = _to_be_filled(g, rows, columns)
     overlap = rows.overlap or columns.overlap
     for outputs, inputs, here in _first(x, out, rows, columns):
@@ -190,8 +193,9 @@ def spread_to_windows(g: Array, rows: Windows, columns: Windows) -> Array:
 
 
 def max_pool2d_definition(x: Tensor, *, rows: Windows, columns: Windows) -> Tensor:
-    """The maximum of each window; of equal ones the first, in reading order, gets the gradient."""
-    return _stacked(x, rows, columns, -math.inf).max(-1).values
+    """The maximum of each window; of equal ones the first, in reading order, gets the gradient, of several nan the last."""
+    seen = _stacked(x, rows, columns, -math.inf)
+    return where(seen.isnan().any(-1), seen.flip(-1).max(-1).values, seen.max(-1).values)
 
 
 @op(keeps=("maximum",))
@@ -308,6 +312,19 @@ def avg_pool2d(
             counts = module.asarray(heights)[:, None] * module.asarray(widths)
             divisor = counts.astype(input.dtype)
     return _avg_pool2d(input, rows=rows, columns=columns, divisor=divisor)
+
+
+@guarded
+def avg_pool1d(
+    input: Tensor, kernel_size: int, stride: int | None = None, padding: int = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:  # fmt: skip
+    """The mean of each window of (N, C, L) or (C, L): avg_pool2d of one line."""
+    if input.ndim not in (2, 3):
+        raise RuntimeError(f"avg_pool1d: Expected 2D or 3D (batch mode) tensor, but got {list(input.shape)}")
+    kernel, before = pair(kernel_size, "kernel_size")[0], pair(padding, "padding")[0]
+    step = (1, kernel if stride is None else pair(stride, "stride")[0])
+    return avg_pool2d(unsqueeze(input, -2), (1, kernel), step, (0, before), ceil_mode, count_include_pad).squeeze(-2)
 
 
 # ---- adaptive -----------------------------------------------------------------------------
