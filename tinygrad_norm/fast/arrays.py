@@ -21,8 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_norm.fast import threads
+
 Axes = tuple[int, ...]
 _PIECE = 128
+_SHARED = 2**17  # elements from which on BLAS may take several threads
 
 
 @functools.lru_cache(maxsize=256)
@@ -48,6 +51,13 @@ def _ones(n: int, dtype: np.dtype) -> np.ndarray:
 
 def _sums(x: np.ndarray, y: np.ndarray | None) -> np.ndarray:
     """The sums of x (A, G, B), or of x * y, over A and B: for each group, in float64."""
+    if x.size < _SHARED:
+        return _sums_of(x, y)
+    with threads.large_product:
+        return _sums_of(x, y)
+
+
+def _sums_of(x: np.ndarray, y: np.ndarray | None) -> np.ndarray:
     a, groups, b = x.shape
     if b == 1:  # across memory: a row of ones times a matrix
         rows = x.reshape(a, groups) if y is None else (x * y).reshape(a, groups)

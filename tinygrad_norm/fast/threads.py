@@ -107,14 +107,19 @@ def _submit(loop: Callable, *arguments: Any) -> Future:
     return done
 
 
+large_product = threading.Lock()  # held while BLAS adds up a large array on its own threads: it cannot be forked meanwhile
+
+
 def _forget() -> None:
     """In a process that was forked the threads are gone."""
-    global _pool, _lock
-    _pool, _lock = None, threading.Lock()
+    global _pool, _lock, large_product
+    _pool, _lock, large_product = None, threading.Lock(), threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(
+        before=lambda: large_product.acquire(), after_in_parent=lambda: large_product.release(), after_in_child=_forget
+    )
 
 
 # ---- BLAS ---------------------------------------------------------------------------------

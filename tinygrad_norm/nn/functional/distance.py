@@ -20,10 +20,12 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
 
 @guarded
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """x1 . x2 / (max(|x1|, eps) * max(|x2|, eps)) along dim; shapes broadcast."""
+    """x1 . x2 / (max(|x1|, eps) * max(|x2|, eps)) along dim; shapes broadcast. The derivatives are those of the norms alone."""
     if not eps >= 0:
         raise RuntimeError(f"cosine_similarity: expected eps to be non-negative, but got {eps}")
-    return sum((x1 / clamp_min(norm(x1, 2, dim, True), eps)) * (x2 / clamp_min(norm(x2, 2, dim, True), eps)), dim)
+    first, second = (norm(x, 2, dim, True) for x in (x1, x2))
+    first, second = (n + (clamp_min(n, eps) - n).detach() for n in (first, second))
+    return sum((x1 / first) * (x2 / second), dim)
 
 
 @guarded

@@ -110,8 +110,7 @@ class MultiplicativeLR(_ByFunctions):
 
     def get_lr(self) -> list[float]:
         """The learning rate of each group for this epoch."""
-        factors = self._factors() if self.last_epoch > 0 else [1] * len(self._rates())
-        return [lr * factor for lr, factor in zip(self._rates(), factors)]
+        return self._rates() if self._is_initial else [lr * factor for lr, factor in zip(self._rates(), self._factors())]
 
 
 class ConstantLR(LRScheduler):
