@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,15 @@ from numpy.random import default_rng
 import tinygrad_norm as tn
 from tinygrad_norm import autograd, nn, optim
 from tinygrad_norm.data import DataLoader, DistributedSampler, TensorDataset
-from tinygrad_norm.distributed import SyncBatchNorm, all_reduce, barrier, end_all_on_error, get_rank, get_world_size
+from tinygrad_norm.distributed import (
+    SyncBatchNorm,
+    all_reduce,
+    barrier,
+    end_all_on_error,
+    get_rank,
+    get_world_size,
+    set_timeout,
+)
 from tinygrad_norm.mpi import everybody, gather_objects
 from tinygrad_norm.nn.parallel import DistributedDataParallel as DDP
 
@@ -363,6 +372,21 @@ def fails_leaving() -> None:
     model = DDP(nn.Linear(1, 1))
     for _ in range(3 - (RANK == 1)):
         model(tn.ones(1, 1)).sum().backward()
+
+
+def fails_in_another_mode() -> None:
+    """Process 1 evaluates, the others train: found at the exchange that comes next."""
+    model = DDP(SyncBatchNorm.convert_sync_batchnorm(net("batch")))
+    model.train(RANK != 1)
+    model(tn.randn(4, 1, 8, 8).double()).sum().backward()
+
+
+def fails_late() -> None:
+    """Process 1 does not come."""
+    set_timeout(2)
+    if RANK == 1:
+        time.sleep(100)
+    gather_objects(RANK)
 
 
 if __name__ == "__main__":

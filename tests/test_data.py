@@ -194,3 +194,57 @@ def test_loaders_refuse_what_makes_no_sense() -> None:
             bad()
     with pytest.warns(UserWarning, match="loaded in this process"):
         assert len(list(DataLoader(data, num_workers=2))) == 4
+
+
+class Damaged(tn.data.Dataset):
+    """Twelve numbers, of which the sixth cannot be read."""
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, i):
+        if i == 5:
+            raise OSError("a damaged file")
+        return float(i)
+
+
+class Stream(tn.data.IterableDataset):
+    """The same, one after the other."""
+
+    def __iter__(self):
+        return map(Damaged().__getitem__, iter(range(12)))
+
+
+def taken(loader) -> list:
+    """What next() gives until the end, errors included."""
+    found, batches = [], iter(loader)
+    for _ in range(20):
+        try:
+            batch = next(batches)
+            found.append(batch.tolist() if isinstance(batch, tn.Tensor) else batch)
+        except OSError:
+            found.append("error")
+        except StopIteration:
+            return found
+    return found
+
+
+def collate(items: list) -> list:
+    if 5.0 in items:
+        raise OSError("cannot be stacked")
+    return items
+
+
+def test_after_an_error_a_loader_goes_on_with_the_next_batch() -> None:
+    rest = [[8, 9, 10, 11]]
+    assert taken(tn.data.DataLoader(Damaged(), 4)) == [[0, 1, 2, 3], "error", *rest]
+    assert taken(tn.data.DataLoader(Damaged(), 4, collate_fn=list)) == [[0, 1, 2, 3], "error", *rest]
+    assert taken(tn.data.DataLoader(list(map(float, range(12))), 4, collate_fn=collate)) == [[0, 1, 2, 3], "error", *rest]
+    assert taken(tn.data.DataLoader(tn.data.Subset(Damaged(), range(12)), 4)) == [[0, 1, 2, 3], "error", *rest]
+    assert taken(tn.data.DataLoader(Damaged(), batch_sampler=[[0, 1], [5], [2]])) == [[0, 1], "error", [2]]
+    assert taken(tn.data.DataLoader(Damaged(), None, sampler=[4, 5, 6])) == [4.0, "error", 6.0]
+    assert taken(tn.data.DataLoader(tn.data.ConcatDataset([Damaged()]), 6)) == ["error", [6, 7, 8, 9, 10, 11]]
+    assert taken(tn.data.DataLoader(Stream(), None)) == [0.0, 1.0, 2.0, 3.0, 4.0, "error", 6.0, 7.0, 8.0, 9.0, 10.0, 11.0]
+    assert taken(tn.data.DataLoader(Stream(), 6, drop_last=True)) == ["error", [6, 7, 8, 9, 10, 11]]
+    split = tn.data.random_split(Damaged(), [6, 6], tn.data.RandomSampler([1]).generator)
+    assert sum(batch == "error" for part in split for batch in taken(tn.data.DataLoader(part, 2))) == 1

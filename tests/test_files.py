@@ -259,3 +259,104 @@ def test_a_pickle_is_never_read(tmp_path) -> None:
     with pytest.raises(TypeError, match="object"):
         tn.save({"w": array}, tmp_path / "b")
     assert not trap.exists()
+
+
+def test_what_killed_processes_left_is_removed_and_what_others_write_is_not(tmp_path) -> None:
+    from tinygrad_norm import saving
+
+    def killed_while_it_saves() -> int:
+        os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)
+        tn.save({"a": tn.ones(3)}, tmp_path / "a")
+        return 0
+
+    for _ in range(3):
+        assert in_a_child(killed_while_it_saves) != 0
+    mine = tmp_path / f"{saving._PART}{os.getpid()}-99.part"
+    mine.write_bytes(b"being written")
+    assert len(list(tmp_path.glob(".*.part"))) >= 2
+    tn.save({"a": tn.ones(3)}, tmp_path / "a")
+    assert list(tmp_path.glob(".*.part")) == [mine]
+    assert tn.load(tmp_path / "a")["a"].tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_name_as_long_as_the_system_allows(tmp_path) -> None:
+    path = tmp_path / ("n" * 255)
+    tn.save({"a": tn.ones(1)}, path)
+    assert tn.load(path)["a"].item() == 1.0
+
+
+def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path) -> None:
+    pipe, found = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: found.append(pipe.read_bytes()))
+    reader.start()
+    tn.save({"a": tn.ones(2)}, pipe)
+    reader.join()
+    assert pipe.is_fifo()
+    assert tn.load(io.BytesIO(found[0]))["a"].tolist() == [1.0, 1.0]
+    tn.save({"a": tn.ones(2)}, os.devnull)
+    assert not os.path.isfile(os.devnull)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [np.arange(3, dtype=">f4"), np.ones(2, np.longdouble), np.longdouble("1.1"), np.ones(2, "complex64"), np.array([None]),
+     np.zeros(2, [("a", "f4")]), np.array(["text"]), np.array(["2020-01-01"], "datetime64[D]"), np.ma.masked_array([1.0], [1])],
+)  # fmt: skip
+def test_an_array_that_would_not_come_back_is_refused_before_anything_is_written(value, tmp_path) -> None:
+    with pytest.raises(TypeError):
+        tn.save({"ok": tn.ones(2), "a": value}, tmp_path / "file")
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_native_array_comes_back(tmp_path) -> None:
+    kinds = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64".split()
+    saved = {kind: np.arange(3).astype(kind) for kind in kinds} | {f"{kind} scalar": np.dtype(kind).type(1) for kind in kinds}
+    tn.save(saved, tmp_path / "file")
+    for name, value in tn.load(tmp_path / "file").items():
+        assert value.dtype == saved[name].dtype
+        np.testing.assert_array_equal(value, saved[name])
+
+
+def test_a_name_that_the_format_reserves_is_refused(tmp_path) -> None:
+    with pytest.raises(ValueError, match="__metadata__"):
+        tn.save({"__metadata__": tn.ones(1)}, tmp_path / "file")
+    for names in (
+        {"__metadata__": {"a": tn.ones(1)}},
+        {"a": {"__metadata__": tn.ones(1)}},
+        {"tinygrad_norm": tn.ones(1)},
+        {"": tn.ones(1)},
+    ):
+        tn.save(names, tmp_path / "file")
+        assert str(tn.load(tmp_path / "file")) == str(names)
+
+
+TREES = """
+{}
+[]
+3
+"text"
+null
+{"scalar": ["|i1", 1000]}
+{"scalar": ["<i8", 1e400]}
+{"scalar": ["O", 1]}
+{"array": "no"}
+{"tensor": []}
+{"list": 3}
+{"list": [{}]}
+{"Size": 3}
+{"dict": [1]}
+{"dict": [[[], {"value": 1}]]}
+{"parameter": "a", "requires_grad": "yes"}
+{"tensor": "i", "requires_grad": true}
+{"a"
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("tree", [*TREES, "[" * 99999, '{"list": [' * 9999], ids=lambda tree: tree[:40])
+def test_a_crafted_tree_is_said_to_be_damaged(tree) -> None:
+    from safetensors.numpy import save
+
+    raw = save({"a": np.ones(2, "float32"), "i": np.ones(2, "int64")}, {"tinygrad_norm": tree})
+    with pytest.raises(ValueError, match="damaged|not a complete safetensors file"):
+        tn.load(io.BytesIO(raw))

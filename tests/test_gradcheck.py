@@ -8,7 +8,7 @@ from helpers import constant, host, leaf
 from hypothesis import given
 
 import tinygrad_norm as tn
-from tinygrad_norm import nn, testing
+from tinygrad_norm import autograd, nn, testing
 from tinygrad_norm.gradcheck import GradcheckError
 
 
@@ -264,3 +264,85 @@ def test_numpy_inside_of_a_vjp_is_differentiated_or_explained() -> None:
     tn.grad(arc(x).sum(), x)
     with pytest.raises(TypeError, match=r"np\.hypot has no derivative here"):
         tn.grad(arc(x).sum(), x, create_graph=True)
+
+
+class Spoiling(autograd.Function):
+    """The square, whose backward changes what it saved."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.twice = 2 * x.detach()
+        return x * x
+
+    @staticmethod
+    def backward(ctx, g):
+        out = ctx.twice * g
+        ctx.twice.mul_(3)  # the mistake
+        return out
+
+
+class WithoutNone(autograd.Function):
+    """Two results; its backward takes no None, though it may be given it."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.set_materialize_grads(False)
+        return x * 2, x * 3
+
+    @staticmethod
+    def backward(ctx, g, h):
+        return g * 2 + h * 3
+
+
+class WithNone(WithoutNone):
+    """As it should be."""
+
+    @staticmethod
+    def backward(ctx, g, h):
+        parts = [factor * v for factor, v in ((2, g), (3, h)) if v is not None]
+        return sum(parts) if parts else None
+
+
+class NotLinear(autograd.Function):
+    """A gradient that is not 0 for a gradient of 0."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.abs()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g.sign() * 1.0 + (g == 0)
+
+
+def test_a_second_backward_has_to_give_the_same() -> None:
+    x = leaf([1.0, 2.0])
+    with pytest.raises(GradcheckError, match="Backward is not reentrant.*input 0.*nondeterminism was 0.0"):
+        tn.gradcheck(Spoiling.apply, (x,))
+    assert not tn.gradcheck(Spoiling.apply, (x,), raise_exception=False)
+    assert tn.gradcheck(Spoiling.apply, (x,), nondet_tol=100.0)
+
+
+def test_a_backward_that_may_be_given_none_has_to_take_it() -> None:
+    x = leaf([1.0, 2.0])
+    with pytest.raises(GradcheckError, match="handle undefined output grads.*WithoutNoneBackward.*failed with TypeError"):
+        tn.gradcheck(WithoutNone.apply, (x,))
+    assert tn.gradcheck(WithoutNone.apply, (x,), check_undefined_grad=False)
+    assert tn.gradcheck(WithNone.apply, (x,))
+    assert tn.gradcheck(lambda x: WithNone.apply(x)[1].sum(), (x,))
+    with pytest.raises(TypeError, match="NoneType"):  # without any check: it is given None indeed
+        tn.gradcheck(lambda x: WithoutNone.apply(x * 2)[0].sum(), (x,))
+    with pytest.raises(GradcheckError):
+        tn.gradcheck(NotLinear.apply, (leaf([1.0, 2.0]),))
+
+
+def test_inputs_that_overlap_are_refused_and_functions_that_differentiate_accepted() -> None:
+    windows = np.lib.stride_tricks.as_strided(np.arange(4.0), (3, 2), (8, 8))
+    for x in (constant(np.ones((3, 1))).expand(3, 5), *([tn.from_numpy(windows)] if tn.get_backend() == "numpy" else [])):
+        with pytest.raises(RuntimeError, match="non-overlapping"):
+            tn.gradcheck(lambda x: x * x, (x.requires_grad_(),), raise_exception=False)
+    assert tn.gradcheck(lambda x: autograd.grad((x**3).sum(), x, create_graph=True)[0], (leaf([1.0, 2.0]),))
+    assert tn.gradgradcheck(lambda x: autograd.grad((x**4).sum(), x, create_graph=True)[0], (leaf([1.0, 2.0]),))
+    assert tn.gradcheck(lambda x: x * x, (leaf([1.0]),), fast_mode=True)
+    with pytest.raises(NotImplementedError, match="check_batched_grad"):
+        tn.gradcheck(lambda x: x * x, (leaf([1.0]),), check_batched_grad=True)

@@ -301,3 +301,85 @@ def test_training_leaves_no_cycles() -> None:
     finally:
         gc.enable()
     assert modules == 0
+
+
+FORKS = """
+import os, sys, threading, time, warnings
+import tinygrad_norm as tn
+from tinygrad_norm import nn
+
+warnings.simplefilter("ignore")
+big = [nn.Parameter(tn.zeros(300_000)) for _ in range(4)]
+stop = []
+
+
+def train():
+    while not stop:
+        sum((p * 2).sum() for p in big).backward()
+
+
+def alive():
+    w = nn.Parameter(tn.ones(3))
+    (w * 2).sum().backward()
+    tn.randn(60000).sigmoid().sum()
+    nn.functional.cross_entropy(tn.ones(9000, 10), tn.zeros(9000).long())
+
+
+threads = [threading.Thread(target=train) for _ in range(2)]
+for thread in threads:
+    thread.start()
+time.sleep(0.3)
+for _ in range(12):
+    time.sleep(0.013)
+    child = os.fork()
+    if child == 0:
+        alive()
+        os._exit(0)
+    for _ in range(2000):
+        ended, _ = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(0.005)
+    else:
+        os.kill(child, 9)
+        sys.stdout.write("hung")
+        os._exit(1)
+stop.append(True)
+"""
+AFTER_THE_END = """
+import atexit, threading, time
+import tinygrad_norm as tn
+from tinygrad_norm import nn, optim
+
+
+def train(name):
+    net = nn.Sequential(nn.Linear(20, 4000), nn.BatchNorm1d(4000), nn.Sigmoid(), nn.Linear(4000, 1))
+    optimizer = optim.Adam(net.parameters())
+    for _ in range(2):
+        net(tn.randn(64, 20)).square().mean().backward()
+        optimizer.step()
+    print("trained", name, flush=True)
+
+
+def late():
+    time.sleep(0.3)
+    train("in a thread")
+
+
+atexit.register(train, "at exit")
+threading.Thread(target=late).start()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.skipif("config.getoption('--backend') != 'numpy'", reason="one backend is enough")
+def test_a_process_forked_while_others_train_trains() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, timeout=120, env=untraced())
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+@pytest.mark.skipif("config.getoption('--backend') != 'numpy'", reason="one backend is enough")
+def test_training_goes_on_after_the_main_thread_has_ended() -> None:
+    done = subprocess.run([sys.executable, "-c", AFTER_THE_END], capture_output=True, text=True, timeout=120, env=untraced())
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == ["trained at exit", "trained in a thread"], done.stderr

@@ -121,7 +121,7 @@ def gradgradcheck(
     """
     arguments = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     checked = _checked(func, inputs)
-    with no_grad():
+    with enable_grad():  # the function may call grad itself
         cotangents = _cotangents(_outputs(func(*arguments)), seed + 1)
     for c in cotangents:
         c.requires_grad_()

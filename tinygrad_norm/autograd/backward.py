@@ -105,10 +105,15 @@ def grad(
     roots = _roots(_sequence(outputs, "outputs"), grad_outputs, create_graph)
     gradients = _differentiate(roots, wanted, retain_graph, create_graph)
     result: list[Any] = [gradients.get(_target(x)) for x in wanted]
+    seen: set[int] = set()
     for i, (x, gradient) in enumerate(zip(wanted, result)):
-        if gradient is None and materialize_grads:
+        if gradient is not None and id(gradient) in seen:  # x was given twice
+            result[i] = _own(gradient, True)
+        elif gradient is not None:
+            seen.add(id(gradient))
+        elif materialize_grads:
             result[i] = wrap(xp(x.array).zeros(x.array.shape, x.array.dtype))
-        elif gradient is None and not allow_unused:
+        elif not allow_unused:
             raise RuntimeError(
                 "One of the differentiated Tensors appears to not have been used in the graph. "
                 "Set allow_unused=True if this is the desired behavior."
