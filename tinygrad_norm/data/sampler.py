@@ -52,6 +52,8 @@ class RandomSampler(Sampler):
         if num_samples is not None and (not isinstance(num_samples, int) or num_samples <= 0):
             raise ValueError(f"num_samples should be a positive integer value, but got num_samples={num_samples}")
         require_generator(generator)
+        if num_samples is not None and not len(data_source):
+            raise ValueError(f"num_samples={num_samples}: there is nothing to draw from")
         self.data_source, self.replacement, self._num_samples = data_source, replacement, num_samples
         self.generator = generator
 

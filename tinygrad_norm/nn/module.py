@@ -107,11 +107,13 @@ class Module:
         if kinds is None and kind is not None:
             raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
         if kinds is not None:
-            if kind is not None:
-                if kinds.get(name) != kind:
+            old = kinds.get(name)
+            if kind is not None and (old, kind) != ("parameter", "module"):
+                if old != kind:
                     kinds.pop(name, None)
                     kinds[name] = kind
-            elif (old := kinds.get(name)) is not None and value is not None:
+                    self._non_persistent.discard(name)
+            elif old is not None and value is not None:
                 if not (old == "buffer" and isinstance(value, Tensor)):
                     expected = "Tensor" if old == "buffer" else old.capitalize()
                     raise TypeError(f"cannot assign '{type(value).__name__}' as '{name}' ({expected} or None expected)")
@@ -161,12 +163,13 @@ class Module:
             raise TypeError(f"{kind} name should be a string. Got {type(name).__name__}")
         if not name or "." in name:
             raise KeyError(f'a name has to be a non-empty string without ".", but got {name!r}')
-        if hasattr(self, name) and self._kinds.get(name) != kind:
-            raise KeyError(f"attribute '{name}' already exists")
-        if value is not None and not isinstance(value, cls):
+        taken = hasattr(self, name) and self._kinds.get(name) != kind
+        if value is not None and not isinstance(value, cls) and (kind == "module" or not taken):
             raise TypeError(
                 f"cannot assign '{type(value).__name__}' object to {kind} '{name}' ({cls.__name__} or None required)"
             )
+        if taken:
+            raise KeyError(f"attribute '{name}' already exists")
         self._kinds[name] = kind
         self.__dict__[name] = value
 
