@@ -80,6 +80,52 @@ def test_a_constant_gradient_is_added_to_under_create_graph() -> None:
     close(autograd.grad(x.grad.sum(), x)[0], [2.0, 2.0])
 
 
+def test_what_an_optimizer_gives_away_does_not_change_it() -> None:
+    p = leaf([1.0])
+    optimizer = optim.SGD([p], lr=0.1, momentum=0.5)
+    p.sum().backward()
+    optimizer.step()
+    state = optimizer.state_dict()
+    state["state"][0].clear()
+    state["param_groups"][0]["lr"] = 9.0
+    state["param_groups"][0]["params"].append(1)
+    assert list(optimizer.state[p]) == ["momentum_buffer"]
+    assert optimizer.param_groups[0]["lr"] == 0.1
+    assert len(optimizer.param_groups[0]["params"]) == 1
+
+
+def test_a_function_that_returns_its_input_returns_another_tensor() -> None:
+    class Same(autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2
+
+    x = leaf([1.0])
+    y = x * 1
+    for given in (x, y):
+        out = Same.apply(given)
+        assert out is not given
+        assert out.grad_fn.name() == "SameBackward"
+        close(autograd.grad(out.sum(), given, retain_graph=True)[0], [2.0])
+    assert x.is_leaf
+    assert y.grad_fn.name() == "MulBackward"
+
+
+def test_a_cotangent_has_the_dtype_of_its_output() -> None:
+    for dtype, other in (("float64", "float32"), ("float32", "float64"), ("float32", "float16")):
+        x = leaf([1.0, 2.0], dtype)
+        seen = []
+        y = x * 2
+        y.register_hook(lambda g, seen=seen: seen.append(g.dtype))
+        y.backward(constant([0.5, 0.25], other))
+        assert seen == [x.dtype]
+        close(x.grad, np.array([1.0, 0.5], dtype))
+
+
 # ---- what is iterated may change ----------------------------------------------------------
 
 
@@ -308,6 +354,30 @@ def test_where_the_bounds_cross_max_is_the_result_and_has_the_gradient() -> None
         close(g, np.asarray(expected, float))
 
 
+def test_a_view_whose_base_was_edited_retains_the_gradient_of_what_it_is_now() -> None:
+    x = leaf([1.0, 2.0])
+    y = x * 2
+    view = y[:1]
+    y.mul_(3)
+    view.retain_grad()
+    (view * 5).sum().backward()
+    close(view.grad, [5.0])
+    close(x.grad, [30.0, 0.0])
+
+
+def test_a_name_that_becomes_another_kind_comes_last() -> None:
+    for first, second in ((tn.zeros(1), nn.Parameter(tn.zeros(1))), (nn.Linear(1, 1), nn.Parameter(tn.zeros(1)))):
+        net = nn.Module()
+        if isinstance(first, nn.Module):
+            net.a = first
+        else:
+            net.register_buffer("a", first, persistent=False)
+        net.b = nn.Parameter(tn.zeros(1))
+        net.a = second
+        assert [name for name, _ in net.named_parameters()] == ["b", "a"]
+        assert list(net.state_dict()) == ["b", "a"]
+
+
 # ---- what is edited is writable -----------------------------------------------------------
 
 OVERLAPPING = {
@@ -366,6 +436,18 @@ def test_odd_memory_is_refused_in_words_before_anything_changes(kind, size) -> N
         net.load_state_dict({"a": tn.ones(size), "b": tn.ones(size)})
     close(net.a.detach(), np.zeros(size))
     assert all(np.array_equal(host(value), before[name]) for name, value in norm.state_dict().items())
+
+
+@on_the_host
+def test_memory_that_runs_backwards_or_leaves_gaps_may_be_edited() -> None:
+    memory = np.arange(24.0).reshape(4, 6)
+    for view in (memory[::-1], memory[:, ::-1], memory[::2, ::3], memory.T, memory[::-2].T, memory[:, 1:2], memory[3:4, ::-1]):
+        expected = view + 1
+        close(tn.from_numpy(view).add_(1), expected)
+        p = nn.Parameter(tn.from_numpy(view))
+        p.grad = tn.ones(*view.shape).double()
+        optim.SGD([p], lr=1.0).step()
+        close(tn.from_numpy(view), expected - 1)
 
 
 @on_the_host

@@ -83,7 +83,7 @@ F.pad(img, (1, 2, 0, 1), mode='reflect')
 F.pad(img, (1, -1, 0, 2), mode='circular')
 F.pad(img, (1, 2), mode='constant', value=2.5)
 F.unfold(img, 2, dilation=2, padding=1, stride=2)
-F.embedding(i, sq, padding_idx=-1)
+F.embedding(i + 1, sq, padding_idx=-1)
 F.gelu(x, approximate='tanh')
 F.prelu(img - 0.5, b4)
 layer(nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False, divisor_override=5), img)
@@ -113,7 +113,7 @@ layer(nn.LazyBatchNorm3d(eps=0.3, momentum=0.7, affine=False, track_running_stat
 layer(nn.LazyBatchNorm3d(bias=False), vol)
 layer(nn.LazyLinear(5, bias=False), x)
 layer(nn.Linear(3, 5, bias=False), x)
-layer(nn.Embedding(3, 2, padding_idx=-1), i)
+layer(nn.Embedding(3, 2, padding_idx=-1), i + 1)
 layer(nn.ELU(alpha=2.5), x - 0.5)
 layer(nn.GELU(approximate='tanh'), x - 0.5)
 layer(nn.LeakyReLU(negative_slope=0.7), x - 0.5)
@@ -167,6 +167,14 @@ resumed(lambda o, last: S.ConstantLR(o, factor=0.25, total_iters=6, last_epoch=l
 resumed(lambda o, last: S.LinearLR(o, start_factor=0.25, total_iters=6, last_epoch=last))
 resumed(lambda o, last: S.CosineAnnealingWarmRestarts(o, 3, last_epoch=last))
 resumed(lambda o, last: S.OneCycleLR(o, 0.5, 40, last_epoch=last))
+jumping(lambda o: S.StepLR(o, 3, gamma=0.5))
+jumping(lambda o: S.MultiStepLR(o, [2, 5], gamma=0.5))
+jumping(lambda o: S.ExponentialLR(o, 0.9))
+jumping(lambda o: S.CosineAnnealingLR(o, 5, eta_min=0.01))
+jumping(lambda o: S.LambdaLR(o, lambda epoch: 0.9**epoch))
+jumping(lambda o: S.ConstantLR(o, factor=0.25, total_iters=6))
+jumping(lambda o: S.LinearLR(o, start_factor=0.25, total_iters=6))
+jumping(lambda o: S.CosineAnnealingWarmRestarts(o, 3, T_mult=2))
 plateau(lambda o: S.ReduceLROnPlateau(o, mode='max', factor=0.5, patience=1, threshold=0.2, cooldown=2, min_lr=[0.01, 0.002]))
 plateau(lambda o: S.ReduceLROnPlateau(o, factor=0.3, patience=2, threshold_mode='abs', eps=0.002))
 """.strip().splitlines()  # fmt: skip
@@ -226,6 +234,15 @@ def more(T: Any) -> dict[str, Any]:
             scheduler.step()
         return found
 
+    def jumping(make: Callable) -> list[float]:
+        optimizer, found = two_groups(), []
+        scheduler = make(optimizer)
+        for epoch in (7, 3, 20, None, 0, None):
+            optimizer.step()
+            scheduler.step(epoch)
+            found += settings(optimizer)
+        return found
+
     def plateau(make: Callable) -> list[float]:
         optimizer, found = two_groups(), []
         scheduler = make(optimizer)
@@ -235,7 +252,16 @@ def more(T: Any) -> dict[str, Any]:
         return found
 
     c = T.tensor([0.3, 0.6, 0.9])
-    return {"S": S, "c": c, "layer": layer, "trained": trained, "rates": rates, "resumed": resumed, "plateau": plateau}
+    return {
+        "S": S,
+        "c": c,
+        "layer": layer,
+        "trained": trained,
+        "rates": rates,
+        "resumed": resumed,
+        "jumping": jumping,
+        "plateau": plateau,
+    }
 
 
 def outcome(line: str, library: Any) -> list[Any]:

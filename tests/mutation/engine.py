@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "double"), str(Path(__file__).parent)]
+sys.path[:0] = [str(Path(__file__).parent.parent / folder) for folder in ("", "double", "mutation", "compare")]
 
 import pytest
 from lines import planted
@@ -137,7 +137,7 @@ def functions(module: types.ModuleType, name: str) -> list[Any]:
     return found
 
 
-def killed(module: types.ModuleType, name: str, right: str, wrong: str) -> bool:
+def killed(suite: list[str], module: types.ModuleType, name: str, right: str, wrong: str) -> bool:
     """Whether the suite fails with this change, in a forked process."""
     path = Path(module.__file__ or "")
     source = planted(path.read_text(), name, right, wrong)
@@ -151,7 +151,7 @@ def killed(module: types.ModuleType, name: str, right: str, wrong: str) -> bool:
             for function in functions(module, name):
                 function.__code__ = code_of(source, function.__code__)
             status = pytest.main(
-                ["-q", "-x", "-p", "no:cacheprovider", "--assert=plain", "-k", QUICK, *(str(TESTS / f"{t}.py") for t in SUITE)]
+                ["-q", "-x", "-p", "no:cacheprovider", "--assert=plain", "-k", QUICK, *(str(TESTS / f"{t}.py") for t in suite)]
             )
             outcome = {pytest.ExitCode.TESTS_FAILED: 0, pytest.ExitCode.OK: 1}.get(status, 2)  # type: ignore[call-overload]
         finally:
@@ -165,25 +165,25 @@ def killed(module: types.ModuleType, name: str, right: str, wrong: str) -> bool:
 QUICK = "not flat_over and not 100000 and not lenet_of_the and not threads_change and not mnist and not checksum_leaves and not gzip"
 
 
-def main() -> int:
-    """Plant every mutant; print the survivors and the count."""
+def plant(planned: dict[str, tuple[tuple[str, str, str], ...]], suite: list[str]) -> int:
+    """Plant every mutant, with these tests to notice it; print the survivors and the count."""
     os.environ.update(HYPOTHESIS_PROFILE="planted", OPENBLAS_NUM_THREADS="1")
-    for test in SUITE:
-        importlib.import_module(test)
-    modules = {name: importlib.import_module(f"tinygrad_norm.{name}") for name in MUTANTS}
-    tasks = [(modules[name], *mutant) for name, mutants in MUTANTS.items() for mutant in mutants]
-    for module, *change in tasks:  # each is there, and compiles, before the first one runs
+    for test in suite:
+        importlib.import_module(test.rpartition("/")[2])
+    modules = {name: importlib.import_module(f"tinygrad_norm.{name}") for name in planned}
+    tasks = [(suite, modules[name], *mutant) for name, mutants in planned.items() for mutant in mutants]
+    for _, module, *change in tasks:  # each is there, and compiles, before the first one runs
         compile(planted(Path(module.__file__ or "").read_text(), *change), "", "exec")
         if not functions(module, change[0]):
             sys.exit(f"{module.__name__} has no function {change[0]}")
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(lambda task: killed(*task), tasks))
     survivors = [t for t, dead in zip(tasks, results) if not dead]
-    for module, name, _, wrong in survivors:
+    for _, module, name, _, wrong in survivors:
         print(f"survived: {module.__name__}.{name}: {wrong}")
     print(f"{len(tasks) - len(survivors)} of {len(tasks)} mutants killed")
     return 1 if survivors else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(plant(MUTANTS, SUITE))

@@ -70,6 +70,7 @@ def tests_of(name: str, file: str) -> list[str]:
 
 def planted(source: str, where: str, right: str, wrong: str) -> str:
     """The source with the change made in the function, class or assignment of that name. Exits if it is not there once."""
+    counts = []
     for node in ast.walk(ast.parse(source)):
         targets = [t.id for t in getattr(node, "targets", []) if isinstance(t, ast.Name)]
         if getattr(node, "name", None) == where or where in targets:
@@ -78,8 +79,8 @@ def planted(source: str, where: str, right: str, wrong: str) -> str:
             body = "".join(lines[start : node.end_lineno])
             if body.count(right) == 1 or (body.count(right) > 1 and targets):
                 return "".join(lines[:start]) + body.replace(right, wrong) + "".join(lines[node.end_lineno :])
-            sys.exit(f"{where} holds {right!r} {body.count(right)} times, expected once")
-    sys.exit(f"there is no {where}")
+            counts.append(body.count(right))
+    sys.exit(f"{where} holds {right!r} {max(counts)} times, expected once" if counts else f"there is no {where}")
 
 
 def passes(tests: list[str], file: str = "", where: str = "", right: str = "", wrong: str = "") -> bool:

@@ -47,10 +47,6 @@ class LRScheduler:
             )
         self._go_to(epoch)
 
-    def _restart(self) -> None:
-        """Epoch 0, as if this scheduler began now."""
-        self._go_to(0)
-
     def _go_to(self, epoch: int | None) -> None:
         """The next epoch for None."""
         self._step_count += 1

@@ -50,9 +50,6 @@ class CosineAnnealingWarmRestarts(LRScheduler):
                 self.T_cur, self.T_i = self.T_cur - self.T_i, self.T_i * self.T_mult
         self._go_to(math.floor(epoch))
 
-    def _restart(self) -> None:
-        self.step(0)
-
 
 class OneCycleLR(LRScheduler):
     """lr from max_lr / div_factor up to max_lr in pct_start of all steps, and down to (max_lr / div_factor) / final_div_factor.
@@ -176,7 +173,7 @@ class SequentialLR(LRScheduler):
         place = bisect.bisect_right(self._milestones, self.last_epoch)
         scheduler = self._schedulers[place]
         if place and self._milestones[place - 1] == self.last_epoch:
-            scheduler._restart()
+            scheduler._go_to(0)
         else:
             scheduler.step()
         self._last_lr = scheduler.get_last_lr()
