@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_norm.autograd import Tensor, enable_grad, grad, no_grad, wrap
+from tinygrad_norm.autograd import Tensor, enable_grad, grad, wrap
 from tinygrad_norm.autograd.backward import reachable
 from tinygrad_norm.autograd.edits import overlaps_itself
 from tinygrad_norm.autograd.errors import guarded

@@ -257,3 +257,22 @@ def _not_broadcastable(arrays: list[Any]) -> str | None:
                         f"at non-singleton dimension {ndim - back}: the shapes are {list(a.shape)} and {list(b.shape)}"
                     )
     return None
+
+
+def freed(node: Any) -> RuntimeError:
+    """The error for a second walk through a graph whose saved values are gone."""
+    return RuntimeError(
+        f"Trying to backward through the graph a second time ({node.name()}): the saved values "
+        "were freed by the first. Specify retain_graph=True there if you need to."
+    )
+
+
+def modified(node: Any, slot: int, version: Any, count: int) -> RuntimeError:
+    """The error for a saved value that was edited since: `slot` of what the Node saved, at version `count`."""
+    plan = node.plan
+    what = "output" if plan.names[slot] == "out" else f"input {plan.names[slot]!r}"
+    return RuntimeError(
+        f"one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"the {what} of {plan.op.name}, saved at version {count}, is now at version {version.count}; "
+        f"the last edit was {version.last_edit}. Use the out-of-place form there, or clone() first."
+    )
