@@ -30,7 +30,7 @@ def of(value: Any) -> np.dtype[Any]:
 
     Python's float is float64, PyTorch's "float" float32.
     """
-    if value.__class__ is np.dtype and value in SUPPORTED:
+    if isinstance(value, np.dtype) and value in SUPPORTED:
         return value
     found = globals()[value] if isinstance(value, str) and value in NAMES else None
     if found is None and value is not None:

@@ -11,10 +11,9 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-import tomllib
 
 ROOT = Path(__file__).parents[2]
 MUTANTS = ROOT / "mutants"  # where mutmut keeps its copy

@@ -21,18 +21,18 @@ MORE = (
 MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
     # ---- those that were not noticed once
     "autograd.backward": (
-        ("_propagate", "final[node] = _own(g, True)", "final[node] = _own(g, False)"),
+        ("_walk", "final[node] = _own(g, True)", "final[node] = _own(g, False)"),
         ("_through_hooks", "list(hooks.values())", "hooks.values()"),
         (
             "_deposit",
             "elif anew or not is_writable(old.array):",
             "elif (anew and gradient.needs_grad) or not is_writable(old.array):",
         ),
-        ("_deposit", "or not is_writable(old.array)", ""),
+        ("_deposit", "or is_writable(old.array))", "or True)"),
         ("grad", "result[i] = _own(gradient, True)", "pass"),
         ("_deposit_early", "list((leaf.awaited or {}).values())", "(leaf.awaited or {}).values()"),
-        ("_cotangent", "if g.array.dtype == out.array.dtype else g.to(out.array.dtype)", ""),
     ),
+    "autograd.requests": (("_cotangent", "if g.array.dtype == out.array.dtype else g.to(out.array.dtype)", ""),),
     "autograd.edits": (
         ("reshape_in_place", "handed_on, base, steps = x.view_of.handed_on,", "handed_on, base, steps = False,"),
         ("overlaps_itself", "if step < reach:", "if not step:"),

@@ -39,7 +39,7 @@ MUTANTS = {
     "arrays: what is left of the mean forgotten": (ARRAYS, "normalize", "-rest * scale", "0 * scale"),
     "arrays: no mean term": (ARRAYS, "normalize_gradients", "-factor * sum_gy / seen.count", "-0 * factor * sum_gy"),
     "arrays: no x_hat term": (ARRAYS, "normalize_gradients", "slope = -factor", "slope = -0 * factor"),
-    "arrays: a sum of whole pieces only": (ARRAYS, "_sums", "if whole:", "if False:"),
+    "arrays: a sum of whole pieces only": (ARRAYS, "_sums_of", "if whole:", "if False:"),
     "arrays: SGD without its velocity": (ARRAYS, "sgd_step", "v += work", "v[...] = work"),
     "loops: no mean term": (LOOPS, "_set_slope", "- rstd * total", "- 0 * total"),
     "loops: no x_hat term": (LOOPS, "_set_slope", "-rstd * rstd * rstd * (", "-0 * rstd * ("),

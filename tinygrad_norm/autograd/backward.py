@@ -60,7 +60,8 @@ Tensor.backward = _tensor_backward  # type: ignore[method-assign, assignment]
 
 
 def _backward(name: str, outputs: list[Tensor], cotangents: Any, retain: Any, create_graph: Any, inputs: Any) -> None:
-    check_flags(name, retain_graph=retain, create_graph=create_graph)
+    if retain is not None or create_graph.__class__ is not bool:
+        check_flags(name, retain_graph=retain, create_graph=create_graph)
     only = None if inputs is None else tensors_of(inputs, "inputs")
     if only is not None and not only:
         raise RuntimeError("'inputs' argument to backward cannot be empty")
@@ -176,7 +177,7 @@ def _walk(
     deposits: a leaf with a hook that waits for its `.grad` gets it as soon as all its uses have been visited.
     A gradient that somebody else knows too goes to a leaf as a view, so that _own() copies it.
     """
-    nodes, uses = _reachable([target for target, _ in roots])
+    nodes, uses = _reachable(roots)
     captured = {target_of(x) for x in wanted} if wanted is not None else set()
     leading = None if wanted is None else _leading_to(captured, nodes)  # the Nodes to run; None for all
     needed = None if leading is None else leading | captured
@@ -224,11 +225,15 @@ def _walk(
     return final
 
 
-def _reachable(targets: list[Target]) -> tuple[list[Node], dict[Tensor, int]]:
-    """All Nodes that the targets depend on, the newest first; and the uses of each leaf with a hook that waits for `.grad`."""
-    seen = {t for t in targets if t.__class__ is Node}
+def _reachable(roots: list[tuple[Target, Any]]) -> tuple[list[Node], dict[Tensor, int]]:
+    """All Nodes that the roots depend on, the newest first; and the uses of each leaf with a hook that waits for `.grad`."""
+    seen: set[Node] = set()
     uses: dict[Tensor, int] = {}
-    stack = list(seen)
+    stack: list[Node] = []
+    for target, _ in roots:
+        if target.__class__ is Node and target not in seen:
+            seen.add(target)
+            stack.append(target)
     while stack:
         for edge in stack.pop().edges:
             if edge.__class__ is not Node:
@@ -251,7 +256,7 @@ def _used_up(node: Node, uses: dict[Tensor, int]) -> Iterable[Tensor]:
 
 def reachable(tensors: Iterable[Tensor]) -> list[Node]:
     """All Nodes that the Tensors depend on, the newest first."""
-    return _reachable([target_of(x) for x in tensors])[0]
+    return _reachable([(target_of(x), None) for x in tensors])[0]
 
 
 def _leading_to(captured: set[Target], nodes: list[Node]) -> set[Target]:
@@ -288,9 +293,10 @@ def _gradients(node: Node, g: Any, retain: bool, create_graph: bool, needed: set
     if len(plan.vjps) == 1:
         vjp, pick = plan.vjps[0]
         return (vjp(g, *pick(saved)),)
-    if needed is None:
-        return [vjp(g, *pick(saved)) for vjp, pick in plan.vjps]
-    return [vjp(g, *pick(saved)) if edge in needed else None for (vjp, pick), edge in zip(plan.vjps, node.edges)]
+    gradients: list[Any] = []
+    for (vjp, pick), edge in zip(plan.vjps, node.edges):
+        gradients.append(vjp(g, *pick(saved)) if needed is None or edge in needed else None)
+    return gradients
 
 
 def _needed(needed: set[Target] | None, node: Node, gradients: Sequence[Any]) -> Sequence[Any]:
@@ -428,11 +434,14 @@ def _deposit(leaf: Tensor, gradient: Tensor, anew: bool) -> None:
     old = leaf._grad
     if old is None:
         leaf._grad = gradient
-    elif anew or not is_writable(old.array):  # one that was assigned may overlap itself
+    elif anew or not (
+        getattr(old.array.flags, "carray", False) or is_writable(old.array)
+    ):  # what was assigned may overlap itself
         leaf._grad = old + gradient
     else:
         old.array += gradient.array
-        mark_edited(old, "backward")
+        if old._edits is not None:
+            mark_edited(old, "backward")
 
 
 def _deposit_early(leaf: Tensor, gradient: Tensor, create_graph: bool) -> None:

@@ -57,14 +57,19 @@ def guarded(function: F, checked: bool = True) -> F:
             and rest in ("", "None")
             and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
         ):
-            usual = {*_KINDS[kind][0], type(None)} if rest or p.default is None else _KINDS[kind][0]
+            usual = _KINDS[kind][0]
+            if rest or p.default is None:
+                usual = TENSORS_OR_NONE if kind == "Tensor" else {*usual, type(None)}
             named[p.name] = check = (position, p.name, kind, usual, _KINDS[kind][1])
             if p.kind is not p.KEYWORD_ONLY:
                 checks.append(check)
+    takes_numpy_names = hasattr(function, "takes_numpy_names")
     name, of_class = function.__name__, function.__name__ in ("__init__", "forward", "infer")
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if kwargs and takes_numpy_names:
+            kwargs = {_NUMPY_NAMES.get(key, key): value for key, value in kwargs.items()}
         count = len(args)
         for position, argument, kind, usual, fits in checks:
             if position >= count:
@@ -98,6 +103,7 @@ def guarded(function: F, checked: bool = True) -> F:
     return cast(F, call)
 
 
+_NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
 _OURS = {"tinygrad_norm", "numba", *sys.stdlib_module_names}
 
 
@@ -150,9 +156,19 @@ def _is_number_of_kind(x: Any, kinds: str) -> bool:
     return hasattr(x, "needs_grad") and not x.array.ndim and x.array.dtype.kind in kinds and not x.needs_grad
 
 
+TENSORS: set[type] = {np.ndarray}  # and Tensor and Parameter, which add themselves
+TENSORS_OR_NONE: set[type] = {np.ndarray, type(None)}
+
+
+def usual_tensor(kind: type) -> None:
+    """Let `guarded` take this class without a second look where a Tensor is expected."""
+    TENSORS.add(kind)
+    TENSORS_OR_NONE.add(kind)
+
+
 # for each annotation that is checked: the usual classes, and what else will do
 _KINDS: dict[str, tuple[set[type], Callable[[Any], bool]]] = {
-    "Tensor": (set(), lambda x: hasattr(x, "needs_grad") or is_array(x) or isinstance(x, np.generic)),
+    "Tensor": (TENSORS, lambda x: hasattr(x, "needs_grad") or is_array(x) or isinstance(x, np.generic)),
     "bool": ({bool}, lambda x: isinstance(x, np.bool_)),
     "int": ({int}, _is_integer),
     "float": ({float, int}, _is_float),

@@ -13,10 +13,10 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd.anomaly import note_call
-from tinygrad_norm.autograd.errors import explain, is_foreign, not_an_operand
+from tinygrad_norm.autograd.errors import explain, is_foreign, not_an_operand, wrong_kind
 from tinygrad_norm.autograd.grad_mode import grad_mode
 from tinygrad_norm.autograd.node import Node, new_order
-from tinygrad_norm.autograd.tensor import NUMBERS, Tensor, View, new, refresh, set_history, wrap
+from tinygrad_norm.autograd.tensor import NUMBERS, Tensor, Version, View, new, refresh, set_history, wrap
 from tinygrad_norm.backend import Array, is_array, plain_array, xp
 
 # ---- the op -------------------------------------------------------------------------------
@@ -143,10 +143,14 @@ class Op:
         for kind, key in plan.sources:
             if kind == "input":
                 if isinstance(x := inputs[key], Tensor):
-                    guards.append((len(saved), version := x._edits or x.version, version.count))
+                    if (version := x._edits) is None:
+                        version = x._edits = Version()
+                    guards.append((len(saved), version, version.count))
                 saved.append(arrays[key])
             elif kind == "out":
-                guards.append((len(saved), version := result._edits or result.version, version.count))
+                if (version := result._edits) is None:
+                    version = result._edits = Version()
+                guards.append((len(saved), version, version.count))
                 saved.append(result.array)
             elif kind == "setting":
                 saved.append(settings[key] if key in settings else self.settings[key])
@@ -186,7 +190,7 @@ class Op:
         rest = dict(settings)
         missing = [name for name in self.inputs[len(inputs) :] if name not in rest and name not in self.optional]
         if missing:
-            raise TypeError(f"{self.name}() missing {len(missing)} required argument(s): {', '.join(missing)}")
+            raise TypeError(f"{self.name}(): missing a required argument: {', '.join(map(repr, missing))}")
         return (*inputs, *(rest.pop(name, None) for name in self.inputs[len(inputs) :])), rest
 
 
@@ -238,6 +242,8 @@ def op(
         return functools.partial(op, definition=definition, broadcasts=broadcasts, view=view, keeps=keeps)
     this = Op(forward, definition, broadcasts, view, keeps)
     record, arity = this.record, 0 if this.variadic else len(this.inputs)
+    unary = broadcasts and arity == 1
+    usual = _USUAL if broadcasts else {*_USUAL, type(None)}  # operands that need no second look
 
     @functools.wraps(forward)
     def apply(*inputs: Any, **settings: Any) -> Any:
@@ -258,23 +264,30 @@ def op(
                     dtype = x.dtype
                 elif x.dtype is not dtype:
                     mixed = True
-            elif x.__class__ not in _USUAL:
-                x = plain_array(x)
+            elif x.__class__ not in usual:
+                x = plain_array(x) if isinstance(x, np.ndarray) else x
                 if broadcasts and not is_array(x) and not isinstance(x, NUMBERS):
-                    raise not_an_operand(this.name, x)
+                    raise wrong_kind(this.name, this.inputs[0], "Tensor", x) if unary else not_an_operand(this.name, x)
             arrays.append(x)
             bit += bit
         if dtype is None:  # no Tensor among the inputs: a plain function on arrays
+            if unary and not is_array(inputs[0]) and not isinstance(inputs[0], np.generic):
+                raise wrong_kind(this.name, this.inputs[0], "Tensor", inputs[0])
             out = forward(*inputs, **settings)
             return out[0] if keeps else out
         if broadcasts and settings:  # a NumPy scalar would widen float32
             settings = {k: v.item() if isinstance(v, np.generic) else v for k, v in settings.items()}
-        out = _computed(this, arrays, settings, dtype, mixed)
+        try:
+            out = forward(*arrays, **settings)
+            if broadcasts and (mixed or out.dtype is not dtype):
+                out = _promoted(forward, arrays, settings, out)
+        except Exception as error:
+            out = _explained(this, arrays, settings, error)
         kept = ()
         if keeps:
             out, *kept = out
         result = wrap(out)
-        if view and shares_memory(result.array, arrays[0]):
+        if view and ((out.base is not None and out.base is arrays[0]) or shares_memory(out, arrays[0])):
             show(result, inputs[0], apply, settings)
         if mask and grad_mode.enabled:
             record(mask, edges, inputs, arrays, settings, result, kept)
@@ -286,24 +299,17 @@ def op(
     return apply
 
 
-def _computed(op: Op, arrays: list, settings: dict, dtype: np.dtype, mixed: bool) -> Any:
-    """What forward gives for these arrays, in the dtype that PyTorch's rules give; errors speak of tensors."""
-    try:
-        out = op.forward(*arrays, **settings)
-        if op.broadcasts and (mixed or out.dtype is not dtype):
-            out = _promoted(op.forward, arrays, settings, out)
-        return out
-    except OverflowError:  # a Python number that an integer dtype cannot hold
+def _explained(op: Op, arrays: list, settings: dict, error: Exception) -> Any:
+    """What forward gives after all where a number did not fit into a dtype; else raises the error, in the words of tensors."""
+    if isinstance(error, OverflowError) and not is_foreign(error):  # a Python number that an integer dtype cannot hold
         return _promoted(op.forward, arrays, settings, None)
-    except Exception as error:
-        if is_foreign(error):
-            raise
-        if (clearer := explain(op.name, [*arrays, *settings.values()], op.broadcasts, error)) is not None:
-            raise clearer from error
-        raise
+    clearer = None if is_foreign(error) else explain(op.name, [*arrays, *settings.values()], op.broadcasts, error)
+    if clearer is not None:
+        raise clearer from error
+    raise error
 
 
-_USUAL = {float, int, bool, np.ndarray}  # operands that need no second look
+_USUAL = {float, int, bool, np.ndarray}
 
 
 def elementwise(forward: Callable[P, Any]) -> Differentiable[P]:
@@ -321,7 +327,8 @@ def show(result: Tensor, source: Tensor, op: Callable, settings: dict) -> None:
     """Make `result`, which op made of source with these settings, a view of source's memory."""
     if isinstance(result.array, np.ndarray) and not result.array.flags.writeable and source.array.flags.writeable:
         result.array.flags.writeable = True  # NumPy's broadcasting: parts in which no element comes twice may be edited
-    result.version, parent, step = source.version, source.view_of, (op, settings)
+    edits = source._edits or source.version
+    result._edits, parent, step = edits, source.view_of, (op, settings)
     base: Tensor = source
     before: tuple = ()
     frozen = "" if grad_mode.enabled else _FROZEN
@@ -332,7 +339,7 @@ def show(result: Tensor, source: Tensor, op: Callable, settings: dict) -> None:
         for earlier, its_own in before:
             places = earlier(places, **its_own)
         before = ((_picked, {"places": places}),)
-    result.view_of = View(base, (*before, step), source.version.count, frozen)
+    result.view_of = View(base, (*before, step), edits.count, frozen)
 
 
 @op

@@ -39,7 +39,7 @@ def target_of(x: Tensor) -> Target:
 
 def roots_of(outputs: list[Tensor], cotangents: Any, create_graph: bool) -> list[tuple[Target, Any]]:
     """Where the walk starts, and with which gradients; everything is checked before it starts."""
-    if cotangents is None or isinstance(cotangents, Tensor) or is_array(cotangents):
+    if cotangents.__class__ is not list and (cotangents is None or isinstance(cotangents, Tensor) or is_array(cotangents)):
         cotangents = [cotangents] * (len(outputs) if cotangents is None else 1)
     given = list(cotangents)
     if len(given) != len(outputs):

@@ -34,7 +34,7 @@ def adds_one_by_one(x: Any, axes: tuple[int, ...]) -> bool:
     if not isinstance(x, np.ndarray):
         return False
     whole = len(axes) == x.ndim and (x.flags.c_contiguous or x.flags.f_contiguous)
-    return not whole and math.prod(x.shape[a] for a in axes) > _FEW
+    return not whole and math.prod([x.shape[a] for a in axes]) > _FEW
 
 
 def sum_over(g: Any, axes: tuple[int, ...]) -> Any:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_norm import dtypes
+from tinygrad_norm.autograd.errors import usual_tensor
 from tinygrad_norm.autograd.grad_mode import grad_mode
 from tinygrad_norm.autograd.node import Node
 from tinygrad_norm.backend import Array, Device, backend_of, is_array, plain_array, transfer, xp
@@ -143,15 +145,8 @@ class Tensor(Methods):
         """The sizes of the dimensions."""
         return Size(self.array.shape)
 
-    @property
-    def dtype(self) -> np.dtype:
-        """The element type."""
-        return self.array.dtype
-
-    @property
-    def ndim(self) -> int:
-        """The number of dimensions."""
-        return self.array.ndim
+    dtype = property(attrgetter("array.dtype"), doc="The element type.")
+    ndim = property(attrgetter("array.ndim"), doc="The number of dimensions.")
 
     @property
     def device(self) -> Device:
@@ -335,11 +330,12 @@ class RemovableHandle:
         self.remove()
 
 
+usual_tensor(Tensor)
 new = object.__new__
 
 
 def _fill(tensor: Tensor, array: Array) -> Tensor:
-    """The one place that initialises a Tensor."""
+    """A Tensor, or one of a subclass, around an array, without history."""
     tensor.array = array
     tensor._grad = tensor._edits = tensor.hooks = tensor.awaited = tensor.node = tensor.view_of = None
     tensor.needs_grad = False
@@ -348,7 +344,13 @@ def _fill(tensor: Tensor, array: Array) -> Tensor:
 
 def wrap(array: Any) -> Tensor:
     """A Tensor without history around an array; a NumPy scalar, or a subclass of NumPy's array, becomes an array first."""
-    return _fill(new(Tensor), array if array.__class__ is np.ndarray else plain_array(array))
+    tensor = new(Tensor)  # as _fill, without a call
+    if array.__class__ is not np.ndarray:
+        array = np.asarray(array) if isinstance(array, np.generic) else plain_array(array)
+    tensor.array = array
+    tensor._grad = tensor._edits = tensor.hooks = tensor.awaited = tensor.node = tensor.view_of = None
+    tensor.needs_grad = False
+    return tensor
 
 
 def raw(x: Any) -> Any:
@@ -392,7 +394,7 @@ def refresh(x: Tensor) -> None:
     A view that was made without history, under no_grad say, of a Tensor that requires grad requires it as well.
     """
     view = x.view_of
-    if view is None or (x.needs_grad and view.seen == x.version.count and not view.inherits):
+    if view is None or (x.needs_grad and view.seen == x._edits.count and not view.inherits):  # type: ignore[union-attr]
         return
     base = view.root()
     if view.inherits:

@@ -141,7 +141,7 @@ def _lower(lines: Array, geometry: Any, lo: int, hi: int) -> Array:
     reach = (rows.kernel - 1) * rows.dilation + 1
     first, last = lo * rows.stride - rows.before, (hi - 1) * rows.stride - rows.before + reach  # the input lines they see
     lowered = _scratch((groups, last - first, channels, columns.kernel, columns.count, batch), lines.dtype)
-    start, stop = (min(max(line, 0), height) for line in (first, last))
+    start, stop = min(max(first, 0), height), min(max(last, 0), height)
     if first < 0 or last > height or columns.before or columns.after:
         lowered[...] = 0
     inside = lowered[:, start - first : stop - first]

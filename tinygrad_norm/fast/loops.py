@@ -13,6 +13,7 @@ Numba looks at the file of a function to know whether its machine code is old. W
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +31,12 @@ def compiled(function: Callable) -> Any:
         return njit(**_OPTIONS, cache=True)(function)
     except RuntimeError:  # there is no folder that may be written to
         return njit(**_OPTIONS)(function)
+
+
+@functools.lru_cache(maxsize=256)
+def order_of(strides: tuple[int, ...]) -> tuple[int, ...]:
+    """The dimensions from the one with the longest steps in memory to that with the shortest."""
+    return tuple(sorted(range(len(strides)), key=lambda i: (-strides[i], i)))
 
 
 def at(v: Any, j: int) -> Any:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_norm.fast.loops import at, compiled
+from tinygrad_norm.fast.loops import at, compiled, order_of
 from tinygrad_norm.fast.threads import call, get_num_threads, spread
 
 Axes = tuple[int, ...]
@@ -82,8 +82,7 @@ def rows_of(shape: Axes, strides: Axes, axes: Axes, affine: Axes) -> Rows:
 
 def _packed(x: np.ndarray) -> np.ndarray:
     """x, or a copy, without gaps in memory."""
-    order = sorted(range(x.ndim), key=lambda i: (-x.strides[i], i))
-    return x if x.transpose(order).flags.c_contiguous else x.copy()
+    return x if x.flags.c_contiguous or x.transpose(order_of(x.strides)).flags.c_contiguous else x.copy()
 
 
 # ---- the loops ----------------------------------------------------------------------------
@@ -464,7 +463,7 @@ def normalize(x, weight, bias, axes, eps, known=None):
             seen.per_group, first, eps, mean, variance, centre, scale, offset, weight, bias,
         )  # fmt: skip
     else:
-        mean, variance = _moments(x, seen) if known is None else (v.transpose(seen.order).reshape(-1) for v in known)
+        mean, variance = _moments(x, seen) if known is None else [v.transpose(seen.order).reshape(-1) for v in known]
         call(_set_all_coefficients, centre, scale, offset, mean, variance, eps)
         spread(
             _write, len(lines), _LEAST // seen.length, _lines(y, seen), lines, seen.groups, seen.along_groups,
@@ -484,7 +483,7 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
         g[...] = given
     gx, lines, threads = np.empty_like(x), _lines(x, seen), get_num_threads()
     ones, groups = _flat(weight, 1, 1, x, seen), len(seen.first)
-    mean, variance = (v.transpose(seen.order).reshape(-1) for v in (mean, variance))
+    mean, variance = mean.transpose(seen.order).reshape(-1), variance.transpose(seen.order).reshape(-1)
     centre, scale, offset, slope, shift = np.empty((5, groups), x.dtype)
     call(_set_all_coefficients, centre, scale, offset, mean, variance, eps)
     sums, affine = np.zeros((threads, 2, groups)), np.zeros((threads, 2, ones.size))
@@ -513,7 +512,7 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
     if weight is None:
         return gx if needs[0] else None, None, None
     shape = [weight.shape[i] for i in seen.order]
-    gweight, gbias = (v.reshape(shape).transpose(seen.back).astype(x.dtype) for v in affine.sum(axis=0))
+    gweight, gbias = [v.reshape(shape).transpose(seen.back).astype(x.dtype) for v in affine.sum(axis=0)]
     return gx if needs[0] else None, gweight, gbias
 
 

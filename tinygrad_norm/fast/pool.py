@@ -23,7 +23,8 @@ def _lines(x: np.ndarray) -> np.ndarray | None:
 
 
 def _windows(rows: Any, columns: Any) -> tuple[int, ...]:
-    return tuple(v for w in (rows, columns) for v in (w.kernel, w.stride, w.before, w.dilation))
+    r, c = rows, columns
+    return r.kernel, r.stride, r.before, r.dilation, c.kernel, c.stride, c.before, c.dilation
 
 
 @compiled

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_norm.fast.loops import compiled
+from tinygrad_norm.fast.loops import compiled, order_of
 from tinygrad_norm.fast.threads import spread
 
 _LEAST = 2**17  # elements for which a second thread is worth waking
@@ -21,11 +21,14 @@ def _flat(*arrays: np.ndarray) -> list[np.ndarray] | None:
     first = arrays[0]
     if first.dtype.kind != "f" or first.itemsize < 4:
         return None
-    order = tuple(sorted(range(first.ndim), key=lambda i: (-first.strides[i], i)))
-    if any(a.shape != first.shape or a.dtype is not first.dtype for a in arrays):
-        return None
-    seen = [a.transpose(order) for a in arrays]
-    return [a.reshape(-1) for a in seen] if all(a.flags.c_contiguous for a in seen) else None
+    order = order_of(first.strides)
+    flat = []
+    for a in arrays:
+        seen = a.transpose(order)
+        if a.shape != first.shape or a.dtype is not first.dtype or not seen.flags.c_contiguous:
+            return None
+        flat.append(seen.reshape(-1))
+    return flat
 
 
 # ---- the optimizers -----------------------------------------------------------------------

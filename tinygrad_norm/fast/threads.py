@@ -52,7 +52,7 @@ def spread(loop: Callable, items: int, least: int, *arguments: Any, most: int | 
     most: no more parts than that; as many as there are threads without it. A loop in which each part has memory of its own
     needs it: another thread may set the number of threads meanwhile.
     """
-    parts = max(min(get_num_threads() if most is None else most, items // max(least, 1)), 1)
+    parts = max(min((_count or get_num_threads()) if most is None else most, items // max(least, 1)), 1)
     ready = not arguments or (loop, arguments[0].dtype) in _ready
     if parts == 1 and ready:
         loop(*arguments, 0, 0, items)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor
+from tinygrad_norm.autograd.errors import usual_tensor
 from tinygrad_norm.ops.creation import empty, tensor
 
 
@@ -27,6 +28,9 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
+
+
+usual_tensor(Parameter)
 
 
 class UninitializedParameter(Parameter):

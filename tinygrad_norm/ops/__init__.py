@@ -97,7 +97,14 @@ _ONLY_METHODS: dict[Any, str] = {
     inplace: ("relu_ fill_ zero_ normal_ uniform_ bernoulli_ copy_ unsqueeze_ squeeze_ transpose_ t_"),
 }
 
-functions = {name: guarded(getattr(module, name)) for module, names in FUNCTIONS.items() for name in names.split()}
+
+def _checked(function: Any) -> Any:
+    """The function with its arguments checked; an elementwise op of one input, without settings, does so itself."""
+    op = getattr(function, "op", None)
+    return function if op is not None and op.broadcasts and len(op.inputs) == 1 and not op.settings else guarded(function)
+
+
+functions = {name: _checked(getattr(module, name)) for module, names in FUNCTIONS.items() for name in names.split()}
 functions |= {alias: functions[name] for alias, name in ALIASES.items()}
 created = {name: guarded(getattr(creation, name)) for creation, names in CREATION.items() for name in names.split()}
 

@@ -78,11 +78,44 @@ def _max_or_min(input: Tensor, dim: Any, keepdim: bool, other: Any, name: str) -
     if dim is None:
         _require_elements(input, axes_of(input, None), name, RuntimeError)
         return (_amax if name == "max" else _amin)(input, axes=axes_of(input, None), keepdims=False)
-    indices = _where_extreme(f"arg{name}", input, dim, True, allow_bool=True)
-    values = take_along_dim(input, indices, dim)
-    if not keepdim and input.ndim:
-        values, indices = values.squeeze(dim), indices.squeeze(dim)
-    return Extreme(values, indices)
+    indices = _where_extreme(f"arg{name}", input, dim, keepdim, allow_bool=True)
+    if not input.array.ndim:
+        return Extreme(input * 1, indices)
+    axis = normalize_dim(input.array.ndim, dim)
+    return Extreme(_along(input, at=indices.array, axis=axis, name=name, keepdims=bool(keepdim)), indices)
+
+
+@op
+def _along(x, *, at, axis, name, keepdims):
+    """The largest, or smallest, elements along the axis, which stand `at` these places."""
+    return getattr(x, name)(axis=axis, keepdims=keepdims)
+
+
+@op
+def _placed_along(g, *, at, axis, shape, keepdims):
+    """Zeros of the shape, with g at these places along the axis."""
+    out = xp(g).zeros(shape, g.dtype)
+    out[_grid_along(at, axis, shape)] = g.reshape([1 if d == axis else n for d, n in enumerate(shape)])
+    return out
+
+
+@op
+def _taken_along(g, *, at, axis, shape, keepdims):
+    found = g[_grid_along(at, axis, shape)]
+    return found if keepdims else found.squeeze(axis)
+
+
+def _grid_along(at: Any, axis: int, shape: tuple[int, ...]) -> tuple:
+    """The index of one place along the axis for each place in the others."""
+    ndim, arange = len(shape), xp(at).arange
+    grid = [arange(n).reshape((-1,) + (1,) * (ndim - d - 1)) for d, n in enumerate(shape)]
+    grid[axis] = at.reshape([1 if d == axis else n for d, n in enumerate(shape)])
+    return tuple(grid)
+
+
+_along.vjp(x=lambda g, at, axis, keepdims, x_shape: _placed_along(g, at=at, axis=axis, shape=x_shape, keepdims=keepdims))
+_placed_along.vjp(g=lambda h, at, axis, shape, keepdims: _taken_along(h, at=at, axis=axis, shape=shape, keepdims=keepdims))
+_taken_along.vjp(g=lambda h, at, axis, shape, keepdims: _placed_along(h, at=at, axis=axis, shape=shape, keepdims=keepdims))
 
 
 @numpy_names
@@ -101,15 +134,16 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = N
 
 
 def _where_extreme(name: str, input: Tensor, dim: Any, keepdim: bool, allow_bool: bool = False) -> Tensor:
-    axis = None if dim is None else normalize_dim(input.ndim, dim)
-    _require_elements(input, axes_of(input, dim), name)
     array = input.array
+    axis = None if dim is None else normalize_dim(array.ndim, dim)
+    if not array.size:
+        _require_elements(input, axes_of(input, dim), name)
     if array.dtype.kind == "b" and allow_bool is False:
         raise RuntimeError(f"{name}(): does not support bool input: convert with .int()")
-    found = getattr(xp(array), name)(array, axis=axis if array.ndim else None)
-    found = xp(array).asarray(found).astype(dtypes.int64, copy=False)
+    found = getattr(array, name)(axis=axis if array.ndim else None)
+    found = xp(array).asarray(found, dtypes.int64)
     if keepdim and array.ndim:
-        found = found.reshape((1,) * array.ndim) if axis is None else xp(array).expand_dims(found, axis)
+        found = found.reshape([1 if axis in (None, d) else n for d, n in enumerate(array.shape)])
     return wrap(found)
 
 

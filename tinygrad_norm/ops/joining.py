@@ -30,6 +30,17 @@ def _cat_vjp(g, tensors_shape, axis):
     return parts
 
 
+@op
+def _stack(*tensors, axis):
+    lead = (slice(None),) * axis
+    return xp(*tensors).concatenate([t[(*lead, None)] for t in tensors], axis=axis)
+
+
+@_stack.joint_vjp
+def _stack_vjp(g, tensors_shape, axis):
+    return [g[(slice(None),) * axis + (i,)] for i in range(len(tensors_shape))]
+
+
 def as_list(name: str, tensors: Any) -> list[Tensor]:
     """A list or tuple of Tensors as a list. Raises TypeError for anything else."""
     if isinstance(tensors, Tensor) or not isinstance(tensors, (list, tuple)):
@@ -40,18 +51,27 @@ def as_list(name: str, tensors: Any) -> list[Tensor]:
     return list(tensors)
 
 
+def in_one_dtype(tensors: list[Tensor]) -> list[Tensor]:
+    """The Tensors in the dtype to which theirs promote."""
+    first = tensors[0].array.dtype
+    for t in tensors:
+        if t.array.dtype is not first:
+            dtype = dtypes.promote([(t.dtype, t.array.shape) for t in tensors])
+            return [t.to(dtype) for t in tensors]
+    return tensors
+
+
 def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
     """The tensors joined along an existing dimension; dtypes are promoted. Tensors of shape (0,) are passed over."""
     tensors = as_list("cat", tensors)
     if not tensors:
         raise ValueError("cat(): expected a non-empty list of Tensors")
     for i, t in enumerate(tensors):
-        if not t.ndim:
+        if not t.array.ndim:
             raise RuntimeError(f"zero-dimensional tensor (at position {i}) cannot be concatenated: use stack()")
-    dtype = dtypes.promote([(t.dtype, t.array.shape) for t in tensors])
-    tensors = [t.to(dtype) for t in tensors]
+    tensors = in_one_dtype(tensors)
     joined = [t for t in tensors if t.array.shape != (0,)] or tensors[:1]
-    at = normalize_dim(joined[0].ndim, dim if axis is None else axis)
+    at = normalize_dim(joined[0].array.ndim, dim if axis is None else axis)
     first = joined[0].array.shape
     for i, t in enumerate(joined):
         shape = t.array.shape
@@ -77,7 +97,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -
                 f"stack expects each tensor to be equal size, but got {list(tensors[0].shape)} at entry 0 "
                 f"and {list(t.shape)} at entry {i}"
             )
-    return cat([unsqueeze(t, dim) for t in tensors], dim)
+    return _stack(*in_one_dtype(tensors), axis=normalize_dim(tensors[0].array.ndim + 1, dim))
 
 
 # ---- split --------------------------------------------------------------------------------

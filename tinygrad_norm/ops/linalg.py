@@ -33,9 +33,9 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 
     A vector on the left is a row, on the right a column, and is one again in the result. One of the two may be an array.
     """
-    if isinstance(input, Tensor) and is_array(other):
+    if not isinstance(other, Tensor) and is_array(other):
         other = wrap(other)
-    elif isinstance(other, Tensor) and is_array(input):
+    elif not isinstance(input, Tensor) and is_array(input):
         input = wrap(input)
     if not isinstance(input, Tensor) or not isinstance(other, Tensor):
         wrong = other if isinstance(input, Tensor) else input

@@ -6,7 +6,6 @@ added up in float32. Extremes and sorting are in extremes.py.
 
 from __future__ import annotations
 
-import functools
 import math
 import warnings
 from collections.abc import Callable
@@ -24,42 +23,38 @@ from tinygrad_norm.ops.joining import cat, flip
 from tinygrad_norm.ops.select import select, where
 from tinygrad_norm.ops.shape import _broadcast_to, in_own_shape, in_shape, move_to_front, normalize_dim, normalize_dims
 
+_SMALL = 2**12  # elements that are copied sooner than NumPy's broadcast_to makes a view
 Dim = int | tuple[int, ...] | list[int] | None
 
 
 def numpy_names(function: Callable) -> Callable:
-    """Accept axis for dim and keepdims for keepdim."""
-
-    @functools.wraps(function)
-    def inner(*args: Any, **kwargs: Any) -> Any:
-        if kwargs:
-            if "axis" in kwargs:
-                kwargs["dim"] = kwargs.pop("axis")
-            if "keepdims" in kwargs:
-                kwargs["keepdim"] = kwargs.pop("keepdims")
-        return function(*args, **kwargs)
-
-    inner.takes_numpy_names = True  # type: ignore[attr-defined]  # for the stubs
-    return inner
+    """Mark a function that takes NumPy's axis for dim and keepdims for keepdim: `guarded` renames them."""
+    function.takes_numpy_names = True  # type: ignore[attr-defined]
+    return function
 
 
 def axes_of(x: Any, dim: Any) -> tuple[int, ...]:
     """The dimensions to reduce, counted from 0; all of them for None and for ()."""
+    ndim = len(x.shape) if x.__class__ is not Tensor else x.array.ndim
     if dim is None or (isinstance(dim, (tuple, list)) and not dim):
-        return tuple(range(x.ndim))
-    return normalize_dims(x.ndim, dim)
+        return tuple(range(ndim))
+    return (dim % ndim,) if dim.__class__ is int and -ndim <= dim < ndim else normalize_dims(ndim, dim)
 
 
 def spread(g: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> Any:
     """The adjoint of summing: g repeated along the axes that were summed over."""
-    if not keepdims:
-        g = g.reshape(tuple(1 if i in axes else n for i, n in enumerate(shape)))
-    return _broadcast_to(g, shape=shape)
+    if not keepdims and len(axes) < len(shape):
+        g = g.reshape([1 if i in axes else n for i, n in enumerate(shape)])
+    if isinstance(g, Tensor) or math.prod(shape) > _SMALL:
+        return _broadcast_to(g, shape=shape)
+    out = xp(g).empty(shape, g.dtype)
+    out[...] = g
+    return out
 
 
 def count_of(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
     """How many elements are reduced to one."""
-    return math.prod(shape[i] for i in axes)
+    return math.prod(shape) if len(axes) == len(shape) else math.prod([shape[i] for i in axes])
 
 
 def wide(x: Any) -> Any:
@@ -75,7 +70,7 @@ def divided(g: Any, count: int) -> Any:
 def floating(name: str, input: Tensor, dtype: Any = None) -> Tensor:
     """The input in the dtype asked for. Raises RuntimeError unless that is floating point."""
     input = input if dtype is None else to(input, dtype=dtype)
-    if input.dtype.kind != "f":
+    if input.array.dtype.kind != "f":
         raise RuntimeError(f"{name}: expected a floating point dtype, but got {input.dtype}: convert with .float()")
     return input
 
@@ -93,7 +88,8 @@ _sum.vjp(x=lambda g, x_shape, axes, keepdims: spread(g, x_shape, axes, keepdims)
 
 @op
 def _mean(x, *, axes, keepdims):
-    return (total(wide(x), axes, keepdims) / count_of(x.shape, axes)).astype(x.dtype)
+    numbers = x if x.dtype != dtypes.float16 else wide(x)
+    return (total(numbers, axes, keepdims) / count_of(x.shape, axes)).astype(x.dtype)
 
 
 _mean.vjp(x=lambda g, x_shape, axes, keepdims: spread(divided(g, count_of(x_shape, axes)), x_shape, axes, keepdims))
@@ -114,13 +110,13 @@ def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = N
 def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The mean; nan for no elements. Raises RuntimeError for integers: convert them first."""
     input = input if dtype is None else to(input, dtype=dtype)
-    if input.dtype.kind != "f":
+    if input.array.dtype.kind != "f":
         raise RuntimeError(
             "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
             f"Got: {input.dtype}: convert with .float()"
         )
     axes = axes_of(input, dim)
-    if count_of(input.array.shape, axes) == 0:
+    if not input.array.size and count_of(input.array.shape, axes) == 0:
         return sum(input, dim, keepdim) * math.nan
     return _mean(input, axes=axes, keepdims=bool(keepdim))
 
@@ -350,16 +346,16 @@ _log_softmax.vjp(x=lambda g, out, axis: g - exp(out) * sum_over(g, (axis,)))
 def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """e**x / sum(e**x) along dim."""
     input = floating("softmax", input, dtype)
-    axis = normalize_dim(input.ndim, dim)
-    return _softmax(input, axis=axis) if input.ndim else in_own_shape(_softmax(in_shape(input, (1,)), axis=0), ())
+    axis = normalize_dim(input.array.ndim, dim)
+    return _softmax(input, axis=axis) if input.array.ndim else in_own_shape(_softmax(in_shape(input, (1,)), axis=0), ())
 
 
 @numpy_names
 def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """x - log(sum(e**x)) along dim: the logarithm of softmax, without overflow."""
     input = floating("log_softmax", input, dtype)
-    axis = normalize_dim(input.ndim, dim)
-    return _log_softmax(input, axis=axis) if input.ndim else in_own_shape(_log_softmax(in_shape(input, (1,)), axis=0), ())
+    axis = normalize_dim(input.array.ndim, dim)
+    return _log_softmax(input, axis=axis) if input.array.ndim else in_own_shape(_log_softmax(in_shape(input, (1,)), axis=0), ())
 
 
 # ---- any and all --------------------------------------------------------------------------

@@ -208,9 +208,13 @@ def clamp_max(input: Tensor, max: Any) -> Tensor:
 # ---- comparisons: no gradient -------------------------------------------------------------
 
 
+def _operand(x: Any) -> Any:
+    return plain_array(x) if isinstance(x, np.ndarray) else raw(x)
+
+
 def _compare(name: str, input: Any, other: Any, ufunc: str = "") -> Tensor:
     """NumPy's comparison, its ufunc of that name or of its own, after the promotion that arithmetic would do."""
-    operands = [plain_array(raw(input)), plain_array(raw(other))]
+    operands = [_operand(input), _operand(other)]
     for x in operands:
         if not isinstance(x, NUMBERS) and not is_array(x):
             raise not_an_operand(name, x)
@@ -309,7 +313,7 @@ def logical_not(input: Tensor) -> Tensor:
 
 
 def _bitwise(name: str, function: Any, *inputs: Any) -> Tensor:
-    operands = [plain_array(raw(x)) for x in inputs]
+    operands = [_operand(x) for x in inputs]
     for x in operands:
         if not isinstance(x, NUMBERS) and not is_array(x):
             raise not_an_operand(name, x)

@@ -59,7 +59,7 @@ def sizes_of(sizes: tuple, given: Any = None, name: str = "size") -> tuple[int, 
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         sizes = tuple(sizes[0])
     try:
-        return tuple(as_index(s) for s in sizes)
+        return tuple(map(as_index, sizes))
     except TypeError:
         raise TypeError(f"{name} must be integers, but got {sizes!r}") from None
 
@@ -122,7 +122,7 @@ def reshape(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
             )
         if rest > 0 and size % rest == 0:
             wanted = tuple(size // rest if n == -1 else n for n in wanted)
-    if math.prod(wanted) != size or any(n < 0 for n in wanted):
+    if math.prod(wanted) != size or (wanted and min(wanted) < 0):
         raise RuntimeError(f"shape '{list(wanted)}' is invalid for input of size {size}")
     return in_shape(input, wanted)
 
@@ -160,13 +160,15 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 
 def squeeze(input: Tensor, dim: Ints | None = None) -> Tensor:
     """Without its dimensions of size 1, or without those in `dim` that have size 1."""
-    dims = range(input.ndim) if dim is None else normalize_dims(input.ndim, dim)
-    return in_shape(input, tuple(n for i, n in enumerate(input.array.shape) if n != 1 or i not in dims))
+    shape = input.array.shape
+    dims = range(len(shape)) if dim is None else normalize_dims(len(shape), dim)
+    return in_shape(input, tuple([n for i, n in enumerate(shape) if n != 1 or i not in dims]))
 
 
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a dimension of size 1 at `dim`."""
-    at, shape = normalize_dim(input.ndim + 1, dim), input.array.shape
+    shape = input.array.shape
+    at = normalize_dim(len(shape) + 1, dim)
     return in_shape(input, (*shape[:at], 1, *shape[at:]))
 
 
@@ -194,8 +196,8 @@ def permute(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two dimensions exchanged."""
-    order = list(range(input.ndim))
-    a, b = (normalize_dim(input.ndim, d) for d in (dim0, dim1))
+    ndim = input.array.ndim
+    order, a, b = list(range(ndim)), normalize_dim(ndim, dim0), normalize_dim(ndim, dim1)
     if order:
         order[a], order[b] = b, a
     return _permute(input, dims=tuple(order))
@@ -208,9 +210,9 @@ def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
 
 def t(input: Tensor) -> Tensor:
     """A matrix transposed; a vector or a single number as it is."""
-    if input.ndim > 2:
+    if input.array.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
-    return transpose(input, 0, -1)
+    return _permute(input, dims=(1, 0)) if input.array.ndim == 2 else transpose(input, 0, -1)
 
 
 def movedim(input: Tensor, source: Ints, destination: Ints) -> Tensor:

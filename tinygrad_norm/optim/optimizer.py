@@ -103,12 +103,14 @@ class Optimizer:
         settings = {id(group): _plain_settings(group) for group in self.param_groups}
         trained = [(p, group) for group in self.param_groups for p in group["params"] if p._grad is not None]
         for p, _ in trained:
-            require_writable(p.array, "optimizer.step")
+            if not getattr(p.array.flags, "carray", False):
+                require_writable(p.array, "optimizer.step")
             if p._grad.array.shape != p.array.shape:
                 raise RuntimeError(f"a parameter of shape {list(p.shape)} has a gradient of shape {list(p._grad.shape)}")
         for p, group in trained:
             self.update(p, p.array, p._grad.array, settings[id(group)])
-            mark_edited(p, "optimizer.step")
+            if p._edits is not None:
+                mark_edited(p, "optimizer.step")
         return loss
 
     def update(self, param: Tensor, p: Array, g: Array, group: dict[str, Any]) -> None:
@@ -175,7 +177,11 @@ def plain(value: Any) -> Any:
 
 def _plain_settings(group: dict[str, Any]) -> dict[str, Any]:
     """The group's settings, with numbers in the place of Tensors."""
-    return {name: plain(value) for name, value in group.items() if name not in ("params", "param_names")}
+    settings = {}
+    for name, value in group.items():
+        if name not in ("params", "param_names"):
+            settings[name] = value if value.__class__ in (float, int, bool, type(None)) else plain(value)
+    return settings
 
 
 def number(name: str, value: Any) -> float:

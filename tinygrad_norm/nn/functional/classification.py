@@ -191,4 +191,4 @@ def _checked_classes(input: Tensor, target: Tensor, weight: Tensor | None, ignor
                 raise IndexError(f"Target {int(classes[wrong].flat[0])} is out of bounds: there are {shape[axis]} classes")
         elif 0 <= ignore_index < shape[axis]:
             complete = not (classes == ignore_index).any()
-    return target.to(dtypes.int64), complete
+    return target if target.dtype is dtypes.int64 else target.to(dtypes.int64), complete

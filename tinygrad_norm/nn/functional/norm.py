@@ -236,7 +236,7 @@ def _one(x):
 @op(definition=normalize_definition, keeps=("mean", "variance"))
 def _normalize(x, weight, bias, *, axes, seen, affine, eps, known=None, shared=None):
     """The formula, by `known` moments of x if they were found before; those that processes share have to be known."""
-    weight, bias = (None if v is None else v.reshape(affine) for v in (weight, bias))
+    weight, bias = None if weight is None else weight.reshape(affine), None if bias is None else bias.reshape(affine)
     y, mean, variance = normalize(x.reshape(seen), weight, bias, axes, eps, known)
     return y.reshape(x.shape), mean, variance
 
@@ -251,7 +251,7 @@ def _normalize_vjp(g, x, weight, mean, variance, axes, seen, affine, eps, shared
         with part_of("SyncBatchNorm's backward"):
             gx, gweight, gbias = shared_normalize_gradients(*arguments, shared, needs)
     gx = None if gx is None else gx.reshape(x.shape)
-    return gx, *(None if v is None else v.reshape(weight.shape) for v in (gweight, gbias))
+    return gx, *[None if v is None else v.reshape(weight.shape) for v in (gweight, gbias)]
 
 
 def _require_dtypes(x: Tensor, **others: Tensor | None) -> None:
