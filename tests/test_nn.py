@@ -414,3 +414,42 @@ def test_group_norm_of_a_large_transposed_input() -> None:
         results.append([host(v) for v in (y, x.grad, weight.grad, bias.grad)])
     for one, other in zip(*results):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
+
+
+def test_an_error_says_in_which_layer_it_arose() -> None:
+    body = nn.Sequential(nn.ReLU(), nn.ModuleList([nn.Linear(3, 4)]))
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = body
+
+        def forward(self, x):
+            return self.body[1][0](self.body[0](x))
+
+    for net, x, note in (
+        (nn.Linear(3, 4), constant(np.ones((5, 7))), "in Linear(in_features=3, out_features=4, bias=True), given (5, 7)"),
+        (Net(), constant(np.ones((5, 7))), "in body.1.0, Linear(in_features=3, out_features=4, bias=True), given (5, 7)"),
+        (
+            nn.Sequential(nn.Sequential(nn.Linear(3, 4))),
+            "text",
+            "in 0.0, Linear(in_features=3, out_features=4, bias=True), given str",
+        ),
+        (nn.Sequential(nn.ReLU(), nn.BatchNorm1d(3)), constant(np.ones((1, 3), "float32")), "in 1, BatchNorm1d(3, eps=1e-05"),
+    ):
+        for _ in range(2):
+            with pytest.raises((RuntimeError, TypeError, ValueError)) as caught:
+                net(x)
+            (found,) = caught.value.__notes__
+            assert found.startswith(note)
+
+
+def test_warnings_point_to_the_users_line() -> None:
+    x, y = constant([[1.0, 2.0]]), constant([1.0, 2.0])
+    for call in (
+        lambda: nn.functional.mse_loss(x, y), lambda: nn.MSELoss()(x, y), lambda: nn.functional.softmax(x),
+        lambda: x[:, :1].var(1), lambda: nn.functional.kl_div(x, x), lambda: nn.Sequential(nn.Softmax())(x),
+    ):  # fmt: skip
+        with pytest.warns(UserWarning, match=".") as caught:
+            call()
+        assert [w.filename for w in caught] == [__file__] * len(caught)

@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-import ast
 import doctest
 import re
-from pathlib import Path
 
 import pytest
+from tour import PAGES, ROOT, definitions, named_on, with_code
 
 import tinygrad_norm as tn
 
-ROOT = Path(__file__).parent.parent
-PAGES = sorted((ROOT / "examples" / "tour").glob("[0-9]*.md"))
 DOCUMENTS = [ROOT / "README.md", *(ROOT / "examples").rglob("*.md"), *(ROOT / "tests").rglob("*.md")]
-
-
-def defined_in(path: Path) -> set[str]:
-    """Functions, classes and tables of a file; methods also as Class.method."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            found.add(node.name)
-        if isinstance(node, ast.ClassDef):
-            found |= {f"{node.name}.{part.name}" for part in node.body if isinstance(part, ast.FunctionDef)}
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        found |= {t.id for t in targets if isinstance(t, ast.Name)}
-    return found
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
 def test_the_names_on_a_page_are_in_the_files_it_names(page) -> None:
-    look = page.read_text().partition("Look at")[2].partition("\n\n")[0]
-    named = re.findall(r"`([^`]+)`", look)
-    files = [ROOT / name for name in named if name.endswith(".py")]
-    names = [name for name in named if not name.endswith(".py")]
+    files, names = named_on(page)
     assert files
     assert names
-    there = set().union(*map(defined_in, files))
+    there = set().union(*map(definitions, files))
     assert set(names) <= there
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
+def test_a_page_shows_the_lines_as_they_are(page) -> None:
+    assert page.read_text() == with_code(page), "python tests/tour.py writes them anew"
 
 
 @pytest.mark.skipif(tn.get_backend() != "numpy", reason="the pages print as NumPy does")

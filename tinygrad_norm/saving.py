@@ -14,7 +14,6 @@ import json
 import os
 import platform
 import stat
-import warnings
 import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
@@ -28,6 +27,7 @@ from tinygrad_norm.autograd import Size, Tensor, wrap
 from tinygrad_norm.backend import is_array, plain_array, transfer
 from tinygrad_norm.nn.module import Module
 from tinygrad_norm.nn.parameter import Parameter
+from tinygrad_norm.warn import warn
 
 _KEY, _CHECKSUM = "tinygrad_norm", "tinygrad_norm_sha256"
 _MAPPINGS = {"dict": dict, "OrderedDict": OrderedDict, "Counter": Counter}
@@ -69,8 +69,7 @@ def save(
         return
     if path.suffix in (".pt", ".pth") and "suffix" not in _said:
         _said.add("suffix")
-        warnings.warn(f"{path.name} is written in the safetensors format, whatever its name: PyTorch's load() cannot read it",
-                      stacklevel=2)  # fmt: skip
+        warn(f"{path.name} is written in the safetensors format, whatever its name: PyTorch's load() cannot read it")
     _remove_abandoned(path.parent)
     temporary = path.with_name(f"{_PART}{os.getpid()}-{next(_counter)}.part")
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
@@ -19,6 +18,7 @@ from tinygrad_norm.autograd.requests import check_flags, roots_of, target_of, te
 from tinygrad_norm.autograd.sums import broadcast_axes, sum_to
 from tinygrad_norm.autograd.tensor import Tensor, Version, wrap
 from tinygrad_norm.backend import Array, is_array, xp
+from tinygrad_norm.warn import warn
 
 Target = Any  # where a gradient goes: a Node, or a leaf Tensor, where gradients end
 _order = attrgetter("order")
@@ -110,7 +110,7 @@ def grad(
     materialize_grads: zeros for it.
     """
     if not only_inputs:
-        warnings.warn("only_inputs argument is deprecated and is ignored now (defaults to True)", FutureWarning, stacklevel=2)
+        warn("only_inputs argument is deprecated and is ignored now (defaults to True)", FutureWarning)
     if is_grads_batched:
         raise NotImplementedError("is_grads_batched: call grad() once for each of the cotangents")
     if materialize_grads and allow_unused is False:

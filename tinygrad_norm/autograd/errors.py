@@ -97,7 +97,9 @@ def guarded(function: F, checked: bool = True) -> F:
             if is_foreign(error):
                 raise
             said = type(args[0]).__name__ if of_class and args else name
-            raise _said_better(said, signature, args, kwargs, error) from error
+            better = _said_better(said, signature, args, kwargs, error)
+            better.__dict__.update(error.__dict__)  # its notes
+            raise better from error
 
     call.is_guarded = True  # type: ignore[attr-defined]
     return cast(F, call)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from tinygrad_norm.data.dataset import IterableDataset, Subset, TensorDataset
 from tinygrad_norm.data.sampler import BatchSampler, RandomSampler, SequentialSampler, require_generator
 from tinygrad_norm.ops.creation import as_tensor, tensor
 from tinygrad_norm.ops.joining import stack
+from tinygrad_norm.warn import warn
 
 
 class DataLoader:
@@ -61,7 +61,7 @@ class DataLoader:
             raise ValueError("persistent_workers option needs num_workers > 0")
         require_generator(generator)
         if num_workers:
-            warnings.warn(f"num_workers={num_workers} is accepted, but batches are loaded in this process", stacklevel=2)
+            warn(f"num_workers={num_workers} is accepted, but batches are loaded in this process")
         iterable = isinstance(dataset, IterableDataset)
         if iterable and (shuffle or sampler is not None or batch_sampler is not None):
             raise ValueError("DataLoader with IterableDataset: expected no shuffle, sampler or batch_sampler")

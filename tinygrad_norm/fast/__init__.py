@@ -20,13 +20,13 @@ import contextlib
 import functools
 import importlib.util
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_norm.fast import threads
+from tinygrad_norm.warn import warn
 
 _LEAST_PRODUCT = 2**23  # multiplications for which a second thread is worth waking: .2 ms
 LEVELS = ("off", "numpy", "numba")
@@ -136,7 +136,7 @@ def _quickest(name: str, level: str) -> Callable | None:
             found = threads.undisturbed(importlib.import_module, module) if compiled else importlib.import_module(module)
             return getattr(found, name)
         except ImportError as error:
-            warnings.warn(f"Numba is installed, but cannot be used: {error}. TINYGRAD_NORM_FAST=numpy does without it.")
+            warn(f"Numba is installed, but cannot be used: {error}. TINYGRAD_NORM_FAST=numpy does without it.")
     return None
 
 

@@ -7,12 +7,12 @@ fan_in and fan_out are the numbers of inputs and outputs of one unit: for a weig
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor, no_grad, wrap
 from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.backend import Generator, default_generator, xp
+from tinygrad_norm.warn import warn
 
 
 @guarded
@@ -95,7 +95,7 @@ def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> floa
 
 
 def _nothing_to_do(tensor: Tensor) -> Tensor:
-    warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
+    warn("Initializing zero-element tensors is a no-op")
     return tensor
 
 

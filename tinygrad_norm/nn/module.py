@@ -6,7 +6,7 @@ buffer, which is saved and moved with the module but not trained. Order is the o
 
 from __future__ import annotations
 
-import warnings
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from tinygrad_norm.backend import is_array
 from tinygrad_norm.nn.parameter import Parameter, UninitializedParameter, reset_gradient
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.creation import as_tensor
+from tinygrad_norm.warn import warn
 
 EXTRA = "_extra_state"  # the name of get_extra_state's entry in a state_dict
 
@@ -84,20 +85,40 @@ class Module:
     forward: Callable[..., Any] = _forward_missing
 
     def __call__(self, *inputs: Any, **arguments: Any) -> Any:
-        """Run forward, with the hooks before and after it."""
-        if not self._pre_hooks and not self._hooks:
-            return self.forward(*inputs, **arguments)
-        for pre_hook, named in list(self._pre_hooks.values()):
-            changed = pre_hook(self, inputs, arguments) if named else pre_hook(self, inputs)
-            if changed is not None and named:
-                inputs, arguments = changed
-            elif changed is not None:
-                inputs = changed if isinstance(changed, tuple) else (changed,)
-        output = self.forward(*inputs, **arguments)
-        for hook, named in list(self._hooks.values()):
-            changed = hook(self, inputs, arguments, output) if named else hook(self, inputs, output)
-            output = output if changed is None else changed
-        return output
+        """Run forward, with the hooks before and after it. An error on the way gets a note that says in which layer."""
+        try:
+            if not self._pre_hooks and not self._hooks:
+                return self.forward(*inputs, **arguments)
+            for pre_hook, named in list(self._pre_hooks.values()):
+                changed = pre_hook(self, inputs, arguments) if named else pre_hook(self, inputs)
+                if changed is not None and named:
+                    inputs, arguments = changed
+                elif changed is not None:
+                    inputs = changed if isinstance(changed, tuple) else (changed,)
+            output = self.forward(*inputs, **arguments)
+            for hook, named in list(self._hooks.values()):
+                changed = hook(self, inputs, arguments, output) if named else hook(self, inputs, output)
+                output = output if changed is None else changed
+            return output
+        except Exception as error:
+            self._note_place(error, inputs)
+            raise
+
+    def _note_place(self, error: Exception, inputs: tuple) -> None:
+        """Add to the error "in body.2, Linear(...), given (5, 7)": the path from here to the module in which it arose."""
+        inner, path, text = error.__dict__.get("_place", (None, "", ""))
+        if inner is None:
+            given = [str(tuple(x.shape)) if isinstance(x, Tensor) else type(x).__name__ for x in inputs]
+            settings = "..."
+            with contextlib.suppress(Exception):  # of a module that cannot even be printed
+                settings = self.extra_repr()
+            text = f"{type(self).__name__}({settings}), given {', '.join(given) or 'nothing'}"
+        else:
+            name = next((name for name, module in self.named_modules() if module is inner), "?")
+            path = f"{name}.{path}" if path else name
+            error.__notes__.pop()
+        error._place = (self, path, text)  # type: ignore[attr-defined]
+        error.add_note(f"in {path}, {text}" if path else f"in {text}")
 
     # ---- registration ---------------------------------------------------------------------
 
@@ -118,10 +139,9 @@ class Module:
                     expected = "Tensor" if old == "buffer" else old.capitalize()
                     raise TypeError(f"cannot assign '{type(value).__name__}' as '{name}' ({expected} or None expected)")
             elif isinstance(value, (list, tuple)) and any(isinstance(v, (Module, Parameter)) for v in value):
-                warnings.warn(
+                warn(
                     f"{type(self).__name__}.{name} is a plain {type(value).__name__} of modules or parameters, which "
                     "are not registered: they will not be trained, moved or saved. Use nn.ModuleList (or setattr for each).",
-                    stacklevel=2,
                 )
         object.__setattr__(self, name, value)
 

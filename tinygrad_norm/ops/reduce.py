@@ -7,7 +7,6 @@ added up in float32. Extremes and sorting are in extremes.py.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +21,7 @@ from tinygrad_norm.ops.elementwise import abs, exp, pow, sign, zeros_of
 from tinygrad_norm.ops.joining import cat, flip
 from tinygrad_norm.ops.select import select, where
 from tinygrad_norm.ops.shape import _broadcast_to, in_own_shape, in_shape, move_to_front, normalize_dim, normalize_dims
+from tinygrad_norm.warn import warn
 
 _SMALL = 2**12  # elements that are copied sooner than NumPy's broadcast_to makes a view
 Dim = int | tuple[int, ...] | list[int] | None
@@ -161,10 +161,9 @@ def _variance(name: str, input: Tensor, dim: Any, unbiased: bool, keepdim: bool,
     freedom = count_of(input.array.shape, axes) - correction
     squares = _squares(input, axes=axes, keepdims=bool(keepdim))
     if freedom <= 0:
-        warnings.warn(
+        warn(
             f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor "
             "(input numel divided by output numel)",
-            stacklevel=4,
         )
         return squares * where(squares > 0, math.inf, math.nan)
     return squares / freedom

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -13,6 +12,7 @@ from tinygrad_norm.autograd.errors import require_state_dict
 from tinygrad_norm.backend import Array, is_array, xp
 from tinygrad_norm.nn.parameter import reset_gradient
 from tinygrad_norm.ops.convert import to
+from tinygrad_norm.warn import warn
 
 IGNORED = ("foreach", "capturable", "differentiable", "fused")  # PyTorch's ways to run the same rule
 
@@ -69,9 +69,8 @@ class Optimizer:
             if not (p.is_leaf or p.retains_grad):
                 raise ValueError("can't optimize a non-leaf Tensor")
         if len(set(params)) != len(params):
-            warnings.warn(
+            warn(
                 "optimizer contains a parameter group with duplicate parameters; in future, this will cause an error",
-                stacklevel=3,
             )
         group = {**self.defaults, **param_group, "params": params, **({"param_names": names} if names else {})}
         for other in self.param_groups:

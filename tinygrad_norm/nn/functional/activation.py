@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from tinygrad_norm.ops import reduce
 from tinygrad_norm.ops.elementwise import erf, exp, sigmoid, tanh, zeros_of
 from tinygrad_norm.ops.inplace import in_place_of, relu_
 from tinygrad_norm.ops.select import where
+from tinygrad_norm.warn import warn
 
 
 def _require_floats(name: str, x: Tensor) -> None:
@@ -158,8 +158,5 @@ def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dty
 
 def _last_or_first(name: str, input: Tensor, level: int) -> int:
     """PyTorch's choice where dim is not given, with its warning: the first dimension of 0, 1 and 3, else the second."""
-    warnings.warn(
-        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
-        stacklevel=level + 1,  # `guarded` adds a call
-    )
+    warn(f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.")
     return 0 if input.ndim in (0, 1, 3) else 1

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.nn.functional.loss import reduced, reduction_of
 from tinygrad_norm.ops.elementwise import exp, log
 from tinygrad_norm.ops.reduce import norm, sum
 from tinygrad_norm.ops.select import clamp_min, where
+from tinygrad_norm.warn import warn
 
 
 @guarded
@@ -44,10 +43,9 @@ def kl_div(
     """
     reduction = reduction_of(reduction, size_average, reduce)
     if reduction == "mean":
-        warnings.warn(
+        warn(
             "reduction: 'mean' divides the total loss by both the batch size and the support size. 'batchmean' divides only by "
             "the batch size, and aligns with the KL math definition",
-            stacklevel=3,
         )
     if log_target:
         losses = exp(target) * (target - input)

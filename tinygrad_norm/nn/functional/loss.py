@@ -11,7 +11,6 @@ the weights is two lines more, and no part of a loss:
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.elementwise import abs, log, square
 from tinygrad_norm.ops.reduce import mean, sum
 from tinygrad_norm.ops.select import clamp_min, where
+from tinygrad_norm.warn import warn
 
 
 def reduced(losses: Tensor, reduction: str) -> Tensor:
@@ -54,10 +54,9 @@ def reduction_of(reduction: str, size_average: bool | None, reduce: bool | None)
 
 def _warn_if_broadcast(name: str, input: Tensor, target: Tensor) -> None:
     if input.array.shape != target.array.shape:
-        warnings.warn(
+        warn(
             f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) in {name}. "
             "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
-            stacklevel=3,
         )
 
 

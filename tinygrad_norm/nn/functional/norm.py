@@ -26,6 +26,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, mark_edited, op, require_writable
 from tinygrad_norm.autograd.errors import guarded
@@ -241,6 +243,16 @@ def _normalize(x, weight, bias, *, axes, seen, affine, eps, known=None, shared=N
     return y.reshape(x.shape), mean, variance
 
 
+def _in_shape(fresh, shape):
+    """An array that nobody else knows in another shape: itself where it can be, since a view would be copied for a leaf."""
+    if fresh.shape == shape:
+        return fresh
+    if isinstance(fresh, np.ndarray) and fresh.flags.owndata and fresh.flags.c_contiguous:
+        fresh.resize(shape, refcheck=False)
+        return fresh
+    return fresh.reshape(shape)
+
+
 @_normalize.joint_vjp
 def _normalize_vjp(g, x, weight, mean, variance, axes, seen, affine, eps, shared, needs):
     of_shape = None if weight is None else weight.reshape(affine)
@@ -250,7 +262,7 @@ def _normalize_vjp(g, x, weight, mean, variance, axes, seen, affine, eps, shared
     else:
         with part_of("SyncBatchNorm's backward"):
             gx, gweight, gbias = shared_normalize_gradients(*arguments, shared, needs)
-    gx = None if gx is None else gx.reshape(x.shape)
+    gx = None if gx is None else _in_shape(gx, x.shape)
     return gx, *[None if v is None else v.reshape(weight.shape) for v in (gweight, gbias)]
 
 

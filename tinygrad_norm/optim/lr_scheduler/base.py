@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.autograd.errors import require_state_dict
 from tinygrad_norm.optim.optimizer import Optimizer, plain
+from tinygrad_norm.warn import warn
 
 
 class LRScheduler:
@@ -42,9 +42,7 @@ class LRScheduler:
     def step(self, epoch: int | None = None) -> None:
         """Go on to the next epoch, or (deprecated) to a given one."""
         if epoch is not None:
-            warnings.warn(
-                "The epoch parameter in `scheduler.step()` is deprecated: call step() once for each epoch", stacklevel=2
-            )
+            warn("The epoch parameter in `scheduler.step()` is deprecated: call step() once for each epoch")
         self._go_to(epoch)
 
     def _go_to(self, epoch: int | None) -> None:
