@@ -910,7 +910,7 @@ def test_inputs_of_an_op_may_be_named_and_left_out() -> None:
     ):
         close(found, host(x) * factor)
         close(autograd.grad(found.sum(), x)[0], np.ones(2) * factor)
-    with pytest.raises(TypeError, match="scaled.* missing 1 required argument.*: x"):
+    with pytest.raises(TypeError, match="scaled.*missing a required argument: .x"):
         scaled(w=w)
 
 

@@ -39,7 +39,7 @@ from tinygrad_norm.drawing import draw
 from tinygrad_norm.fast.memory import keep_freed_memory
 from tinygrad_norm.fast.threads import get_num_threads, set_num_threads
 from tinygrad_norm.gradcheck import gradcheck, gradgradcheck
-from tinygrad_norm.missing import missing_in
+from tinygrad_norm.missing import listed, missing_in
 from tinygrad_norm.ops import created as _created
 from tinygrad_norm.ops import functions as _functions
 from tinygrad_norm.saving import load, save
@@ -99,3 +99,4 @@ preserve_format, contiguous_format, channels_last = "preserve_format", "contiguo
 autograd.gradcheck, autograd.gradgradcheck = gradcheck, gradgradcheck  # PyTorch's path
 
 __getattr__ = missing_in("tinygrad_norm", globals())
+__dir__ = listed(globals())

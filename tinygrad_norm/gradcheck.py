@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_norm.autograd import Tensor, enable_grad, grad, wrap
+from tinygrad_norm.autograd import Tensor, enable_grad, grad
 from tinygrad_norm.autograd.backward import reachable
 from tinygrad_norm.autograd.edits import overlaps_itself
 from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.autograd.function import undefined_gradients
+from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import backend_of, xp
 
 _STEPS = (1e-3, 1e-4, 1e-5, 1e-6)

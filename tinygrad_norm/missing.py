@@ -41,6 +41,11 @@ def explained(place: str, name: str, there: Iterable[str]) -> str:
     return f"{text}: did you mean {' or '.join(names[n] for n in near)}?" if near else text
 
 
+def listed(namespace: dict) -> Callable[[], list[str]]:
+    """A module's __dir__: its public names."""
+    return lambda: sorted({*namespace["__all__"], *(name for name in namespace if name.startswith("__"))})
+
+
 def missing_in(place: str, namespace: dict) -> Callable[[str], object]:
     """A module's __getattr__, called by Python for names that the module has not."""
 

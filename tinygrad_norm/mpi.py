@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import Tensor, op, wrap
+from tinygrad_norm.autograd import Tensor, op
+from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import backend_of, transfer
 
 Group = Any  # a communicator of mpi4py's; None for all processes

@@ -27,7 +27,8 @@ except ImportError:
     raise ImportError("tinygrad_norm.testing needs hypothesis: pip install 'tinygrad_norm[test]'") from None
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import Tensor, grad, no_grad, wrap
+from tinygrad_norm.autograd import Tensor, grad, no_grad
+from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import backend, get_backend, is_array, transfer, xp
 from tinygrad_norm.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from tinygrad_norm.nn.module import Module

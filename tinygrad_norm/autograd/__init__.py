@@ -39,15 +39,6 @@ from tinygrad_norm.autograd.anomaly import (
     set_detect_anomaly,
 )
 from tinygrad_norm.autograd.backward import backward, grad
-from tinygrad_norm.autograd.edits import (
-    before_edit,
-    check_editable,
-    keep_equal,
-    mark_edited,
-    rebase,
-    require_writable,
-    reshape_in_place,
-)
 from tinygrad_norm.autograd.errors import guard_all
 from tinygrad_norm.autograd.function import Function
 from tinygrad_norm.autograd.grad_mode import (
@@ -59,8 +50,8 @@ from tinygrad_norm.autograd.grad_mode import (
 )
 from tinygrad_norm.autograd.graph import elementwise, op
 from tinygrad_norm.autograd.node import Node
-from tinygrad_norm.autograd.tensor import RemovableHandle, Size, Tensor, wrap
-from tinygrad_norm.missing import missing_in
+from tinygrad_norm.autograd.tensor import RemovableHandle, Size, Tensor
+from tinygrad_norm.missing import listed, missing_in
 
 
 def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:
@@ -76,8 +67,6 @@ __all__ = [
     "Tensor",
     "Variable",
     "backward",
-    "before_edit",
-    "check_editable",
     "detect_anomaly",
     "elementwise",
     "enable_grad",
@@ -87,18 +76,13 @@ __all__ = [
     "is_anomaly_check_nan_enabled",
     "is_anomaly_enabled",
     "is_grad_enabled",
-    "keep_equal",
-    "mark_edited",
     "no_grad",
     "op",
-    "rebase",
-    "require_writable",
-    "reshape_in_place",
     "set_detect_anomaly",
     "set_grad_enabled",
-    "wrap",
 ]
 
 guard_all(globals(), ["backward", "grad"])
 
 __getattr__ = missing_in("tinygrad_norm.autograd", globals())
+__dir__ = listed(globals())

@@ -55,7 +55,14 @@ def _tensor_backward(
     _backward("backward", [self], [gradient], retain_graph, create_graph, inputs)
 
 
-_tensor_backward.__doc__ = backward.__doc__
+_tensor_backward.__doc__ = """Add the gradient of this Tensor to `.grad` of the leaves it depends on, or of `inputs` only.
+
+    gradient: the cotangent, of this Tensor's shape; 1 for a tensor of one element.
+    retain_graph: keep what the vjps need for a second call; default: as create_graph.
+    create_graph: record the computation of the gradients, to differentiate them again.
+
+    A gradient that is there already is added to in its own memory, unless create_graph.
+    """
 Tensor.backward = _tensor_backward  # type: ignore[method-assign, assignment]
 
 

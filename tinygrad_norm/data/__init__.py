@@ -14,7 +14,7 @@ from tinygrad_norm.data.sampler import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
-from tinygrad_norm.missing import missing_in
+from tinygrad_norm.missing import listed, missing_in
 
 __all__ = [
     "BatchSampler",
@@ -43,3 +43,4 @@ __all__ = [
 guard_all(globals(), __all__)
 
 __getattr__ = missing_in("tinygrad_norm.data", globals())
+__dir__ = listed(globals())

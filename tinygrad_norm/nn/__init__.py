@@ -1,7 +1,7 @@
 """Neural network modules, with PyTorch's names, arguments, defaults and state_dict keys."""
 
 from tinygrad_norm.autograd.errors import guard_all
-from tinygrad_norm.missing import missing_in
+from tinygrad_norm.missing import listed, missing_in
 from tinygrad_norm.nn import functional, init, parallel, utils
 from tinygrad_norm.nn.containers import ModuleDict, ModuleList, Sequential
 from tinygrad_norm.nn.conv import AdaptiveAvgPool2d, AvgPool2d, Conv1d, Conv2d, MaxPool2d
@@ -124,3 +124,4 @@ __all__ = [
 guard_all(globals(), __all__)
 
 __getattr__ = missing_in("tinygrad_norm.nn", globals())
+__dir__ = listed(globals())

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygrad_norm.autograd import Tensor, no_grad, wrap
+from tinygrad_norm.autograd import Tensor, no_grad
 from tinygrad_norm.autograd.errors import guarded
+from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import Generator, default_generator, xp
 from tinygrad_norm.warn import warn
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any, NamedTuple
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import RemovableHandle, Tensor, no_grad, require_writable
+from tinygrad_norm.autograd import RemovableHandle, Tensor, no_grad
+from tinygrad_norm.autograd.edits import require_writable
 from tinygrad_norm.autograd.errors import require_state_dict
 from tinygrad_norm.backend import is_array
 from tinygrad_norm.nn.parameter import Parameter, UninitializedParameter, reset_gradient

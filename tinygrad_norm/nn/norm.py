@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_norm.autograd import Tensor, mark_edited, require_writable
+from tinygrad_norm.autograd import Tensor
+from tinygrad_norm.autograd.edits import mark_edited, require_writable
 from tinygrad_norm.mpi import get_world_size
 from tinygrad_norm.nn import functional as F
 from tinygrad_norm.nn.functional.norm import sync_batch_norm

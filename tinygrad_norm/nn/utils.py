@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 
-from tinygrad_norm.autograd import Tensor, mark_edited, no_grad, require_writable, wrap
+from tinygrad_norm.autograd import Tensor, no_grad
+from tinygrad_norm.autograd.edits import mark_edited, require_writable
 from tinygrad_norm.autograd.errors import guarded
+from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import xp
 from tinygrad_norm.ops.joining import cat, stack
 from tinygrad_norm.ops.reduce import norm

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import Tensor, wrap
+from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.autograd.graph import converted
-from tinygrad_norm.autograd.tensor import NUMBERS
+from tinygrad_norm.autograd.tensor import NUMBERS, wrap
 from tinygrad_norm.backend import Array, backend_of, get_backend, is_array, module_for, plain_array, transfer
 from tinygrad_norm.ops.shape import sizes_of
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import Tensor, elementwise, wrap
+from tinygrad_norm.autograd import Tensor, elementwise
 from tinygrad_norm.autograd.graph import common_dtype
+from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import xp
 from tinygrad_norm.fast import textbook
 from tinygrad_norm.ops import special

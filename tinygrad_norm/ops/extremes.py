@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import Tensor, op, wrap
+from tinygrad_norm.autograd import Tensor, op
+from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import xp
 from tinygrad_norm.ops.indexing import at_least_1d, take_along_dim
 from tinygrad_norm.ops.reduce import Dim, axes_of, count_of, numpy_names, spread

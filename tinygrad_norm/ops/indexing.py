@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import Tensor, op, wrap
+from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.autograd.sums import sum_over
+from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import backend_of, is_array, plain_array, xp
 from tinygrad_norm.ops.creation import full, tensor
 from tinygrad_norm.ops.shape import flatten, in_own_shape, normalize_dim, reshape, unsqueeze

@@ -12,20 +12,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import (
-    Tensor,
-    before_edit,
-    check_editable,
-    is_grad_enabled,
-    mark_edited,
-    op,
-    rebase,
-    reshape_in_place,
-    set_grad_enabled,
-    wrap,
-)
+from tinygrad_norm.autograd import Tensor, is_grad_enabled, op, set_grad_enabled
+from tinygrad_norm.autograd.edits import before_edit, check_editable, mark_edited, rebase, reshape_in_place
 from tinygrad_norm.autograd.errors import mixed_devices
-from tinygrad_norm.autograd.tensor import NUMBERS
+from tinygrad_norm.autograd.tensor import NUMBERS, wrap
 from tinygrad_norm.backend import Generator, default_generator, is_array, plain_array, xp
 from tinygrad_norm.ops import composed, elementwise, indexing, linalg, select, shape
 from tinygrad_norm.ops.convert import to

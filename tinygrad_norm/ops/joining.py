@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import Tensor, op, wrap
+from tinygrad_norm.autograd import Tensor, op
+from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import xp
 from tinygrad_norm.ops.shape import Ints, flatten, normalize_dim, normalize_dims, sizes_of, unsqueeze
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import Tensor, elementwise, op, wrap
+from tinygrad_norm.autograd import Tensor, elementwise, op
 from tinygrad_norm.autograd.edits import write_view
 from tinygrad_norm.autograd.sums import total
+from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import is_array, xp
 from tinygrad_norm.fast import before_product
 from tinygrad_norm.ops.indexing import _place

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import Tensor, op, wrap
+from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.autograd.sums import sum_over, total
+from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import xp
 from tinygrad_norm.ops.convert import clone, to
 from tinygrad_norm.ops.elementwise import abs, exp, pow, sign, zeros_of

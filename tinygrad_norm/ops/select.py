@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import Tensor, elementwise, wrap
+from tinygrad_norm.autograd import Tensor, elementwise
 from tinygrad_norm.autograd.errors import explain, not_an_operand, require_kind
 from tinygrad_norm.autograd.graph import common_dtype, converted
-from tinygrad_norm.autograd.tensor import NUMBERS, raw
+from tinygrad_norm.autograd.tensor import NUMBERS, raw, wrap
 from tinygrad_norm.backend import is_array, plain_array, xp
 from tinygrad_norm.ops import special
 from tinygrad_norm.ops.convert import to

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_norm.autograd import Tensor, keep_equal, op
+from tinygrad_norm.autograd import Tensor, op
+from tinygrad_norm.autograd.edits import keep_equal
 from tinygrad_norm.autograd.errors import require_kind
 from tinygrad_norm.autograd.sums import sum_to
 from tinygrad_norm.autograd.tensor import shown

@@ -1,7 +1,7 @@
 """Optimizers and learning rate schedulers."""
 
 from tinygrad_norm.autograd.errors import guard_all
-from tinygrad_norm.missing import missing_in
+from tinygrad_norm.missing import listed, missing_in
 from tinygrad_norm.optim import lr_scheduler
 from tinygrad_norm.optim.adam import Adam, AdamW
 from tinygrad_norm.optim.optimizer import Optimizer
@@ -13,3 +13,4 @@ __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler"]
 guard_all(globals(), __all__)
 
 __getattr__ = missing_in("tinygrad_norm.optim", globals())
+__dir__ = listed(globals())

@@ -7,8 +7,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tinygrad_norm.autograd import Tensor, enable_grad, mark_edited, require_writable, wrap
+from tinygrad_norm.autograd import Tensor, enable_grad
+from tinygrad_norm.autograd.edits import mark_edited, require_writable
 from tinygrad_norm.autograd.errors import require_state_dict
+from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import Array, is_array, xp
 from tinygrad_norm.nn.parameter import reset_gradient
 from tinygrad_norm.ops.convert import to

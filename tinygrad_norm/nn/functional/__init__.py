@@ -5,7 +5,7 @@ hold the two equal in value, gradient and second gradient.
 """
 
 from tinygrad_norm.autograd.errors import guarded
-from tinygrad_norm.missing import missing_in
+from tinygrad_norm.missing import listed, missing_in
 from tinygrad_norm.nn.functional.activation import (
     elu,
     gelu,
@@ -88,3 +88,4 @@ __all__ = [
 ]
 
 __getattr__ = missing_in("tinygrad_norm.nn.functional", globals())
+__dir__ = listed(globals())

@@ -6,8 +6,10 @@ needs no scaling. Srivastava et al. 2014, "Dropout: a simple way to prevent neur
 
 from __future__ import annotations
 
-from tinygrad_norm.autograd import Tensor, check_editable, op, wrap
+from tinygrad_norm.autograd import Tensor, op
+from tinygrad_norm.autograd.edits import check_editable
 from tinygrad_norm.autograd.errors import guarded
+from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import Generator, default_generator, xp
 from tinygrad_norm.fast import gpu, textbook
 from tinygrad_norm.ops.inplace import overwrite

@@ -29,7 +29,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import Tensor, mark_edited, op, require_writable
+from tinygrad_norm.autograd import Tensor, op
+from tinygrad_norm.autograd.edits import mark_edited, require_writable
 from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.backend import Array, xp
 from tinygrad_norm.fast import gpu, textbook

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import Tensor, op, wrap
+from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.autograd.errors import guarded
+from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import Array, xp
 from tinygrad_norm.fast import textbook
 from tinygrad_norm.nn.functional.conv import Pair, pair, places

@@ -1,7 +1,7 @@
 """Learning rates that change while training: call `scheduler.step()` after each epoch."""
 
 from tinygrad_norm.autograd.errors import guard_all
-from tinygrad_norm.missing import missing_in
+from tinygrad_norm.missing import listed, missing_in
 from tinygrad_norm.optim.lr_scheduler.base import LRScheduler
 from tinygrad_norm.optim.lr_scheduler.cycles import CosineAnnealingWarmRestarts, OneCycleLR, SequentialLR
 from tinygrad_norm.optim.lr_scheduler.plateau import ReduceLROnPlateau
@@ -36,3 +36,4 @@ __all__ = [
 guard_all(globals(), __all__)
 
 __getattr__ = missing_in("tinygrad_norm.optim.lr_scheduler", globals())
+__dir__ = listed(globals())
