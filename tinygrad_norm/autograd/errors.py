@@ -97,7 +97,8 @@ def guarded(function: F, checked: bool = True) -> F:
             if is_foreign(error):
                 raise
             said = type(args[0]).__name__ if of_class and args else name
-            better = _said_better(said, signature, args, kwargs, error)
+            own = getattr(type(args[0]), "__signature__", None) if of_class and name == "__init__" and args else None
+            better = _said_better(said, own or signature, args[1:] if own else args, kwargs, error)
             better.__dict__.update(error.__dict__)  # its notes
             raise better from error
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.nn import functional as F
+from tinygrad_norm.nn.derived import Derived
 from tinygrad_norm.nn.functional.conv import Pair, padding_pairs, pair, single
 from tinygrad_norm.nn.layers import reset_weight_and_bias
 from tinygrad_norm.nn.module import Module
@@ -179,17 +180,5 @@ class AvgPool2d(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
-class AdaptiveAvgPool2d(Module):
+class AdaptiveAvgPool2d(Derived, of=F.adaptive_avg_pool2d):
     """The mean of (N, C, H, W) or (C, H, W) over output_size windows that cover it evenly."""
-
-    def __init__(self, output_size: Any) -> None:
-        super().__init__()
-        self.output_size = output_size
-
-    def forward(self, input: Tensor) -> Tensor:
-        """The means."""
-        return F.adaptive_avg_pool2d(input, self.output_size)
-
-    def extra_repr(self) -> str:
-        """The argument."""
-        return f"output_size={self.output_size}"

@@ -8,6 +8,7 @@ from typing import Any
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.nn import functional as F
 from tinygrad_norm.nn import init
+from tinygrad_norm.nn.derived import Derived
 from tinygrad_norm.nn.module import Module
 from tinygrad_norm.nn.parameter import Parameter
 from tinygrad_norm.ops.creation import empty, full
@@ -154,38 +155,52 @@ class Embedding(Module):
 # ---- activations --------------------------------------------------------------------------
 
 
-class _Activation(Module):
-    """An activation: `function` with the attributes named in `arguments`, over its input if `inplace`."""
-
-    function: Any
-    arguments: tuple[str, ...] = ()
-    inplace = False
-
-    def forward(self, input: Tensor) -> Tensor:
-        """The function of the input."""
-        settings = {name: getattr(self, name) for name in self.arguments}
-        return type(self).function(input, **settings, **({"inplace": True} if self.inplace else {}))
-
-    def extra_repr(self) -> str:
-        """The arguments."""
-        shown = [f"{name}={getattr(self, name)!r}" for name in self.arguments]
-        return ", ".join(shown + ["inplace=True"] * bool(self.inplace))
-
-
-class ReLU(Module):
+class ReLU(Derived, of=F.relu):
     """max(x, 0); in the memory of x if inplace."""
 
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
 
-    def forward(self, input: Tensor) -> Tensor:
-        """The larger of x and 0."""
-        return F.relu(input, self.inplace)
+class LeakyReLU(Derived, of=F.leaky_relu):
+    """x where x > 0, else negative_slope * x."""
 
-    def extra_repr(self) -> str:
-        """Says inplace=True where it is."""
-        return "inplace=True" if self.inplace else ""
+
+class ELU(Derived, of=F.elu):
+    """x where x > 0, else alpha * (e**x - 1)."""
+
+
+class SELU(Derived, of=F.selu):
+    """1.0507 * elu(x, 1.6733)."""
+
+
+class GELU(Derived, of=F.gelu):
+    """x * Phi(x); approximate: "none" or "tanh"."""
+
+
+class Softplus(Derived, of=F.softplus):
+    """log(1 + e**(beta x)) / beta; x itself where beta * x > threshold."""
+
+
+class Softmax(Derived, of=F.softmax, without=("_stacklevel", "dtype")):
+    """e**x / sum(e**x) along dim."""
+
+
+class LogSoftmax(Derived, of=F.log_softmax, without=("_stacklevel", "dtype")):
+    """log(softmax(x)) along dim."""
+
+
+class Sigmoid(Derived, of=F.sigmoid):
+    """1 / (1 + e**-x)."""
+
+
+class LogSigmoid(Derived, of=F.logsigmoid):
+    """log(sigmoid(x))."""
+
+
+class Tanh(Derived, of=F.tanh):
+    """The hyperbolic tangent."""
+
+
+class SiLU(Derived, of=F.silu):
+    """x * sigmoid(x)."""
 
 
 class PReLU(Module):
@@ -206,102 +221,3 @@ class PReLU(Module):
     def extra_repr(self) -> str:
         """The arguments."""
         return f"num_parameters={self.num_parameters}"
-
-
-class LeakyReLU(_Activation):
-    """x where x > 0, else negative_slope * x."""
-
-    function = staticmethod(F.leaky_relu)
-    arguments = ("negative_slope",)
-
-    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
-        super().__init__()
-        self.negative_slope, self.inplace = negative_slope, inplace
-
-
-class ELU(_Activation):
-    """x where x > 0, else alpha * (e**x - 1)."""
-
-    function = staticmethod(F.elu)
-    arguments = ("alpha",)
-
-    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        super().__init__()
-        self.alpha, self.inplace = alpha, inplace
-
-
-class SELU(_Activation):
-    """1.0507 * elu(x, 1.6733)."""
-
-    function = staticmethod(F.selu)
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
-
-
-class GELU(_Activation):
-    """x * Phi(x); approximate: "none" or "tanh"."""
-
-    function = staticmethod(F.gelu)
-    arguments = ("approximate",)
-
-    def __init__(self, approximate: str = "none") -> None:
-        super().__init__()
-        self.approximate = approximate
-
-
-class Softplus(_Activation):
-    """log(1 + e**(beta x)) / beta; x itself where beta * x > threshold."""
-
-    function = staticmethod(F.softplus)
-    arguments = ("beta", "threshold")
-
-    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
-        super().__init__()
-        self.beta, self.threshold = beta, threshold
-
-
-class Softmax(_Activation):
-    """e**x / sum(e**x) along dim."""
-
-    function = staticmethod(F.softmax)
-    arguments = ("dim",)
-
-    def __init__(self, dim: int | None = None) -> None:
-        super().__init__()
-        self.dim = dim
-
-
-class LogSoftmax(Softmax):
-    """log(softmax(x)) along dim."""
-
-    function = staticmethod(F.log_softmax)
-
-
-class Sigmoid(_Activation):
-    """1 / (1 + e**-x)."""
-
-    function = staticmethod(F.sigmoid)
-
-
-class LogSigmoid(_Activation):
-    """log(sigmoid(x))."""
-
-    function = staticmethod(F.logsigmoid)
-
-
-class Tanh(_Activation):
-    """The hyperbolic tangent."""
-
-    function = staticmethod(F.tanh)
-
-
-class SiLU(_Activation):
-    """x * sigmoid(x)."""
-
-    function = staticmethod(F.silu)
-
-    def __init__(self, inplace: bool = False) -> None:
-        super().__init__()
-        self.inplace = inplace
