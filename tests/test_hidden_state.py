@@ -69,6 +69,34 @@ def test_what_backward_leaves_shares_no_memory() -> None:
     assert not shared([x.grad, *seen, cotangent])
 
 
+def test_one_array_as_two_gradients_becomes_two() -> None:
+    @tn.op
+    def total(a, b):
+        return a + b
+
+    @total.joint_vjp
+    def vjp(g):
+        both = g * 2
+        return both, both
+
+    x, y = leaf([1.0, 2.0]), leaf([3.0, 4.0])
+    total(x, y).sum().backward()
+    x.grad.mul_(5)
+    close(y.grad, [2.0, 2.0])
+    total(x, x).sum().backward()
+    close(x.grad, [14.0, 14.0])
+
+
+def test_a_view_without_a_history_is_no_root() -> None:
+    x = leaf([1.0, 2.0])
+    with tn.no_grad():
+        view = x[0]
+    assert view.requires_grad
+    with pytest.raises(RuntimeError, match="does not have a grad_fn"):
+        view.backward()
+    assert x.grad is None
+
+
 def test_a_constant_gradient_is_added_to_under_create_graph() -> None:
     x = leaf([1.0, 2.0])
     for times in (1, 2, 3):
@@ -261,6 +289,16 @@ assert table.grad.sum().item() == 20000
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, (done.returncode, done.stderr[-300:])
+
+
+@pytest.mark.parametrize("name", ["max", "min", "sort", "topk", "median"])
+def test_indices_that_were_returned_may_be_edited(name) -> None:
+    x = leaf(np.random.default_rng(0).normal(size=(4, 4)))
+    call = {"topk": lambda: x.topk(2, 1), "sort": lambda: x.sort(1)}.get(name, lambda: getattr(x, name)(1))
+    expected = autograd.grad((call().values ** 2).sum(), x)[0]
+    found = call()
+    found.indices.zero_()
+    close(autograd.grad((found.values**2).sum(), x)[0], expected)
 
 
 def test_padding_idx_may_be_counted_from_the_end() -> None:

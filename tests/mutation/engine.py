@@ -24,7 +24,7 @@ from lines import planted
 TESTS = Path(__file__).parent.parent
 SUITE = (
     "test_engine test_edits test_autograd test_anomaly test_inplace test_tensor test_corners test_like_pytorch test_less_common "
-    "test_nn test_optim test_saving test_data test_by_hand test_errors"
+    "test_nn test_optim test_saving test_data test_by_hand test_errors test_hidden_state"
 ).split()
 
 # module: (function, what stands there, what is planted), ...
@@ -97,12 +97,12 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("_fitted", "copy=True", "copy=False"),
         ("_fitted", "value.detach().clone()", "value"),
         ("state_dict", "reversed(list(enumerate(order)))", "enumerate(order)"),
-        ("step", "if p._grad is not None:", "if p._grad is not None and p.requires_grad is None:"),
+        ("step", "if p._grad is not None", "if True"),
     ),
     "nn.module": (
         ("_named", "if part not in seen:", "if True:"),
         ("load_state_dict", "if strict and missing:", "if False:"),
-        ("load_state_dict", "elif tuple(value.shape) != tuple(current.shape)", "elif False"),
+        ("load_state_dict", "if tuple(value.shape) != tuple(current.shape)", "if False"),
         ("train", "module.train(mode)", "pass"),
     ),
     "data.dataset": (("random_split", "sizes[i % len(sizes)] += 1", "pass"),),

@@ -441,9 +441,7 @@ def _deposit(leaf: Tensor, gradient: Tensor, anew: bool) -> None:
     old = leaf._grad
     if old is None:
         leaf._grad = gradient
-    elif anew or not (
-        getattr(old.array.flags, "carray", False) or is_writable(old.array)
-    ):  # what was assigned may overlap itself
+    elif anew or not (getattr(old.array.flags, "carray", False) or is_writable(old.array)):  # one that was assigned
         leaf._grad = old + gradient
     else:
         old.array += gradient.array

@@ -10,7 +10,7 @@ from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import xp
-from tinygrad_norm.ops.indexing import at_least_1d, take_along_dim
+from tinygrad_norm.ops.indexing import _getitem, at_least_1d, take_along_dim
 from tinygrad_norm.ops.reduce import Dim, axes_of, count_of, numpy_names, spread
 from tinygrad_norm.ops.select import maximum, minimum, select, where
 from tinygrad_norm.ops.shape import normalize_dim, sizes_of
@@ -83,7 +83,7 @@ def _max_or_min(input: Tensor, dim: Any, keepdim: bool, other: Any, name: str) -
     if not input.array.ndim:
         return Extreme(input * 1, indices)
     axis = normalize_dim(input.array.ndim, dim)
-    return Extreme(_along(input, at=indices.array, axis=axis, name=name, keepdims=bool(keepdim)), indices)
+    return Extreme(_along(input, at=indices.array.copy(), axis=axis, name=name, keepdims=bool(keepdim)), indices)
 
 
 @op
@@ -93,17 +93,11 @@ def _along(x, *, at, axis, name, keepdims):
 
 
 @op
-def _placed_along(g, *, at, axis, shape, keepdims):
+def _placed_along(g, *, at, axis, shape):
     """Zeros of the shape, with g at these places along the axis."""
     out = xp(g).zeros(shape, g.dtype)
     out[_grid_along(at, axis, shape)] = g.reshape([1 if d == axis else n for d, n in enumerate(shape)])
     return out
-
-
-@op
-def _taken_along(g, *, at, axis, shape, keepdims):
-    found = g[_grid_along(at, axis, shape)]
-    return found if keepdims else found.squeeze(axis)
 
 
 def _grid_along(at: Any, axis: int, shape: tuple[int, ...]) -> tuple:
@@ -114,9 +108,8 @@ def _grid_along(at: Any, axis: int, shape: tuple[int, ...]) -> tuple:
     return tuple(grid)
 
 
-_along.vjp(x=lambda g, at, axis, keepdims, x_shape: _placed_along(g, at=at, axis=axis, shape=x_shape, keepdims=keepdims))
-_placed_along.vjp(g=lambda h, at, axis, shape, keepdims: _taken_along(h, at=at, axis=axis, shape=shape, keepdims=keepdims))
-_taken_along.vjp(g=lambda h, at, axis, shape, keepdims: _placed_along(h, at=at, axis=axis, shape=shape, keepdims=keepdims))
+_along.vjp(x=lambda g, at, axis, x_shape: _placed_along(g, at=at, axis=axis, shape=x_shape))
+_placed_along.vjp(g=lambda h, g_shape, at, axis, shape: _getitem(h, index=_grid_along(at, axis, shape)).reshape(g_shape))
 
 
 @numpy_names
