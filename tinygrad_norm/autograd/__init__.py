@@ -26,9 +26,10 @@ a keyword of the op, or `<input>_shape` where the shape alone is wanted. It is w
 methods and other ops, so that it runs on arrays in `backward()` and on Tensors under
 `create_graph=True`: one formula, derivatives of any order.
 
-Read tensor.py, node.py and graph.py (how a trace is left), then backward.py (how it is walked); edits.py is about in-place
-edits and views, function.py about ops with a context as PyTorch has them, functional.py about Jacobians, anomaly.py about
-where a nan came from; grad_mode.py and errors.py are what they say.
+Read tensor.py, node.py and graph.py (how a trace is left), then backward.py (how it is walked) and sums.py (how broadcasting
+is undone). Beside them: edits.py (edits in place and views), function.py (ops with a context, as PyTorch has them),
+functional.py (Jacobians), anomaly.py (where a nan came from), grad_mode.py (whether ops record), requests.py and errors.py
+(what is refused, and in which words).
 """
 
 from tinygrad_norm.autograd import functional

@@ -348,7 +348,7 @@ _same.vjp(x=lambda g: g)
 def _through_definition(plan: Plan, saved: list, g: Tensor) -> list:
     """The gradients of a fused op by way of its definition, so that they can be differentiated.
 
-    Each input is renamed first: where one input depends on another, each keeps its own share.
+    Each input passes through an identity op first, so that an input computed from another one gets only its own gradient.
     """
     value = dict(zip(plan.names, saved))
     inputs = [_same(x) if isinstance(x := value[name], Tensor) and x.needs_grad else x for name in plan.op.inputs]

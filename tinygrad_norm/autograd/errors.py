@@ -198,7 +198,7 @@ def require_state_dict(value: Any) -> None:
 
 
 def _said_better(name: str, signature: inspect.Signature, args: tuple, kwargs: dict, error: Exception) -> Exception:
-    """An error of Python's or NumPy's own with the function and what it was given, one of ours with what of that says more."""
+    """Add the function's name and arguments to an error of Python's or NumPy's, to one of ours what it does not name."""
     try:
         given = signature.bind(*args, **kwargs).arguments
     except TypeError as wrong_call:

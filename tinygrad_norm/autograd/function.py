@@ -166,7 +166,9 @@ def _record(cls: type[Function], context: Context, args: tuple, outputs: list) -
     inputs = tuple(a for a in args if isinstance(a, Tensor))
     wanted = tuple(a.array.shape if isinstance(a, Tensor) else None for a in args)
     cls._op.op.record_edit(inputs, {"context": context, "args": wanted, "shapes": shapes, "live": live}, flat)
-    if context._saved and flat.node is not None:  # an entry that never trips: with it backward() lets go of what is saved
+    if (
+        context._saved and flat.node is not None
+    ):  # a guard that never fails: backward() frees the saved values of Nodes that have guards
         flat.node.guards = [(0, (version := Version()), version.count)]
     start = 0
     for i, out in enumerate(outputs):

@@ -59,9 +59,9 @@ class View:
     """Why a Tensor shares the memory of another: `base`, shown through `steps`, is the view.
 
     steps: (op, its settings), one after the other; seen: the version that the view's history belongs to;
-    frozen: why the view may not be edited while gradients are recorded, "" if it may; inherits: whether it requires grad
-    only since its base does, without a history: made under no_grad, say. No gradient goes anywhere from there. handed_on:
-    whether base only stands for the Tensor itself, as it was before squeeze_() or the like.
+    frozen: why the view may not be edited while gradients are recorded, "" if it may; inherits: True for a view
+    that was made without recording (under no_grad) and requires grad only because its base does: gradients stop at it.
+    handed_on: True if `base` stands for this same Tensor as it was before a reshape in place (squeeze_()).
     """
 
     __slots__ = ("base", "frozen", "handed_on", "inherits", "seen", "shape", "steps")
@@ -72,7 +72,7 @@ class View:
         self.shape = base.array.shape  # a leaf may be reshaped in place, under no_grad; then the steps no longer fit
 
     def root(self) -> Tensor:
-        """The Tensor that owns the memory. A base that squeeze_() reshaped has handed it on, and is a view itself now."""
+        """The Tensor that owns the memory. After squeeze_() a base is a view of its stand-in: the chain is followed."""
         base = self.base
         while base.view_of is not None:
             base = base.view_of.base

@@ -136,7 +136,7 @@ class _Batches:
 
 
 def _batch_at(dataset: Any) -> Callable | None:
-    """What gives the batch at a list of indices at once; None where a class of the user's may have a say."""
+    """What gives the batch at a list of indices at once; None for a data set that may index otherwise."""
     chain = None
     while type(dataset) is Subset:
         chain = np.asarray(dataset.indices) if chain is None else np.asarray(dataset.indices)[chain]

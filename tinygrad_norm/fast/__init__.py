@@ -74,7 +74,7 @@ class _Level:
     """What is in use, for the whole process."""
 
     current = os.environ.get("TINYGRAD_NORM_FAST", "numba")
-    share = 1.0  # of the sizes in STAND_INS, from which on stand-ins are used
+    share = 1.0  # a factor on the least sizes in STAND_INS; tests set it to 0
 
 
 if _Level.current not in LEVELS:

@@ -34,7 +34,7 @@ _LEAST = 2**17  # elements for which a second thread is worth waking
 
 class Rows(NamedTuple):
     """Memory as rows. order: the dimensions, slowest first; groups, weights: of each row; along_*: whether they change
-    along a row; same: whether each group has a weight of its own, which changes with it along the row; first: where each group
+    along a row; same: True if groups and weights change along the same dimensions; first: where each group
     has its first element; per_group: how many rows follow one another in each group, 0 where groups do not lie together.
     """
 

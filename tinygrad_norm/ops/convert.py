@@ -1,4 +1,4 @@
-"""Out of the engine and in again: dtypes, devices, NumPy, Python numbers."""
+"""Conversions: dtypes, devices, NumPy arrays, Python numbers."""
 
 from __future__ import annotations
 

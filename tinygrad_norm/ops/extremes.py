@@ -24,7 +24,7 @@ def _extreme(name: str) -> Callable:
         return getattr(x, name)(axis=axes, keepdims=keepdims)
 
     def vjp(g, x, out, x_shape, axes, keepdims):
-        """Equal extremes share the gradient equally. Beside a nan there is none: of all elements at once, the nan have it."""
+        """Equal extremes share the gradient. With a nan in the slice it is nan; of all elements at once, the nan share it."""
         out = spread(out, x_shape, axes, keepdims)
         at = x == out
         if len(axes) == len(x_shape):

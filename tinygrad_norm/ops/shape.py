@@ -2,7 +2,7 @@
 
 Each op's vjp moves the gradient back the way the elements came; where an element was used twice,
 its gradients add up. Results are views of the input's memory wherever NumPy can give one. joining.py puts
-tensors together and takes them apart, padding.py moves their elements.
+tensors together, takes them apart and pads them.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def in_shape(input: Any, shape: tuple[int, ...]) -> Any:
 
 
 def in_own_shape(input: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """A fresh result in another shape: a view of something that nobody else has, so no view at all."""
+    """Reshape a result that nobody else references; the reshaped Tensor does not count as a view."""
     result = _reshape(input, shape=shape)
     result.view_of = None
     return result

@@ -35,7 +35,9 @@ _step = gpu.Kernel(
 @sgd_step.on_gpu
 def _sgd_step_on_gpu(p, g, v, lr, momentum, keep, weight_decay, nesterov, maximize):
     sign, look_ahead = -1.0 if maximize else 1.0, momentum if nesterov else 1.0
-    before, after = (p, xp(p).empty_like(p)) if v is None else (v, v)  # without momentum nothing of `before` is used
+    before, after = (
+        (p, xp(p).empty_like(p)) if v is None else (v, v)
+    )  # without momentum the kernel multiplies `before` by 0: any array of that shape does
     _step(p, g, before, sign, weight_decay, momentum, keep, 1.0 if nesterov else 0.0, look_ahead, lr, p, after)
 
 

@@ -168,7 +168,7 @@ def _per_class(weight: Tensor, logs: Tensor, axis: int) -> Tensor:
 
 def _checked_classes(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, axis: int) -> tuple[Tensor, bool]:
     """The target, if it can be one: right shape, integers, each a class or ignore_index; and whether it is known that
-    none is to be ignored. On a GPU, where looking would mean waiting, nothing is known of the single targets.
+    none is to be ignored. On a GPU the targets are not inspected: that would mean waiting for it.
     """
     shape = input.array.shape
     expected = shape[:axis] + shape[axis + 1 :]

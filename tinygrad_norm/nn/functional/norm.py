@@ -81,7 +81,7 @@ def normalize_definition(
 ) -> Tensor:
     """The formula; x is seen in the shape `seen`, weight and bias in the shape `affine`, which broadcasts to it.
 
-    The mean is taken off twice: what rounding left of it the first time goes the second time. shared: the processes
+    The mean is subtracted twice: the second pass removes the rounding error of the first. shared: the processes
     over which the sums are taken.
     """
 

@@ -70,7 +70,7 @@ def _windows_over(
 
 
 def _stacked(x: Tensor, rows: Windows, columns: Windows, value: float) -> Tensor:
-    """All that the windows see, the places of the window in a new last dimension; `value` in the padding."""
+    """(N, C, H', W', kh * kw): the inputs of each window; the padding holds `value`."""
     reach = [(w.count - 1) * w.stride + (w.kernel - 1) * w.dilation + 1 for w in (rows, columns)]
     after = [max(r - w.before - w.size, 0) for r, w in zip(reach, (rows, columns))]
     x = pad(x, (columns.before, after[1], rows.before, after[0]), value=value)

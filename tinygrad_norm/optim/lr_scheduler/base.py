@@ -31,7 +31,7 @@ class LRScheduler:
 
     def _initial_step(self) -> None:
         self._step_count = 0
-        self._is_initial = True  # the groups have the rates of this epoch, unless they follow from the number alone
+        self._is_initial = True  # during this step() recursive rules leave lr as it is
         self.step()
         self._is_initial = False
 
