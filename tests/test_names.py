@@ -19,6 +19,7 @@ def test_what_is_not_there_says_so() -> None:
     assert not tn.backends.cudnn.is_available()
     tn.backends.cudnn.benchmark = True
     tn.backends.cudnn.deterministic = True
+    assert not tn.backends.cuda.matmul.allow_tf32
     tn.backends.cuda.matmul.allow_tf32 = True
     assert tn.accelerator.is_available() == tn.cuda.is_available()
     assert tn.accelerator.device_count() == tn.cuda.device_count()

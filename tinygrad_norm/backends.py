@@ -19,5 +19,5 @@ def _absent(name: str, **settings: Any) -> ModuleType:
 
 
 cudnn = _absent("cudnn", enabled=False, benchmark=False, deterministic=False, allow_tf32=False)
-cuda = _absent("cuda", matmul=ModuleType("matmul"))
+cuda = _absent("cuda", matmul=_absent("cuda.matmul", allow_tf32=False))
 mps, mkl, mkldnn, openmp = map(_absent, ("mps", "mkl", "mkldnn", "openmp"))
