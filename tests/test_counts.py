@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(
 )
 ELEMENTWISE = ("a + b", "a * b", "a / b", "a.exp()", "a.relu()")
 VIEWS_AND_REDUCTIONS = ("a.sum()", "a.mean()", "a.reshape(64)", "a.t()", "a[0]")
-NOT_YET = {"a[:, index]": 45, "F.conv2d(images, kernels)": 30}  # more than twenty
+NOT_YET = {"a[:, index]": 47, "F.conv2d(images, kernels)": 30}  # more than twenty
 NOT_YET_BACKWARD = {"F.conv2d(images, kernels)": 60, "where(mask, a, b)": 24, "a[:, index]": 22}
 
 

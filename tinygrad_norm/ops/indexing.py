@@ -176,15 +176,27 @@ def _checked(index: Any, shape: tuple[int, ...]) -> Any:
 
 def getitem(input: Tensor, index: Any) -> Tensor:
     """input[index]: a view for integers, slices, None and ...; a copy for tensors, lists and masks."""
-    if index.__class__ is int and input.array.ndim and -len(input.array) <= index < len(input.array):
-        return _getitem(input, index=index)
     first, then = places_of(input, index)
     return _getitem(input if first is None else _getitem(input, index=first), index=then)
 
 
 def places_of(input: Tensor, index: Any) -> tuple[Any, Any]:
     """The index as two that NumPy takes, to be used one after the other; the first may be None."""
-    return split_index(_checked(raw_index(index, input.array), input.array.shape), input.ndim)
+    shape = input.array.shape
+    if _are_integers(index, shape):
+        return None, index
+    return split_index(_checked(raw_index(index, input.array), shape), len(shape))
+
+
+def _are_integers(index: Any, shape: tuple[int, ...]) -> bool:
+    """Whether the index is one integer, or several, none of them out of range."""
+    parts = index if index.__class__ is tuple else (index,)
+    if len(parts) > len(shape):
+        return False
+    for i, n in zip(parts, shape):  # noqa: SIM110  (a generator costs more than what it looks at)
+        if i.__class__ is not int or not -n <= i < n:
+            return False
+    return True
 
 
 def _grid(shape: tuple[int, ...], sizes: tuple[int, ...], dim: int, index: Any) -> tuple:
