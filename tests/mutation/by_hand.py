@@ -1,4 +1,4 @@
-"""Would the suite notice what a tired colleague might write? Forty-four mistakes, in modules, optimizers, data, files and autograd.
+"""Would the suite notice what a tired colleague might write? Fifty-two mistakes, in modules, optimizers, data, files and autograd.
 
     python tests/mutation/by_hand.py
 

@@ -145,18 +145,18 @@ def logsigmoid(input: Tensor) -> Tensor:
 @guarded
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """e**x / sum(e**x) along dim."""
-    dim = _last_or_first("softmax", input, _stacklevel) if dim is None else dim
+    dim = _last_or_first("softmax", input) if dim is None else dim
     return reduce.softmax(input, dim, dtype=dtype)
 
 
 @guarded
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """log(softmax(x)) along dim, without overflow."""
-    dim = _last_or_first("log_softmax", input, _stacklevel) if dim is None else dim
+    dim = _last_or_first("log_softmax", input) if dim is None else dim
     return reduce.log_softmax(input, dim, dtype=dtype)
 
 
-def _last_or_first(name: str, input: Tensor, level: int) -> int:
+def _last_or_first(name: str, input: Tensor) -> int:
     """PyTorch's choice where dim is not given, with its warning: the first dimension of 0, 1 and 3, else the second."""
     warn(f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.")
     return 0 if input.ndim in (0, 1, 3) else 1
