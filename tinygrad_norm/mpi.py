@@ -151,10 +151,10 @@ class Started:
         while not self.request.Test():
             waited = time.monotonic() - since
             _farewells.check(self.number)
-            if waited > _TELL and not told:
-                told = True
-                _farewells.tell(self.number, self.call)
             if waited > _TELL:
+                if not told:
+                    told = True
+                    _farewells.tell(self.number, self.call)
                 _farewells.compare(self.number, self.call, waited > _Timeout.seconds)
             _let_others_run()
 

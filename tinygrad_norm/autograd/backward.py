@@ -42,7 +42,7 @@ def backward(
     A gradient that is there already is added to in its own memory, unless create_graph.
     """
     grad_tensors = grad_variables if grad_tensors is None else grad_tensors
-    _backward("backward", tensors_of(tensors, "tensors"), grad_tensors, retain_graph, create_graph, inputs)
+    _backward(tensors_of(tensors, "tensors"), grad_tensors, retain_graph, create_graph, inputs)
 
 
 def _tensor_backward(
@@ -52,7 +52,7 @@ def _tensor_backward(
     create_graph: bool = False,
     inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
-    _backward("backward", [self], [gradient], retain_graph, create_graph, inputs)
+    _backward([self], [gradient], retain_graph, create_graph, inputs)
 
 
 _tensor_backward.__doc__ = """Add the gradient of this Tensor to `.grad` of the leaves it depends on, or of `inputs` only.
@@ -66,9 +66,9 @@ _tensor_backward.__doc__ = """Add the gradient of this Tensor to `.grad` of the 
 Tensor.backward = _tensor_backward  # type: ignore[method-assign, assignment]
 
 
-def _backward(name: str, outputs: list[Tensor], cotangents: Any, retain: Any, create_graph: Any, inputs: Any) -> None:
+def _backward(outputs: list[Tensor], cotangents: Any, retain: Any, create_graph: Any, inputs: Any) -> None:
     if retain is not None or create_graph.__class__ is not bool:
-        check_flags(name, retain_graph=retain, create_graph=create_graph)
+        check_flags("backward", retain_graph=retain, create_graph=create_graph)
     only = None if inputs is None else tensors_of(inputs, "inputs")
     if only is not None and not only:
         raise RuntimeError("'inputs' argument to backward cannot be empty")
