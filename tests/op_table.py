@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import tinygrad_norm as tn
 import tinygrad_norm.nn.functional as F
 from tinygrad_norm import testing
-from tinygrad_norm.autograd import graph
+from tinygrad_norm.autograd import views
 from tinygrad_norm.nn.functional import conv, norm, pool
 from tinygrad_norm.nn.functional.conv import Geometry
 from tinygrad_norm.nn.functional.dropout import _dropout
@@ -745,13 +745,13 @@ def places(draw: Any) -> tuple:
 
 case(
     "picked",
-    lambda x, places: graph._picked(x, places=on(np.array(places)).array),
+    lambda x, places: views._picked(x, places=on(np.array(places)).array),
     places(),
     lambda x, places: x.reshape(-1)[places],
 )
 case(
     "placed",
-    lambda g, places: graph._placed(g, places=on(np.array(places)).array, shape=(len(places) + 2,)),
+    lambda g, places: views._placed(g, places=on(np.array(places)).array, shape=(len(places) + 2,)),
     places().map(lambda d: ((d[0][0].reshape(-1)[: len(d[1]["places"])],), d[1])),
     lambda g, places: np.bincount(places, g, len(places) + 2),
 )

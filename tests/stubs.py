@@ -17,12 +17,20 @@ from typing import Any
 
 import tinygrad_norm as tn
 from tinygrad_norm import dtypes, ops
+from tinygrad_norm.autograd import attached
 
 PACKAGE = Path(__file__).parent.parent / "tinygrad_norm"
 HEAD = '"""Made by tests/stubs.py of the tables in ops/__init__.py."""\n\n'
-KNOWN = {"Tensor", "Any", "Sequence", "Generator", "Callable", "Iterator", "Extreme", "Dim"}
+KNOWN = {"Tensor", "Any", "Sequence", "Generator", "Callable", "Iterator", "Extreme", "Dim", "RemovableHandle"}
 KNOWN |= {"int", "float", "bool", "str", "None", "tuple", "list", "dict"}
 PROPERTIES = {"T": "Tensor", "mT": "Tensor", "is_cuda": "bool", "is_sparse": "bool"}
+ATTACHED = {
+    "device": "Device",
+    "is_leaf": "builtins.bool",
+    "retains_grad": "builtins.bool",
+    "_version": "builtins.int",
+    "data": "Tensor",
+}
 RESULTS = {
     "numel": "int",
     "item": "Any",
@@ -99,8 +107,10 @@ def methods() -> str:
         "",
         "import numpy as np",
         "",
-        "from tinygrad_norm.autograd.tensor import Tensor",
-        "from tinygrad_norm.backend import Generator",
+        "from tinygrad_norm.engine.tensor import Tensor",
+        "from tinygrad_norm.autograd.hooks import RemovableHandle",
+        "from tinygrad_norm.backend import Device",
+        "from tinygrad_norm.generator import Generator",
         "from tinygrad_norm.ops.extremes import Extreme",
         "from tinygrad_norm.ops.reduce import Dim",
     ]
@@ -115,7 +125,10 @@ def methods() -> str:
             lines.append(f"    def {name}(self, other: Any) -> Tensor: ...{ignored}")
         else:
             lines.append("    " + declaration(name, method, True))
-    lines.append("    " + declaration("backward", tn.Tensor.backward, True))
+    lines += ["    " + declaration(name, method, True) for name, method in attached.METHODS.items()]
+    for name, kind in ATTACHED.items():
+        lines += ["    @property", f"    def {name}(self) -> {kind}: ..."]
+    lines += ["    @data.setter", "    def data(self, value: Tensor) -> None: ..."]
     return HEAD + "\n".join([*imports, "", "", *lines]) + "\n"
 
 

@@ -303,3 +303,9 @@ def test_to_copies_where_it_is_asked_to_by_place_too() -> None:
     for copied in (x.to(x, False, True), x.to(tn.float32, False, True), x.to(tn.float32, copy=True)):
         assert copied is not x
         close(copied, x, 0)
+
+
+def test_grad_fn_bears_the_name_of_the_function() -> None:
+    x = leaf([2.0, 1.0])
+    names = [y.grad_fn.name() for y in (x.amax(), x.amin(), tn.div(x, 2, rounding_mode="floor"), x[0], x.log_softmax(0))]
+    assert names == ["AmaxBackward", "AminBackward", "DivBackward", "GetitemBackward", "LogSoftmaxBackward"]

@@ -12,7 +12,7 @@ from helpers import close, constant, host, leaf
 
 import tinygrad_norm as tn
 from tinygrad_norm import autograd, data, nn, optim
-from tinygrad_norm.autograd.backward import call_at_end
+from tinygrad_norm.autograd.requests import call_at_end
 from tinygrad_norm.nn import functional as F
 
 # ---- edits --------------------------------------------------------------------------------

@@ -3,10 +3,10 @@
     import tinygrad_norm as tn
     from tinygrad_norm import nn, optim
 
-Reading order: `backend` (the switch), `autograd` (how computation leaves a trace, and how gradients
-walk it back), `ops` (each forward beside its derivatives), `nn.functional` (layers as functions),
-`nn` (modules), `optim` (update rules), `data` (loading), `saving`; then `gradcheck` and `testing`:
-how all of it is known to be right.
+Reading order: `engine` (how computation leaves a trace, and how gradients walk it back), `ops` (each
+forward beside its derivatives), `nn.functional` (layers as functions), `nn` (modules), `optim` (update
+rules), `data` (loading), `saving`; then `gradcheck` and `testing`: how all of it is known to be right.
+`autograd` is what PyTorch has beyond an engine, `backend` the switch between NumPy and CuPy.
 """
 
 from math import inf, nan, pi
@@ -26,18 +26,11 @@ from tinygrad_norm.autograd import (
 )
 from tinygrad_norm.autograd.anomaly import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from tinygrad_norm.backend import Device as device
-from tinygrad_norm.backend import (
-    Generator,
-    backend,
-    default_generator,
-    get_backend,
-    manual_seed,
-    set_backend,
-    set_default_device,
-)
+from tinygrad_norm.backend import backend, get_backend, set_backend, set_default_device
 from tinygrad_norm.drawing import draw
 from tinygrad_norm.fast.memory import keep_freed_memory
 from tinygrad_norm.fast.threads import get_num_threads, set_num_threads
+from tinygrad_norm.generator import Generator, default_generator, manual_seed
 from tinygrad_norm.gradcheck import gradcheck, gradgradcheck
 from tinygrad_norm.missing import listed, missing_in
 from tinygrad_norm.ops import created as _created

@@ -31,11 +31,8 @@ from tinygrad_norm.autograd import op as op
 from tinygrad_norm.autograd import set_grad_enabled as set_grad_enabled
 from tinygrad_norm.autograd.anomaly import is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled
 from tinygrad_norm.autograd.anomaly import is_anomaly_enabled as is_anomaly_enabled
-from tinygrad_norm.backend import Generator as Generator
 from tinygrad_norm.backend import backend as backend
-from tinygrad_norm.backend import default_generator as default_generator
 from tinygrad_norm.backend import get_backend as get_backend
-from tinygrad_norm.backend import manual_seed as manual_seed
 from tinygrad_norm.backend import set_backend as set_backend
 from tinygrad_norm.backend import set_default_device as set_default_device
 from tinygrad_norm.drawing import draw as draw
@@ -43,6 +40,9 @@ from tinygrad_norm.drawing import trace as trace
 from tinygrad_norm.fast.memory import keep_freed_memory as keep_freed_memory
 from tinygrad_norm.fast.threads import get_num_threads as get_num_threads
 from tinygrad_norm.fast.threads import set_num_threads as set_num_threads
+from tinygrad_norm.generator import Generator as Generator
+from tinygrad_norm.generator import default_generator as default_generator
+from tinygrad_norm.generator import manual_seed as manual_seed
 from tinygrad_norm.gradcheck import gradcheck as gradcheck
 from tinygrad_norm.gradcheck import gradgradcheck as gradgradcheck
 from tinygrad_norm.ops.extremes import Extreme

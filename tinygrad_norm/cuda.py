@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 from tinygrad_norm.backend import load
-from tinygrad_norm.backend import manual_seed as _manual_seed
+from tinygrad_norm.generator import manual_seed as _manual_seed
 
 
 @functools.cache

@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm.autograd import Node, Tensor
-from tinygrad_norm.autograd.errors import guarded
-from tinygrad_norm.autograd.grad_mode import grad_mode
-from tinygrad_norm.autograd.tensor import raw
 from tinygrad_norm.backend import is_array, transfer
+from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.engine.tensor import raw, thread
 from tinygrad_norm.nn.module import Module
 from tinygrad_norm.ops import functions
 
@@ -43,7 +42,8 @@ class Drawing:
     def _label(self, at: Any) -> str:
         """A Node or a leaf in words: name, shape, and the norm of its gradient where that is known."""
         if isinstance(at, Node):
-            gradient = None if at.retained is None or (owner := at.retained()) is None else owner.grad
+            kept = None if at.hooks is None else at.hooks.retained
+            gradient = None if kept is None or (owner := kept()) is None else owner.grad
             words = f"{at.name()} {list(at.shape)}"
         else:
             gradient = at.grad
@@ -191,16 +191,20 @@ class Steps:
         self.steps: list[dict[str, Any]] = []
 
     def __enter__(self) -> Steps:
-        self._before, grad_mode.watch = grad_mode.watch, self._note
+        thread.observers = (*thread.observers, self)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        grad_mode.watch = self._before
+        thread.observers = tuple(see for see in thread.observers if see is not self)
 
-    def _note(self, node: Node, g: Any, gradients: Any) -> None:
+    def recorded(self, node: Node) -> None:
+        """Nothing is noted of the forward pass."""
+
+    def walked(self, node: Node, g: Any, gradients: Any) -> None:
+        """Note a step: what arrived at a Node, and what its vjps have made of it."""
         inputs = []
-        for k, (edge, gx) in enumerate(zip(node.edges, gradients)):
-            _, name = node.input_of(k)
+        for position, edge, gx in zip(node.plan.positions, node.edges, gradients):
+            name = node.plan.op.input_name(position)
             leaf = self._names.get(id(edge))
             shape, norm = (None, None) if gx is None else (list(gx.shape), _norm(raw(gx)))
             inputs.append({"name": name if leaf is None else f"{name} = {leaf}", "shape": shape, "norm": norm})

@@ -1,4 +1,4 @@
-"""Element types and PyTorch's promotion rules.
+"""Element types.
 
 A dtype is NumPy's own `numpy.dtype`; the names below are PyTorch's for the supported ones.
 """
@@ -47,22 +47,3 @@ def of_scalar(value: Any) -> np.dtype[Any]:
     if name not in _SCALARS:
         raise TypeError(f"expected a number (bool, int or float), but got {name}")
     return _SCALARS[name]
-
-
-def promote(operands: list[tuple[Any, tuple[Any, ...] | None]]) -> np.dtype:
-    """The dtype of an operation on these (dtype, shape) pairs; a Python number has shape None.
-
-    PyTorch's rule: among bool < integer < floating the highest category wins; a tensor without
-    dimensions, and after it a Python number, counts only if it is of a higher category than all
-    tensors with dimensions. https://docs.pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc
-    """
-    result, category = None, -1
-    for level in (lambda s: s, lambda s: s == (), lambda s: s is None):
-        found = [dtype for dtype, shape in operands if level(shape)]
-        if not found:
-            continue
-        highest = max(RANK[dtype.kind] for dtype in found)
-        if highest > category:
-            result, category = np.result_type(*(d for d in found if RANK[d.kind] == highest)), highest
-    assert result is not None
-    return result

@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm.autograd import Tensor, enable_grad, grad
-from tinygrad_norm.autograd.backward import reachable
-from tinygrad_norm.autograd.edits import overlaps_itself
-from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.autograd.function import undefined_gradients
-from tinygrad_norm.autograd.tensor import wrap
-from tinygrad_norm.backend import backend_of, xp
+from tinygrad_norm.backend import backend_of, overlaps_itself, xp
+from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.engine.backward import reachable, target_of
+from tinygrad_norm.engine.tensor import wrap
 
 _STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
 _BEND = 1e-2  # of the slopes to the left and to the right, from where on it is looked into
@@ -160,7 +159,7 @@ def _check_undefined(outputs: list[Tensor], tensors: list[Tensor]) -> None:
     for g in grad(outputs, tensors, zeros, retain_graph=True, allow_unused=True):
         if g is not None and bool((g != 0).any()):
             raise GradcheckError("Expected all input grads to be undefined or zero when all output grads are undefined or zero")
-    for node in reachable(outputs):
+    for node in reachable([(target_of(out), None) for out in outputs])[0]:
         try:
             found = undefined_gradients(node)
         except Exception as error:

@@ -29,8 +29,8 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
-from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import backend_of, transfer
+from tinygrad_norm.engine.tensor import wrap
 
 Group = Any  # a communicator of mpi4py's; None for all processes
 

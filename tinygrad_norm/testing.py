@@ -28,8 +28,8 @@ except ImportError:
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, grad, no_grad
-from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import backend, get_backend, is_array, transfer, xp
+from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from tinygrad_norm.nn.module import Module
 

@@ -63,7 +63,7 @@ OTHER = {  # where ours differs on purpose
 }
 
 
-def shown(signature: str) -> list[tuple[str, Any]]:
+def replay(signature: str) -> list[tuple[str, Any]]:
     """Names and defaults in a signature in PyTorch's texts: "add(input, other, *, alpha=1, out=None) -> Tensor"."""
     inside = signature[signature.index("(") + 1 : signature.rindex(")")]
     found = []
@@ -88,7 +88,7 @@ def theirs_of(function: Any, name: str) -> list[tuple[str, Any]] | None:
         pass
     for line in (inspect.getdoc(function) or "").splitlines()[:4]:
         if re.match(rf"^(torch\.)?{name}\(.*\)", line.strip()):
-            return shown(line.strip().split("->")[0])
+            return replay(line.strip().split("->")[0])
     return None
 
 

@@ -20,29 +20,35 @@ MORE = (
 # module: (function, what stands there, what is planted), ...
 MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
     # ---- those that were not noticed once
-    "autograd.backward": (
-        ("_walk", "final[node] = _own(g, True)", "final[node] = _own(g, False)"),
-        ("_through_hooks", "list(hooks.values())", "hooks.values()"),
-        ("_deposit", "elif anew or not (", "elif (anew and gradient.needs_grad) or not ("),
-        ("_deposit", "or is_writable(old.array))", "or True)"),
-        ("grad", "result[i] = _own(gradient, True)", "pass"),
-        ("_deposit_early", "list((leaf.awaited or {}).values())", "(leaf.awaited or {}).values()"),
+    "engine.backward": (
+        ("_walk", "final[node] = own(g, True)", "final[node] = own(g, False)"),
+        ("deposit", "elif anew or not (", "elif (anew and gradient.needs_grad) or not ("),
+        ("deposit", "or is_writable(old.array))", "or True)"),
     ),
-    "autograd.requests": (("_cotangent", "if g.array.dtype == out.array.dtype else g.to(out.array.dtype)", ""),),
-    "autograd.edits": (
-        ("reshape_in_place", "handed_on, base, steps = x.view_of.handed_on,", "handed_on, base, steps = False,"),
+    "autograd.hooks": (
+        ("seen", "list(self.seeing.values())", "self.seeing.values()"),
+        ("deposit", "list(self.waiting.values())", "self.waiting.values()"),
+        ("register_hook", "self.grad_fn or self", "self"),
+    ),
+    "autograd.requests": (
+        ("_cotangent", "if g.array.dtype == out.array.dtype else g.to(out.array.dtype)", ""),
+        ("grad", "result[i] = own(gradient, True)", "pass"),
+    ),
+    "autograd.views": (("refresh", "x.needs_grad = self.inherits = base.needs_grad", "x.needs_grad = self.inherits = True"),),
+    "backend": (
         ("overlaps_itself", "if step < reach:", "if not step:"),
         ("overlaps_itself", "abs(step), n) for step", "step, n) for step"),
     ),
-    "autograd.tensor": (
-        ("refresh", "x.needs_grad = view.inherits = base.needs_grad", "x.needs_grad = view.inherits = True"),
+    "autograd.edits": (
+        ("reshape_in_place", "is_stand_in, base, steps = x.view_of.is_stand_in,", "is_stand_in, base, steps = False,"),
+    ),
+    "autograd.attached": (
         (
             "__deepcopy__",
             "copy._grad = None if self._grad is None else self._grad.__deepcopy__(memo)",
             "copy._grad = self._grad",
         ),
-        ("detach_", "self.view_of = None", "pass"),
-        ("register_hook", "owner = self.grad_fn or self", "owner = self"),
+        ("detach_", "self.view_of = self.node = None", "self.node = None"),
     ),
     "autograd.function": (
         ("restored", "if self.version.count != self.count:", "if self.version.count > self.count + 1:"),
@@ -57,7 +63,7 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "ops.joining": (
         ("_padded_along", "n + min(before, 0) + min(after, 0)", "n + min(before, 0)"),
-        ("_parts", "part.view_of.frozen = _FROZEN", "pass"),
+        ("_parts", "part.view_of.edit_error = _FROZEN", "pass"),
     ),
     "ops.composed": (
         (

@@ -29,7 +29,7 @@ from test_backend import test_gradients_flow_between_backends
 from test_distributed import test_all_reduce_in_one_process_is_the_identity
 
 from tinygrad_norm import testing
-from tinygrad_norm.autograd.graph import Op, Plan
+from tinygrad_norm.engine.op import Op, Plan
 
 OTHER_TESTS = {
     "to_dtype": [test_gradients_come_back_in_the_dtype_of_their_input],

@@ -26,32 +26,41 @@ a keyword of the op, or `<input>_shape` where the shape alone is wanted. It is w
 methods and other ops, so that it runs on arrays in `backward()` and on Tensors under
 `create_graph=True`: one formula, derivatives of any order.
 
-Read tensor.py, node.py and graph.py (how a trace is left), then backward.py (how it is walked) and sums.py (how broadcasting
-is undone). Beside them: edits.py (edits in place and views), function.py (ops with a context, as PyTorch has them),
-functional.py (Jacobians), anomaly.py (where a nan came from), grad_mode.py (whether ops record), requests.py and errors.py
-(what is refused, and in which words).
+The engine itself is in `tinygrad_norm.engine`; this folder is what attaches itself to it:
+
+    requests.py     backward() and grad(): what is asked for, and what is refused
+    modes.py        whether ops record: no_grad and the others
+    hooks.py        hooks, retain_grad
+    views.py        Tensors that share memory
+    edits.py        edits in place
+    higher.py       derivatives of fused ops under create_graph
+    function.py     ops with a context, as PyTorch writes them
+    functional.py   Jacobians and Hessians
+    anomaly.py      where a nan came from
+    attached.py     the other methods of Tensor that PyTorch has here
 """
 
-from tinygrad_norm.autograd import functional
+from tinygrad_norm.autograd import attached, functional, higher  # noqa: F401 (they attach themselves)
 from tinygrad_norm.autograd.anomaly import (
     detect_anomaly,
     is_anomaly_check_nan_enabled,
     is_anomaly_enabled,
     set_detect_anomaly,
 )
-from tinygrad_norm.autograd.backward import backward, grad
-from tinygrad_norm.autograd.errors import guard_all
 from tinygrad_norm.autograd.function import Function
-from tinygrad_norm.autograd.grad_mode import (
+from tinygrad_norm.autograd.hooks import RemovableHandle
+from tinygrad_norm.autograd.modes import (
     enable_grad,
     inference_mode,
     is_grad_enabled,
     no_grad,
     set_grad_enabled,
 )
-from tinygrad_norm.autograd.graph import elementwise, op
-from tinygrad_norm.autograd.node import Node
-from tinygrad_norm.autograd.tensor import RemovableHandle, Size, Tensor
+from tinygrad_norm.autograd.requests import backward, grad
+from tinygrad_norm.backend import Size
+from tinygrad_norm.checks.arguments import guard_all
+from tinygrad_norm.engine.op import Node, elementwise, op
+from tinygrad_norm.engine.tensor import Tensor
 from tinygrad_norm.missing import listed, missing_in
 
 

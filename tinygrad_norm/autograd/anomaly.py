@@ -16,12 +16,56 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-from tinygrad_norm.autograd.grad_mode import Mode, ModeFromNow, grad_mode
-from tinygrad_norm.autograd.node import Node
+from tinygrad_norm.autograd.modes import Mode, ModeFromNow
 from tinygrad_norm.backend import xp
+from tinygrad_norm.engine.op import Node
+from tinygrad_norm.engine.tensor import thread
 
 _PACKAGE = str(Path(__file__).parent.parent)
 _called: weakref.WeakKeyDictionary[Node, str] = weakref.WeakKeyDictionary()  # where each Node's op was called
+
+
+class _Anomaly:
+    """An observer of the engine: notes where ops are called, and looks at gradients."""
+
+    def __init__(self, check_nan: bool) -> None:
+        self.check_nan = check_nan
+
+    def recorded(self, node: Node) -> None:
+        """Remember the innermost line outside of this package."""
+        frame = sys._getframe(1)
+        while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+            frame = frame.f_back
+        file, line = frame.f_code.co_filename, frame.f_lineno
+        text = linecache.getline(file, line, frame.f_globals).strip()
+        _called[node] = f"{file}, line {line}, in {frame.f_code.co_name}" + (f": {text}" if text else "")
+
+    def walked(self, node: Node, g: Any, gradients: Any) -> None:
+        """Raise if one of the gradients that a Node gave, or the one it was given, is not finite."""
+        if not self.check_nan:
+            return
+        where = f"it was called in {_called[node]}" if node in _called else "it was called outside of detect_anomaly()"
+        if kind := _not_finite(g):
+            raise RuntimeError(f"the gradient that was given to {node.name()!r} is {kind} already; {where}")
+        for position, gx in zip(node.plan.positions, gradients):
+            if gx is not None and (kind := _not_finite(gx)):
+                raise RuntimeError(
+                    f"Function {node.name()!r} returned {kind} values in its {position}th output, "
+                    f"the gradient of its input {node.plan.op.input_name(position)!r}; {where}"
+                )
+
+
+def _not_finite(x: Any) -> str:
+    """What there is in x that is no number: "nan", "inf" or ""."""
+    array = getattr(x, "array", x)
+    if bool(xp(array).isfinite(array).all()):
+        return ""
+    return "nan" if bool(xp(array).isnan(array).any()) else "inf"
+
+
+def _observers(anomaly: bool, check_nan: bool) -> tuple:
+    others = tuple(see for see in thread.observers if not isinstance(see, _Anomaly))
+    return (*others, _Anomaly(check_nan)) if anomaly else others
 
 
 class detect_anomaly(Mode):
@@ -33,7 +77,12 @@ class detect_anomaly(Mode):
 
     def __init__(self, check_nan: bool = True) -> None:
         _require_bool("detect_anomaly", check_nan=check_nan)
-        super().__init__(anomaly=True, check_nan=check_nan)
+        super().__init__()
+        self.check_nan = check_nan
+
+    def __enter__(self) -> None:
+        self.wanted = {"observers": _observers(True, self.check_nan)}
+        super().__enter__()
 
 
 class set_detect_anomaly(ModeFromNow):
@@ -41,7 +90,7 @@ class set_detect_anomaly(ModeFromNow):
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
         _require_bool("set_detect_anomaly", mode=mode, check_nan=check_nan)
-        super().__init__(anomaly=mode, check_nan=check_nan)
+        super().__init__(observers=_observers(mode, check_nan))
 
 
 def _require_bool(name: str, **given: bool) -> None:
@@ -52,43 +101,9 @@ def _require_bool(name: str, **given: bool) -> None:
 
 def is_anomaly_enabled() -> bool:
     """Whether ops note where they are called, in this thread."""
-    return grad_mode.anomaly
+    return any(isinstance(see, _Anomaly) for see in thread.observers)
 
 
 def is_anomaly_check_nan_enabled() -> bool:
     """Whether gradients are looked at as well."""
-    return grad_mode.check_nan
-
-
-def note_call(node: Node) -> None:
-    """Remember the innermost line outside of this package."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame = frame.f_back
-    file, line = frame.f_code.co_filename, frame.f_lineno
-    text = linecache.getline(file, line, frame.f_globals).strip()
-    _called[node] = f"{file}, line {line}, in {frame.f_code.co_name}" + (f": {text}" if text else "")
-
-
-def check_gradients(node: Node, g: Any, gradients: Any) -> None:
-    """Raise if one of the gradients that a Node gave, or the one it was given, is not finite."""
-    if not grad_mode.check_nan:
-        return
-    where = f"it was called in {_called[node]}" if node in _called else "it was called outside of detect_anomaly()"
-    if kind := _not_finite(g):
-        raise RuntimeError(f"the gradient that was given to {node.name()!r} is {kind} already; {where}")
-    for k, gx in enumerate(gradients):
-        if gx is not None and (kind := _not_finite(gx)):
-            position, name = node.input_of(k)
-            raise RuntimeError(
-                f"Function {node.name()!r} returned {kind} values in its {position}th output, "
-                f"the gradient of its input {name!r}; {where}"
-            )
-
-
-def _not_finite(x: Any) -> str:
-    """What there is in x that is no number: "nan", "inf" or ""."""
-    array = getattr(x, "array", x)
-    if bool(xp(array).isfinite(array).all()):
-        return ""
-    return "nan" if bool(xp(array).isnan(array).any()) else "inf"
+    return all(see.check_nan for see in thread.observers if isinstance(see, _Anomaly))

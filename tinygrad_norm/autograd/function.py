@@ -25,12 +25,12 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_norm.autograd.grad_mode import grad_mode, no_grad
-from tinygrad_norm.autograd.graph import op
-from tinygrad_norm.autograd.node import Node
-from tinygrad_norm.autograd.sums import sum_to
-from tinygrad_norm.autograd.tensor import Tensor, Version, wrap
+from tinygrad_norm.autograd.edits import record_edit
+from tinygrad_norm.autograd.modes import no_grad
 from tinygrad_norm.backend import xp
+from tinygrad_norm.engine.broadcasting import sum_to
+from tinygrad_norm.engine.op import Node, op
+from tinygrad_norm.engine.tensor import Tensor, Version, thread, wrap
 
 
 class Context:
@@ -142,7 +142,7 @@ class Function:
         outputs = [
             out.detach() if isinstance(out, Tensor) and any(out is x for x in inputs) else out for out in outputs
         ]  # an input returned as it is becomes a Tensor of its own
-        if any(needs) and grad_mode.enabled:
+        if any(needs) and thread.recording:
             _record(cls, context, args, outputs)
         return tuple(outputs) if isinstance(returned, (tuple, list)) else outputs[0]
 
@@ -165,7 +165,7 @@ def _record(cls: type[Function], context: Context, args: tuple, outputs: list) -
     flat = wrap(module.concatenate([out.array.reshape(-1) for out in parts]))
     inputs = tuple(a for a in args if isinstance(a, Tensor))
     wanted = tuple(a.array.shape if isinstance(a, Tensor) else None for a in args)
-    cls._op.op.record_edit(inputs, {"context": context, "args": wanted, "shapes": shapes, "live": live}, flat)
+    record_edit(cls._op.op, inputs, {"context": context, "args": wanted, "shapes": shapes, "live": live}, flat)
     if (
         context._saved and flat.node is not None
     ):  # a guard that never fails: backward() frees the saved values of Nodes that have guards
@@ -251,7 +251,7 @@ def once_differentiable(backward: Any) -> Any:
     def checked(ctx: Any, *gradients: Any) -> Any:
         with no_grad():
             given = backward(ctx, *gradients)
-        if not (grad_mode.enabled and any(isinstance(g, Tensor) and g.needs_grad for g in gradients)):
+        if not (thread.recording and any(isinstance(g, Tensor) and g.needs_grad for g in gradients)):
             return given
         several = isinstance(given, (tuple, list))
         marked = [_undifferentiable(v) if isinstance(v, Tensor) else v for v in (given if several else (given,))]

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tinygrad_norm.autograd.backward import grad
-from tinygrad_norm.autograd.errors import guard_all
-from tinygrad_norm.autograd.grad_mode import enable_grad
-from tinygrad_norm.autograd.tensor import Tensor, wrap
+from tinygrad_norm.autograd.modes import enable_grad
+from tinygrad_norm.autograd.requests import grad
 from tinygrad_norm.backend import xp
+from tinygrad_norm.checks.arguments import guard_all
+from tinygrad_norm.engine.tensor import Tensor, wrap
 
 Tensors = Tensor | tuple[Tensor, ...]
 

@@ -1,15 +1,155 @@
-"""What backward and grad are asked for: looked at before the walk begins."""
+"""backward and grad, as PyTorch has them: what is asked for is checked here, and found by the engine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from tinygrad_norm.autograd.errors import mixed_devices, require_kind
-from tinygrad_norm.autograd.tensor import Tensor, refresh, wrap
 from tinygrad_norm.backend import is_array, xp
+from tinygrad_norm.checks.arguments import require_kind
+from tinygrad_norm.checks.errors import mixed_devices
+from tinygrad_norm.engine import backward as engine
+from tinygrad_norm.engine.backward import Target, differentiate, own, target_of
+from tinygrad_norm.engine.op import Node
+from tinygrad_norm.engine.tensor import Tensor, wrap
+from tinygrad_norm.warn import warn
 
-Target = Any  # where a gradient goes: a Node, or a leaf Tensor
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Tensor | Sequence[Tensor | None] | None = None,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
+    """Add the gradients of `tensors` to `.grad` of the leaves they depend on, or of `inputs` only.
+
+    grad_tensors: a cotangent per tensor, of its shape; 1 for a tensor of one element.
+    retain_graph: keep what the vjps need for a second call; default: as create_graph.
+    create_graph: record the computation of the gradients, to differentiate them again.
+    grad_variables: the old name of grad_tensors.
+
+    A gradient that is there already is added to in its own memory, unless create_graph.
+    """
+    grad_tensors = grad_variables if grad_tensors is None else grad_tensors
+    _backward(tensors_of(tensors, "tensors"), grad_tensors, retain_graph, create_graph, inputs)
+
+
+def tensor_backward(
+    self: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
+    """Add the gradient of this Tensor to `.grad` of the leaves it depends on, or of `inputs` only.
+
+    gradient: the cotangent, of this Tensor's shape; 1 for a tensor of one element.
+    retain_graph: keep what the vjps need for a second call; default: as create_graph.
+    create_graph: record the computation of the gradients, to differentiate them again.
+
+    A gradient that is there already is added to in its own memory, unless create_graph.
+    """
+    _backward([self], [gradient], retain_graph, create_graph, inputs)
+
+
+class _Ends(threading.local):
+    """What to call when the backward() that is running ends; None outside of one."""
+
+    callbacks: list[Callable] | None = None
+
+
+_ends = _Ends()
+
+
+def _backward(outputs: list[Tensor], cotangents: Any, retain: Any, create_graph: Any, inputs: Any) -> None:
+    if retain is not None or create_graph.__class__ is not bool:
+        check_flags("backward", retain_graph=retain, create_graph=create_graph)
+    only = None if inputs is None else tensors_of(inputs, "inputs")
+    if only is not None and not only:
+        raise RuntimeError("'inputs' argument to backward cannot be empty")
+    roots = roots_of(outputs, cotangents, create_graph)
+    for x in only or ():
+        x.retain_grad()  # for those that are no leaves: their gradient is left there while the walk passes
+    before, _ends.callbacks = _ends.callbacks, []
+    try:
+        gradients = differentiate(roots, only, create_graph if retain is None else retain, create_graph, deposits=True)
+        with engine.depositing:
+            for target, gradient in gradients.items():
+                if target.__class__ is Node or not target.needs_grad:
+                    continue
+                if target._grad is None:
+                    target._grad = gradient
+                else:
+                    engine.deposit(target, gradient, create_graph)
+        callbacks = _ends.callbacks
+    finally:
+        _ends.callbacks = before
+    for callback in callbacks:
+        callback()
+
+
+def call_at_end(callback: Callable[[], None]) -> bool:
+    """Call it when the backward() that is running has left all gradients; False, and no call, outside of one."""
+    if _ends.callbacks is None:
+        return False
+    _ends.callbacks.append(callback)
+    return True
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of `outputs` with respect to `inputs`, as values; no `.grad` is touched.
+
+    allow_unused: None for an input that outputs do not depend on, in place of a RuntimeError;
+    materialize_grads: zeros for it.
+    """
+    if not only_inputs:
+        warn("only_inputs argument is deprecated and is ignored now (defaults to True)", FutureWarning)
+    if is_grads_batched:
+        raise NotImplementedError("is_grads_batched: call grad() once for each of the cotangents")
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False"
+        )
+    check_flags("grad", retain_graph=retain_graph, create_graph=create_graph)
+    wanted = tensors_of(inputs, "inputs")
+    if not wanted:
+        raise ValueError("`inputs` argument to `grad()` cannot be empty.")
+    for x in wanted:
+        if not x.requires_grad:
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+    roots = roots_of(tensors_of(outputs, "outputs"), grad_outputs, create_graph)
+    gradients = differentiate(roots, wanted, create_graph if retain_graph is None else retain_graph, create_graph)
+    result: list[Any] = [gradients.get(target_of(x)) for x in wanted]
+    seen: set[int] = set()
+    for i, (x, gradient) in enumerate(zip(wanted, result)):
+        if gradient is not None and id(gradient) in seen:  # x was given twice
+            result[i] = own(gradient, True)
+        elif gradient is not None:
+            seen.add(id(gradient))
+        elif materialize_grads:
+            result[i] = wrap(xp(x.array).zeros(x.array.shape, x.array.dtype))
+        elif not allow_unused:
+            raise RuntimeError(
+                "One of the differentiated Tensors appears to not have been used in the graph. "
+                "Set allow_unused=True if this is the desired behavior."
+            )
+    return tuple(result)
+
+
+# ---- what is looked at before the walk begins ----------------------------------------------
 
 
 def check_flags(name: str, **flags: Any) -> None:
@@ -28,13 +168,6 @@ def tensors_of(tensors: Any, name: str) -> list[Tensor]:
         if not isinstance(t, Tensor):
             raise TypeError(f"{name}: expected Tensors, but got {type(t).__name__}")
     return found
-
-
-def target_of(x: Tensor) -> Target:
-    """Where the gradient of x goes."""
-    if x.view_of is not None:
-        refresh(x)
-    return x if x.node is None else x.node
 
 
 def roots_of(outputs: list[Tensor], cotangents: Any, create_graph: bool) -> list[tuple[Target, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm.autograd import Tensor
-from tinygrad_norm.backend import Generator, default_generator
+from tinygrad_norm.generator import Generator, default_generator
 
 
 class Dataset:

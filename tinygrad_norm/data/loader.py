@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm.autograd import Tensor
-from tinygrad_norm.backend import Generator
 from tinygrad_norm.data.dataset import IterableDataset, Subset, TensorDataset
 from tinygrad_norm.data.sampler import BatchSampler, RandomSampler, SequentialSampler, require_generator
+from tinygrad_norm.generator import Generator
 from tinygrad_norm.ops.creation import as_tensor, tensor
 from tinygrad_norm.ops.joining import stack
 from tinygrad_norm.warn import warn

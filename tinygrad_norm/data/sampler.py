@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any
 
-from tinygrad_norm.backend import Generator, default_generator
+from tinygrad_norm.generator import Generator, default_generator
 from tinygrad_norm.mpi import get_rank, get_world_size
 from tinygrad_norm.ops.creation import as_tensor
 from tinygrad_norm.ops.random import multinomial

@@ -83,7 +83,7 @@ def masked(x: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def total(x: np.ndarray, axes: Axes, keepdims: bool = False) -> Any:
-    """x.sum(axes): see autograd/sums.py."""
+    """x.sum(axes): see tinygrad_norm/sums.py."""
     if x.dtype != np.float32 or not x.size:
         return NotImplemented
     if (seen := _seen(x, axes)) is None:

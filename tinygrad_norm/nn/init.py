@@ -10,9 +10,10 @@ import math
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor, no_grad
-from tinygrad_norm.autograd.errors import guarded
-from tinygrad_norm.autograd.tensor import wrap
-from tinygrad_norm.backend import Generator, default_generator, xp
+from tinygrad_norm.backend import xp
+from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.engine.tensor import wrap
+from tinygrad_norm.generator import Generator, default_generator
 from tinygrad_norm.warn import warn
 
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import RemovableHandle, Tensor, no_grad
 from tinygrad_norm.autograd.edits import require_writable
-from tinygrad_norm.autograd.errors import require_state_dict
 from tinygrad_norm.backend import is_array
+from tinygrad_norm.checks.arguments import require_state_dict
 from tinygrad_norm.nn.parameter import Parameter, UninitializedParameter, reset_gradient
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.creation import as_tensor

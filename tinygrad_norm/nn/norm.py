@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor
-from tinygrad_norm.autograd.edits import mark_edited, require_writable
+from tinygrad_norm.autograd.edits import require_writable
+from tinygrad_norm.engine.tensor import mark_edited
 from tinygrad_norm.mpi import get_world_size
 from tinygrad_norm.nn import functional as F
 from tinygrad_norm.nn.functional.norm import sync_batch_norm

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm.autograd import Tensor, is_grad_enabled
-from tinygrad_norm.autograd.backward import call_at_end
-from tinygrad_norm.autograd.edits import is_writable, mark_edited
-from tinygrad_norm.autograd.tensor import wrap
-from tinygrad_norm.backend import backend_of, transfer
+from tinygrad_norm.autograd.requests import call_at_end
+from tinygrad_norm.backend import backend_of, is_writable, transfer
+from tinygrad_norm.engine.tensor import mark_edited, wrap
 from tinygrad_norm.mpi import Started, broadcast, gather_objects, group_of, start_sum
 from tinygrad_norm.nn.module import Module
 from tinygrad_norm.nn.parameter import UninitializedParameter

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor
-from tinygrad_norm.autograd.errors import usual_tensor
+from tinygrad_norm.checks.arguments import usual_tensor
 from tinygrad_norm.ops.creation import empty, tensor
 
 

@@ -6,10 +6,10 @@ import functools
 from collections.abc import Iterable
 
 from tinygrad_norm.autograd import Tensor, no_grad
-from tinygrad_norm.autograd.edits import mark_edited, require_writable
-from tinygrad_norm.autograd.errors import guarded
-from tinygrad_norm.autograd.tensor import wrap
+from tinygrad_norm.autograd.edits import require_writable
 from tinygrad_norm.backend import xp
+from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.engine.tensor import mark_edited, wrap
 from tinygrad_norm.ops.joining import cat, stack
 from tinygrad_norm.ops.reduce import norm
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor
-from tinygrad_norm.autograd.errors import guarded
+from tinygrad_norm.checks.arguments import guarded
 from tinygrad_norm.missing import explained
 from tinygrad_norm.ops import (
     composed,

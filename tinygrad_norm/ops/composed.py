@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm.autograd import Tensor, op
-from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import xp
+from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.elementwise import div, mul
 from tinygrad_norm.ops.extremes import Extreme, argsort

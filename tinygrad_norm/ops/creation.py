@@ -14,10 +14,10 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor
-from tinygrad_norm.autograd.graph import converted
-from tinygrad_norm.autograd.tensor import NUMBERS, wrap
 from tinygrad_norm.backend import Array, backend_of, get_backend, is_array, module_for, plain_array, transfer
+from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.ops.shape import sizes_of
+from tinygrad_norm.promotion import NUMBERS, converted, promote
 
 
 def made(array: Array, requires_grad: bool = False) -> Tensor:
@@ -75,7 +75,7 @@ def _from_lists(data: Any, wanted: Any) -> np.ndarray:
     except ValueError as error:
         raise ValueError(f"tensor: expected rows of one length: {error}") from None
     if wanted is None:
-        wanted = dtypes.promote([(dtype, (1,)) for dtype in found]) if found else dtypes.DEFAULT
+        wanted = promote([(dtype, (1,)) for dtype in found]) if found else dtypes.DEFAULT
     whole = array.dtype == dtypes.uint8 or (array.dtype.kind in "Ou" and wanted.kind == "f")
     if array.dtype.kind not in "fib" and not whole and wanted.kind != "b":
         raise ValueError(f"Overflow when unpacking long long: an integer is too large for int64: {data!r:.80}")

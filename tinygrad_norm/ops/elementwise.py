@@ -13,13 +13,13 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise
-from tinygrad_norm.autograd.graph import common_dtype
-from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import xp
+from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.fast import textbook
 from tinygrad_norm.ops import special
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.select import raw, require_arrays, where
+from tinygrad_norm.promotion import common_dtype
 
 # ---- arithmetic ---------------------------------------------------------------------------
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
-from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import xp
+from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.ops.indexing import _getitem, at_least_1d, take_along_dim
 from tinygrad_norm.ops.reduce import Dim, axes_of, count_of, numpy_names, spread
 from tinygrad_norm.ops.select import maximum, minimum, select, where
@@ -96,7 +96,7 @@ def _along(x, *, at, axis, name, keepdims):
 def _placed_along(g, *, at, axis, shape):
     """Zeros of the shape, with g at these places along the axis."""
     out = xp(g).zeros(shape, g.dtype)
-    out[_grid_along(at, axis, shape)] = g.reshape([1 if d == axis else n for d, n in enumerate(shape)])
+    out[_grid_along(at, axis, shape)] = g.reshape(*shape[:axis], 1, *shape[axis + 1 :])
     return out
 
 
@@ -104,7 +104,7 @@ def _grid_along(at: Any, axis: int, shape: tuple[int, ...]) -> tuple:
     """The index of one place along the axis for each place in the others."""
     ndim, arange = len(shape), xp(at).arange
     grid = [arange(n).reshape((-1,) + (1,) * (ndim - d - 1)) for d, n in enumerate(shape)]
-    grid[axis] = at.reshape([1 if d == axis else n for d, n in enumerate(shape)])
+    grid[axis] = at.reshape(*shape[:axis], 1, *shape[axis + 1 :])
     return tuple(grid)
 
 

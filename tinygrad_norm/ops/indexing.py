@@ -8,14 +8,15 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
-from tinygrad_norm.autograd.sums import sum_over
-from tinygrad_norm.autograd.tensor import wrap
+from tinygrad_norm.autograd.views import view_op
 from tinygrad_norm.backend import backend_of, is_array, plain_array, xp
+from tinygrad_norm.engine.broadcasting import sum_over
+from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.ops.creation import full, tensor
 from tinygrad_norm.ops.shape import flatten, in_own_shape, normalize_dim, reshape, unsqueeze
 
 
-@op(view=True)
+@view_op
 def _getitem(x, *, index):
     out = x[index]
     if not is_array(out):  # NumPy gives a number where one element is left: ask for the view of it

@@ -13,13 +13,15 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, is_grad_enabled, op, set_grad_enabled
-from tinygrad_norm.autograd.edits import before_edit, check_editable, mark_edited, rebase, reshape_in_place
-from tinygrad_norm.autograd.errors import mixed_devices
-from tinygrad_norm.autograd.tensor import NUMBERS, wrap
-from tinygrad_norm.backend import Generator, default_generator, is_array, plain_array, xp
+from tinygrad_norm.autograd.edits import before_edit, check_editable, rebase, record_edit, reshape_in_place
+from tinygrad_norm.backend import is_array, plain_array, xp
+from tinygrad_norm.checks.errors import mixed_devices
+from tinygrad_norm.engine.tensor import mark_edited, wrap
+from tinygrad_norm.generator import Generator, default_generator
 from tinygrad_norm.ops import composed, elementwise, indexing, linalg, select, shape
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.creation import number_for
+from tinygrad_norm.promotion import NUMBERS
 
 
 def overwrite(target: Tensor, result: Tensor, name: str) -> Tensor:
@@ -83,13 +85,8 @@ def relu_(input: Tensor) -> Tensor:
         history = before_edit(input, array).node
     xp(array).maximum(array, 0, out=array)
     mark_edited(input, "relu_")
-    if recorded and input.view_of is None:
-        elementwise.relu.op.record(1, [history], (input,), [array], {}, input)
-    elif recorded:
-        result = wrap(array)
-        result.version = input.version
-        elementwise.relu.op.record(1, [history], (input,), [array], {}, result)
-        rebase(input, result.node)  # type: ignore[arg-type]
+    if recorded:
+        rebase(input, elementwise.relu.op.record(0b11, [history], (input,), [array], {}, input))
     return input
 
 
@@ -264,7 +261,7 @@ def _assign_at(input: Tensor, index: Any, value: Any) -> None:
     after = wrap(input.array)
     if recorded:
         old = before_edit(input, input.array)
-        indexing.with_item.op.record_edit((old, value), {"index": index}, after)
+        record_edit(indexing.with_item.op, (old, value), {"index": index}, after)
     input.array[index] = value.array if isinstance(value, Tensor) else value
     mark_edited(input, "item assignment")
     if recorded:

@@ -7,11 +7,12 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
-from tinygrad_norm.autograd.tensor import wrap
+from tinygrad_norm.autograd.views import view_op
 from tinygrad_norm.backend import xp
+from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.ops.shape import Ints, flatten, normalize_dim, normalize_dims, sizes_of, unsqueeze
+from tinygrad_norm.promotion import promote
 
 # ---- cat and stack ------------------------------------------------------------------------
 
@@ -57,7 +58,7 @@ def in_one_dtype(tensors: list[Tensor]) -> list[Tensor]:
     first = tensors[0].array.dtype
     for t in tensors:
         if t.array.dtype is not first:
-            dtype = dtypes.promote([(t.dtype, t.array.shape) for t in tensors])
+            dtype = promote([(t.dtype, t.array.shape) for t in tensors])
             return [t.to(dtype) for t in tensors]
     return tensors
 
@@ -114,7 +115,7 @@ def _parts(input: Tensor, indices: Sequence[Any]) -> tuple[Tensor, ...]:
     parts = tuple(input[index] for index in indices)
     for part in parts:
         if part.view_of is not None:
-            part.view_of.frozen = _FROZEN
+            part.view_of.edit_error = _FROZEN
     return parts
 
 
@@ -334,7 +335,7 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     return _unfold(input if input.ndim else unsqueeze(input, 0), axis=axis, size=size, step=step)[() if input.ndim else 0]
 
 
-@op(view=True)
+@view_op
 def _unfold(x, *, axis, size, step):
     """Windows of the memory itself."""
     shape, strides = list(x.shape), list(x.strides)

@@ -11,12 +11,13 @@ import numpy as np
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise, op
 from tinygrad_norm.autograd.edits import write_view
-from tinygrad_norm.autograd.sums import total
-from tinygrad_norm.autograd.tensor import wrap
+from tinygrad_norm.autograd.views import view_op
 from tinygrad_norm.backend import is_array, xp
+from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.fast import before_product
 from tinygrad_norm.ops.indexing import _place
 from tinygrad_norm.ops.shape import _broadcast_to, expand, in_own_shape, normalize_dim, reshape, sizes_of, unsqueeze
+from tinygrad_norm.sums import total
 
 
 @elementwise  # the leading dimensions broadcast
@@ -156,7 +157,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     return _diagonal(input, offset=sizes_of((offset,), None, "offset")[0], axes=(a, b))
 
 
-@op(view=True)
+@view_op
 def _diagonal(x, *, offset, axes):
     return x.diagonal(offset, *axes)
 

@@ -14,14 +14,15 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
-from tinygrad_norm.autograd.sums import sum_over, total
-from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import xp
+from tinygrad_norm.engine.broadcasting import sum_over
+from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.ops.convert import clone, to
 from tinygrad_norm.ops.elementwise import abs, exp, pow, sign, zeros_of
 from tinygrad_norm.ops.joining import cat, flip
 from tinygrad_norm.ops.select import select, where
 from tinygrad_norm.ops.shape import _broadcast_to, in_own_shape, in_shape, move_to_front, normalize_dim, normalize_dims
+from tinygrad_norm.sums import total
 from tinygrad_norm.warn import warn
 
 _SMALL = 2**12  # elements that are copied sooner than NumPy's broadcast_to makes a view

@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_norm.autograd import Tensor, op
-from tinygrad_norm.autograd.edits import keep_equal
-from tinygrad_norm.autograd.errors import require_kind
-from tinygrad_norm.autograd.sums import sum_to
-from tinygrad_norm.autograd.tensor import shown
+from tinygrad_norm.autograd import Tensor
+from tinygrad_norm.autograd.views import keep_equal, replay, view_op
 from tinygrad_norm.backend import xp
+from tinygrad_norm.checks.arguments import require_kind
+from tinygrad_norm.engine.broadcasting import sum_to
 
 Ints = int | Sequence[int]
 
@@ -68,7 +67,7 @@ def sizes_of(sizes: tuple, given: Any = None, name: str = "size") -> tuple[int, 
 # ---- reshape ------------------------------------------------------------------------------
 
 
-@op(view=True)
+@view_op
 def _reshape(x, *, shape):
     """Row-major. Where the batch is innermost in memory (fast/conv.py) and stays as it is, so does a copy's."""
     if x.ndim > 2 and x.strides[0] == x.itemsize and shape[:1] == x.shape[:1]:
@@ -104,7 +103,7 @@ def _is_view_in_pytorch(x: Tensor, shape: tuple[int, ...]) -> bool:
     if x.view_of is None:
         return True
     memory = np.empty(x.view_of.root().array.shape, np.int8)
-    with_view = shown(memory, (*x.view_of.steps, (_reshape, {"shape": shape})))
+    with_view = replay(memory, (*x.view_of.steps, (_reshape, {"shape": shape})))
     return np.may_share_memory(with_view, memory)
 
 
@@ -176,7 +175,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 # ---- transpose ----------------------------------------------------------------------------
 
 
-@op(view=True)
+@view_op
 def _permute(x, *, dims):
     return x.transpose(dims)
 
@@ -237,7 +236,7 @@ def move_to_front(input: Tensor, dims: tuple[int, ...]) -> Tensor:
 # ---- repetition ---------------------------------------------------------------------------
 
 
-@op(view=True)
+@view_op
 def _broadcast_to(x, *, shape):
     return xp(x).broadcast_to(x, shape)
 

@@ -1,6 +1,6 @@
 """Optimizers and learning rate schedulers."""
 
-from tinygrad_norm.autograd.errors import guard_all
+from tinygrad_norm.checks.arguments import guard_all
 from tinygrad_norm.missing import listed, missing_in
 from tinygrad_norm.optim import lr_scheduler
 from tinygrad_norm.optim.adam import Adam, AdamW

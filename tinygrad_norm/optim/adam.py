@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm.autograd import Tensor
-from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import Array, xp
+from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.fast import gpu, textbook
 from tinygrad_norm.optim.optimizer import Optimizer, check_common, number, plain
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor, enable_grad
-from tinygrad_norm.autograd.edits import mark_edited, require_writable
-from tinygrad_norm.autograd.errors import require_state_dict
-from tinygrad_norm.autograd.tensor import wrap
+from tinygrad_norm.autograd.edits import require_writable
 from tinygrad_norm.backend import Array, is_array, xp
+from tinygrad_norm.checks.arguments import require_state_dict
+from tinygrad_norm.engine.tensor import mark_edited, wrap
 from tinygrad_norm.nn.parameter import reset_gradient
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.warn import warn
@@ -110,8 +110,7 @@ class Optimizer:
                 raise RuntimeError(f"a parameter of shape {list(p.shape)} has a gradient of shape {list(p._grad.shape)}")
         for p, group in trained:
             self.update(p, p.array, p._grad.array, settings[id(group)])
-            if p._edits is not None:
-                mark_edited(p, "optimizer.step")
+            mark_edited(p, "optimizer.step")
         return loss
 
     def update(self, param: Tensor, p: Array, g: Array, group: dict[str, Any]) -> None:

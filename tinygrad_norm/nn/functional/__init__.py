@@ -4,7 +4,7 @@ A fused op stands below its definition, the plain composition that a reader read
 hold the two equal in value, gradient and second gradient.
 """
 
-from tinygrad_norm.autograd.errors import guarded
+from tinygrad_norm.checks.arguments import guarded
 from tinygrad_norm.missing import listed, missing_in
 from tinygrad_norm.nn.functional.activation import (
     elu,

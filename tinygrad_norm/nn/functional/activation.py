@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm.autograd import Tensor, elementwise
-from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.backend import xp
+from tinygrad_norm.checks.arguments import guarded
 from tinygrad_norm.ops import elementwise as ops
 from tinygrad_norm.ops import reduce
 from tinygrad_norm.ops.elementwise import erf, exp, sigmoid, tanh, zeros_of

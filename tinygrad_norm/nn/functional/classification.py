@@ -8,8 +8,8 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
-from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.backend import xp
+from tinygrad_norm.checks.arguments import guarded
 from tinygrad_norm.fast import gpu, textbook
 from tinygrad_norm.nn.functional.loss import check_reduction, reduced, reduction_of
 from tinygrad_norm.ops.indexing import gather

@@ -10,9 +10,9 @@ import functools
 from typing import Any, NamedTuple
 
 from tinygrad_norm.autograd import Tensor, op
-from tinygrad_norm.autograd.errors import guarded
-from tinygrad_norm.autograd.sums import sum_over
 from tinygrad_norm.backend import xp
+from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.engine.broadcasting import sum_over
 from tinygrad_norm.fast import textbook
 from tinygrad_norm.nn.functional.window import Windows
 from tinygrad_norm.ops.joining import pad, stack

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tinygrad_norm.autograd import Tensor
-from tinygrad_norm.autograd.errors import guarded
+from tinygrad_norm.checks.arguments import guarded
 from tinygrad_norm.nn.functional.loss import reduced, reduction_of
 from tinygrad_norm.ops.elementwise import exp, log
 from tinygrad_norm.ops.reduce import norm, sum

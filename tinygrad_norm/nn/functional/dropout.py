@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.autograd.edits import check_editable
-from tinygrad_norm.autograd.errors import guarded
-from tinygrad_norm.autograd.tensor import wrap
-from tinygrad_norm.backend import Generator, default_generator, xp
+from tinygrad_norm.backend import xp
+from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.fast import gpu, textbook
+from tinygrad_norm.generator import Generator, default_generator
 from tinygrad_norm.ops.inplace import overwrite
 from tinygrad_norm.ops.select import where
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise, op
-from tinygrad_norm.autograd.errors import guarded
 from tinygrad_norm.backend import xp
+from tinygrad_norm.checks.arguments import guarded
 from tinygrad_norm.nn.functional.activation import logsigmoid
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.elementwise import abs, log, square

@@ -30,9 +30,10 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
-from tinygrad_norm.autograd.edits import mark_edited, require_writable
-from tinygrad_norm.autograd.errors import guarded
+from tinygrad_norm.autograd.edits import require_writable
 from tinygrad_norm.backend import Array, xp
+from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.engine.tensor import mark_edited
 from tinygrad_norm.fast import gpu, textbook
 from tinygrad_norm.mpi import all_reduce, part_of
 from tinygrad_norm.ops.convert import to

@@ -15,9 +15,9 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
-from tinygrad_norm.autograd.errors import guarded
-from tinygrad_norm.autograd.tensor import wrap
 from tinygrad_norm.backend import Array, xp
+from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.fast import textbook
 from tinygrad_norm.nn.functional.conv import Pair, pair, places
 from tinygrad_norm.nn.functional.window import Windows

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor
-from tinygrad_norm.autograd.errors import require_state_dict
+from tinygrad_norm.checks.arguments import require_state_dict
 from tinygrad_norm.optim.optimizer import Optimizer, plain
 from tinygrad_norm.warn import warn
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_norm.autograd.errors import require_state_dict
+from tinygrad_norm.checks.arguments import require_state_dict
 from tinygrad_norm.optim.lr_scheduler.base import LRScheduler, require_optimizer
 from tinygrad_norm.optim.optimizer import Optimizer
 

@@ -1,4 +1,4 @@
-"""What went wrong in an op, said in the words of tensors."""
+"""What the annotations of a function say of its arguments, looked at before it runs."""
 
 from __future__ import annotations
 
@@ -6,36 +6,16 @@ import dis
 import functools
 import inspect
 import re
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from tinygrad_norm.backend import array_libraries, backend_of, is_array
+from tinygrad_norm.backend import is_array
+from tinygrad_norm.checks.errors import is_foreign, not_broadcastable, wrong_kind
 
 F = TypeVar("F", bound=Callable)
-
-
-def explain(name: str, inputs: list[Any], broadcasts: bool, error: Exception) -> Exception | None:
-    """A clearer error than the array library's, or None where that one says it all."""
-    arrays = [x for x in inputs if is_array(x)]
-    if isinstance(error, RuntimeError) and not isinstance(error, NotImplementedError):
-        return None
-    if (mixture := mixed_devices(name, arrays)) is not None:
-        return mixture
-    if broadcasts and isinstance(error, ValueError):
-        return RuntimeError(_not_broadcastable(arrays) or f"{name}: {error}")
-    if broadcasts and isinstance(error, TypeError) and "ufunc" in str(error):  # no loop for these dtypes
-        found = " and ".join(dict.fromkeys(str(a.dtype) for a in arrays))
-        return RuntimeError(f"{name}: not supported for {found}: convert with .float(), .long() or another cast")
-    return None
-
-
-def not_an_operand(name: str, value: Any) -> TypeError:
-    """The error for an operand that is neither Tensor, array nor number."""
-    return TypeError(f"{name}(): expected a Tensor or a number, but got {type(value).__name__}: convert it with tensor()")
 
 
 def guarded(function: F, checked: bool = True) -> F:
@@ -107,18 +87,6 @@ def guarded(function: F, checked: bool = True) -> F:
 
 
 _NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
-_OURS = {"tinygrad_norm", "numba", *sys.stdlib_module_names}
-
-
-def is_foreign(error: BaseException) -> bool:
-    """Whether an error comes out of code of the user's that this package has called: a module, a hook, a data set, an op."""
-    at = error.__traceback__
-    frames = []
-    while at is not None:
-        frames.append(at.tb_frame.f_globals.get("__name__", "").partition(".")[0])
-        at = at.tb_next
-    return not (_OURS | array_libraries()).issuperset(frames)
-
 
 _GUARDED_METHODS = {
     *("__init__", "forward", "infer", "apply", "register_buffer", "register_forward_hook", "register_forward_pre_hook"),
@@ -185,12 +153,6 @@ def require_kind(name: str, argument: str, kind: str, value: Any) -> None:
         raise wrong_kind(name, argument, kind, value)
 
 
-def wrong_kind(name: str, argument: str, kind: str, value: Any) -> TypeError:
-    """The error for an argument of another kind than its annotation says."""
-    hint = ": convert it with tensor()" if kind == "Tensor" and is_array(value) else ""
-    return TypeError(f"{name}(): argument {argument!r} must be {kind}, not {type(value).__name__}{hint}")
-
-
 def require_state_dict(value: Any) -> None:
     """Raise TypeError unless the value is a mapping."""
     if not isinstance(value, Mapping):
@@ -210,7 +172,7 @@ def _said_better(name: str, signature: inspect.Signature, args: tuple, kwargs: d
     text = str(error)
     if isinstance(error, ValueError) and "could not be broadcast" in text:
         arrays = [a for a in (getattr(v, "array", v) for v in given.values()) if is_array(a)]
-        return RuntimeError(_not_broadcastable(arrays) or f"{name}(): {text}")
+        return RuntimeError(not_broadcastable(arrays) or f"{name}(): {text}")
     if isinstance(error, (TypeError, ValueError, IndexError)):
         if name in text or re.match(r"\w+\(\): ", text) or any(argument in text for argument in given):
             return error
@@ -249,49 +211,3 @@ def _short(value: Any, or_nothing: bool = False) -> str:
         return f"{type(value).__name__} of shape {list(array.shape)}"
     text = repr(value)
     return text if len(text) < 40 else "" if or_nothing else type(value).__name__
-
-
-def mixed_devices(name: str, arrays: list[Any]) -> RuntimeError | None:
-    """The error for arrays of more than one backend, None if they agree."""
-    backends = {b.name: b for b in map(backend_of, arrays)}
-    if len(backends) < 2:
-        return None
-    found = " and ".join(f"{b.device} ({b.name})" for b in backends.values())
-    first = next(iter(backends.values())).device
-    return RuntimeError(
-        f'{name}: expected all tensors to be on the same device, but found {found}: move the others with .to("{first}") first'
-    )
-
-
-def _not_broadcastable(arrays: list[Any]) -> str | None:
-    """PyTorch's sentence about the last dimension in which two shapes disagree."""
-    for i, a in enumerate(arrays):
-        for b in arrays[i + 1 :]:
-            ndim = max(a.ndim, b.ndim)
-            for back in range(1, min(a.ndim, b.ndim) + 1):
-                m, n = a.shape[-back], b.shape[-back]
-                if m != n and 1 not in (m, n):
-                    return (
-                        f"The size of tensor a ({m}) must match the size of tensor b ({n}) "
-                        f"at non-singleton dimension {ndim - back}: the shapes are {list(a.shape)} and {list(b.shape)}"
-                    )
-    return None
-
-
-def freed(node: Any) -> RuntimeError:
-    """The error for a second walk through a graph whose saved values are gone."""
-    return RuntimeError(
-        f"Trying to backward through the graph a second time ({node.name()}): the saved values "
-        "were freed by the first. Specify retain_graph=True there if you need to."
-    )
-
-
-def modified(node: Any, slot: int, version: Any, count: int) -> RuntimeError:
-    """The error for a saved value that was edited since: `slot` of what the Node saved, at version `count`."""
-    plan = node.plan
-    what = "output" if plan.names[slot] == "out" else f"input {plan.names[slot]!r}"
-    return RuntimeError(
-        f"one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"the {what} of {plan.op.name}, saved at version {count}, is now at version {version.count}; "
-        f"the last edit was {version.last_edit}. Use the out-of-place form there, or clone() first."
-    )

@@ -1,4 +1,4 @@
-"""Sums of arrays, added up in a precision that holds them."""
+"""The sum of an array, added up in a precision that holds it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd.tensor import Tensor
 from tinygrad_norm.fast import textbook
 
 _FEW = 512  # so many numbers may be added one by one
@@ -35,20 +34,3 @@ def adds_one_by_one(x: Any, axes: tuple[int, ...]) -> bool:
         return False
     whole = len(axes) == x.ndim and (x.flags.c_contiguous or x.flags.f_contiguous)
     return not whole and math.prod([x.shape[a] for a in axes]) > _FEW
-
-
-def sum_over(g: Any, axes: tuple[int, ...]) -> Any:
-    """The sum over the axes, kept with size 1, of an array or of a Tensor."""
-    return g.sum(axes, True) if isinstance(g, Tensor) else total(g, axes, True)
-
-
-def sum_to(g: Any, shape: tuple[int, ...]) -> Any:
-    """g, summed over the dimensions along which `shape` was broadcast to g's shape."""
-    axes = broadcast_axes(shape, g.shape)
-    return sum_over(g, axes).reshape(shape) if axes else g
-
-
-def broadcast_axes(shape: tuple[int, ...], wide: tuple[int, ...]) -> tuple[int, ...]:
-    """The dimensions of `wide` along which `shape` was broadcast to it."""
-    lead = len(wide) - len(shape)
-    return tuple([i for i, n in enumerate(wide) if i < lead or (shape[i - lead] == 1 and n != 1)])

@@ -7,29 +7,19 @@ from __future__ import annotations
 
 import functools
 import inspect
-import threading
 import types
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from tinygrad_norm.engine.tensor import thread
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _GradMode(threading.local):
-    enabled = True
-    anomaly = False  # whether ops note where they are called; see anomaly.py
-    check_nan = True
-    at_end: list[Callable] | None = None  # what to call when the backward() that is running ends; None outside of one
-    watch: Callable | None = None  # called with each Node, the gradient that arrived and those it gave; see drawing.trace
-
-
-grad_mode = _GradMode()
-
-
 def is_grad_enabled() -> bool:
     """Whether ops record, in this thread."""
-    return grad_mode.enabled
+    return thread.recording
 
 
 class Mode:
@@ -37,22 +27,22 @@ class Mode:
 
     before: Any = ()  # for each block that it is in, the modes before it
 
-    def __init__(self, **wanted: bool) -> None:
+    def __init__(self, **wanted: Any) -> None:
         self.wanted = wanted
         self.before = []
 
     def __enter__(self) -> None:
-        self.before.append({name: getattr(grad_mode, name) for name in self.wanted})
-        vars(grad_mode).update(self.wanted)
+        self.before.append({name: getattr(thread, name) for name in self.wanted})
+        vars(thread).update(self.wanted)
 
     def __exit__(self, *exception: object) -> None:
-        vars(grad_mode).update(self.before[-1])
+        vars(thread).update(self.before[-1])
         del self.before[-1]
 
     def __del__(self) -> None:
         """Ctrl-C just before the first line of __exit__, or in it: the block has ended, and its manager goes."""
         if self.before:
-            vars(grad_mode).update(self.before[0])
+            vars(thread).update(self.before[0])
 
 
 class ModeFromNow(Mode):
@@ -60,7 +50,7 @@ class ModeFromNow(Mode):
 
     in_block = False
 
-    def __init__(self, **wanted: bool) -> None:
+    def __init__(self, **wanted: Any) -> None:
         super().__init__(**wanted)
         super().__enter__()
 
@@ -79,12 +69,12 @@ class ModeFromNow(Mode):
 class _Recording(Mode):
     """Whether ops record, for a block or a function."""
 
-    def __init__(self, enabled: bool) -> None:
-        super().__init__(enabled=enabled)
+    def __init__(self, recording: bool) -> None:
+        super().__init__(recording=recording)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function, or a generator function: its body alone runs in this mode."""
-        enabled = self.wanted["enabled"]
+        enabled = self.wanted["recording"]
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -170,7 +160,7 @@ class set_grad_enabled(ModeFromNow, _Recording):
     def __init__(self, mode: bool) -> None:
         if not isinstance(mode, bool):
             raise TypeError(f"set_grad_enabled(): argument 'mode' must be bool, not {type(mode).__name__}")
-        super().__init__(enabled=mode)
+        super().__init__(recording=mode)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function, which alone then runs in this mode."""

@@ -1,0 +1,159 @@
+"""What went wrong in an op or in the walk, said in the words of tensors."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_norm.backend import array_libraries, backend_of, is_array, plain_array
+from tinygrad_norm.promotion import NUMBERS, promoted
+
+# ---- in an op -----------------------------------------------------------------------------
+
+
+def explained(op: Any, arrays: list, settings: dict, error: Exception) -> Any:
+    """What forward gives after all where a number did not fit into a dtype; else raises the error, in the words of tensors."""
+    if isinstance(error, OverflowError) and not is_foreign(error):  # a Python number that an integer dtype cannot hold
+        return promoted(op.forward, arrays, settings, None)
+    clearer = None if is_foreign(error) else explain(op.name, [*arrays, *settings.values()], op.broadcasts, error)
+    if clearer is not None:
+        raise clearer from error
+    raise error
+
+
+def explain(name: str, inputs: list[Any], broadcasts: bool, error: Exception) -> Exception | None:
+    """A clearer error than the array library's, or None where that one says it all."""
+    arrays = [x for x in inputs if is_array(x)]
+    if isinstance(error, RuntimeError) and not isinstance(error, NotImplementedError):
+        return None
+    if (mixture := mixed_devices(name, arrays)) is not None:
+        return mixture
+    if broadcasts and isinstance(error, ValueError):
+        return RuntimeError(not_broadcastable(arrays) or f"{name}: {error}")
+    if broadcasts and isinstance(error, TypeError) and "ufunc" in str(error):  # no loop for these dtypes
+        found = " and ".join(dict.fromkeys(str(a.dtype) for a in arrays))
+        return RuntimeError(f"{name}: not supported for {found}: convert with .float(), .long() or another cast")
+    return None
+
+
+def not_an_operand(name: str, value: Any) -> TypeError:
+    """The error for an operand that is neither Tensor, array nor number."""
+    return TypeError(f"{name}(): expected a Tensor or a number, but got {type(value).__name__}: convert it with tensor()")
+
+
+def as_operand(op: Any, x: Any) -> Any:
+    """An input that is neither a Tensor nor of the usual kinds. Raises TypeError where an elementwise op cannot take it."""
+    x = plain_array(x) if isinstance(x, np.ndarray) else x
+    if op.broadcasts and not is_array(x) and not isinstance(x, NUMBERS):
+        raise wrong_kind(op.name, op.inputs[0], "Tensor", x) if len(op.inputs) == 1 else not_an_operand(op.name, x)
+    return x
+
+
+def require_first(op: Any, x: Any) -> None:
+    """Raise TypeError unless the input of an op that has one is an array."""
+    if not is_array(x) and not isinstance(x, np.generic):
+        raise wrong_kind(op.name, op.inputs[0], "Tensor", x)
+
+
+def wrong_kind(name: str, argument: str, kind: str, value: Any) -> TypeError:
+    """The error for an argument of another kind than its annotation says."""
+    hint = ": convert it with tensor()" if kind == "Tensor" and is_array(value) else ""
+    return TypeError(f"{name}(): argument {argument!r} must be {kind}, not {type(value).__name__}{hint}")
+
+
+_OURS = {"tinygrad_norm", "numba", *sys.stdlib_module_names}
+
+
+def is_foreign(error: BaseException) -> bool:
+    """Whether an error comes out of code of the user's that this package has called: a module, a hook, a data set, an op."""
+    at = error.__traceback__
+    frames = []
+    while at is not None:
+        frames.append(at.tb_frame.f_globals.get("__name__", "").partition(".")[0])
+        at = at.tb_next
+    return not (_OURS | array_libraries()).issuperset(frames)
+
+
+def mixed_devices(name: str, arrays: list[Any]) -> RuntimeError | None:
+    """The error for arrays of more than one backend, None if they agree."""
+    backends = {b.name: b for b in map(backend_of, arrays)}
+    if len(backends) < 2:
+        return None
+    found = " and ".join(f"{b.device} ({b.name})" for b in backends.values())
+    first = next(iter(backends.values())).device
+    return RuntimeError(
+        f'{name}: expected all tensors to be on the same device, but found {found}: move the others with .to("{first}") first'
+    )
+
+
+def not_broadcastable(arrays: list[Any]) -> str | None:
+    """PyTorch's sentence about the last dimension in which two shapes disagree."""
+    for i, a in enumerate(arrays):
+        for b in arrays[i + 1 :]:
+            ndim = max(a.ndim, b.ndim)
+            for back in range(1, min(a.ndim, b.ndim) + 1):
+                m, n = a.shape[-back], b.shape[-back]
+                if m != n and 1 not in (m, n):
+                    return (
+                        f"The size of tensor a ({m}) must match the size of tensor b ({n}) "
+                        f"at non-singleton dimension {ndim - back}: the shapes are {list(a.shape)} and {list(b.shape)}"
+                    )
+    return None
+
+
+def freed(node: Any) -> RuntimeError:
+    """The error for a second walk through a graph whose saved values are gone."""
+    return RuntimeError(
+        f"Trying to backward through the graph a second time ({node.name()}): the saved values "
+        "were freed by the first. Specify retain_graph=True there if you need to."
+    )
+
+
+def modified(node: Any, slot: int, version: Any, count: int) -> RuntimeError:
+    """The error for a saved value that was edited since: `slot` of what the Node saved, at version `count`."""
+    plan = node.plan
+    what = "output" if plan.names[slot] == "out" else f"input {plan.names[slot]!r}"
+    return RuntimeError(
+        f"one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"the {what} of {plan.op.name}, saved at version {count}, is now at version {version.count}; "
+        f"the last edit was {version.last_edit}. Use the out-of-place form there, or clone() first."
+    )
+
+
+def not_its_shape(node: Any, gx: Any, shape: tuple[int, ...]) -> RuntimeError:
+    """The error for a vjp that gave a gradient of another shape than its input's."""
+    lead = gx.ndim - len(shape)
+    along = [i for i, n in enumerate(gx.shape) if i < lead or (shape[i - lead] == 1 and n != 1)] if lead >= 0 else []
+    unsummed = f"not summed over the broadcast dims {tuple(along)}? " if along else ""
+    return RuntimeError(
+        f"{node.name()} returned a gradient of shape {list(gx.shape)} for an input of shape {list(shape)}: "
+        f"{unsummed}Its vjp has to give the input's shape, or the op has to be declared with broadcasts=True"
+    )
+
+
+# ---- in the declaration of an op ----------------------------------------------------------
+
+
+def require_free_names(op: Any) -> None:
+    """Raise TypeError if an argument of an op has a name that stands for something else in vjps."""
+    if reserved := {"out", "needs"} & {*op.inputs, *op.settings}:
+        raise TypeError(f"{op.name}: {sorted(reserved)} cannot name an argument of an op: vjps get them from the engine")
+
+
+def require_input(op: Any, name: str) -> None:
+    """Raise TypeError unless the op has an input of that name."""
+    if name not in op.inputs:
+        raise TypeError(f"{op.name} has no input {name!r} to differentiate: it has {op.inputs}")
+
+
+def require_sources(op: Any, names: Iterable[str]) -> None:
+    """Raise TypeError if a vjp asks for a name that the op cannot give it."""
+    for name in names:
+        if name not in op.sources:
+            raise TypeError(
+                f"a vjp of {op.name} asks for {name!r}, which is neither an input, `out`, a keyword of the op "
+                f"nor `<input>_shape`: expected one of {[*op.inputs, 'out', *op.settings, *op.keeps]}"
+            )

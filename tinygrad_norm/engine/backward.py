@@ -1,0 +1,233 @@
+"""The walk: from the newest Node to the oldest.
+
+`loss.backward()` checks what it is asked for (autograd/requests.py), calls `differentiate`, and puts what that finds into
+`.grad` of the leaves (`deposit`); `autograd.grad` returns it. Both come down to `_walk`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+from typing import Any
+
+from tinygrad_norm.backend import is_array, is_writable, xp
+from tinygrad_norm.checks.errors import freed, modified, not_its_shape
+from tinygrad_norm.engine.broadcasting import sum_to
+from tinygrad_norm.engine.op import Node
+from tinygrad_norm.engine.tensor import Tensor, mark_edited, thread, wrap
+
+Target = Any  # where a gradient goes: a Node, or a leaf Tensor, where gradients end
+Roots = Sequence[tuple[Target, Any]]  # where a walk starts, and with which gradients
+
+
+def target_of(x: Tensor) -> Target:
+    """Where the gradient of x goes."""
+    if x.view_of is not None:
+        x.view_of.refresh(x)  # [1]
+    return x if x.node is None else x.node
+
+
+def differentiate(
+    roots: Roots, wanted: Sequence[Tensor] | None, retain: bool, create_graph: bool, deposits: bool = False
+) -> dict[Target, Tensor]:
+    """As _walk, which runs in the mode that create_graph asks for.
+
+    One call between `try` and `finally`, so that Ctrl-C leaves the mode as it was: between the call of a manager and its
+    first line it would not, and Python 3.13 does not run `finally` for one that comes at the jump back of a loop.
+    """
+    before, thread.recording = thread.recording, create_graph
+    try:
+        return _walk(roots, wanted, retain, create_graph, deposits)
+    finally:
+        thread.recording = before
+
+
+def _walk(
+    roots: Roots, wanted: Sequence[Tensor] | None, retain: bool, create_graph: bool, deposits: bool
+) -> dict[Target, Tensor]:
+    """The final gradients of the leaves, or of `wanted` if given, as Tensors nobody else holds.
+
+    The Nodes are visited from the newest to the oldest: when one is reached, all that used its value have been, and what has
+    arrived for it is its final gradient. Its vjps turn that into gradients of its inputs, which are added to what has arrived
+    there. What is left at the end belongs to the leaves.
+
+    deposits: a leaf with a hook that waits for its `.grad` gets it as soon as all its uses have been visited.
+    A gradient that somebody else knows too goes to a leaf as a view, so that own() copies it.
+    """
+    nodes, uses = reachable(roots)
+    captured: set[Target] = set(map(target_of, wanted or ()))
+    leading = set(nodes) if wanted is None else _leading_to(captured, nodes)  # the Nodes to run
+    needed = None if wanted is None else leading | captured
+    arrived: dict[Target, Any] = {}  # the sums of the gradients that have come so far
+    final: dict[Target, Tensor] = {}
+    for target, g in roots:
+        if needed is None or target in needed:
+            arrived[target] = arrived[target] + g if target in arrived else g if target.__class__ is Node else g[...]
+    for node in nodes:
+        if (g := arrived.pop(node, None)) is not None:
+            if node.hooks is not None:
+                g = node.hooks.arrived(g, create_graph)  # [4]
+            if node in captured:
+                final[node] = own(g, True)
+            gradients = _gradients(node, g, retain, create_graph, needed) if node in leading else ()
+            for see in thread.observers if gradients else ():
+                see.walked(node, g, gradients)  # [5]
+            last = g
+            for target, gx in zip(node.edges, gradients):
+                if gx is None or (needed is not None and target not in needed):
+                    continue
+                like = target if target.__class__ is Node else target.array
+                if gx.shape != like.shape or gx.dtype is not like.dtype:
+                    gx = _fit(gx, like.shape, like.dtype, node)
+                if target in arrived:  # a new array: what has arrived may be known elsewhere
+                    arrived[target] = arrived[target] + gx
+                else:
+                    arrived[target] = gx[...] if (gx is g or gx is last) and like is not target else gx
+                last = gx
+        if uses and deposits:
+            for leaf in _used_up(node, uses):
+                if leaf in arrived:
+                    leaf.hooks.deposit(leaf, own(arrived.pop(leaf)), create_graph)  # [4]
+    for leaf, g in arrived.items():
+        if not (leaf.view_of and leaf.view_of.inherits):
+            if leaf.hooks is None:
+                final[leaf] = own(g)
+            elif deposits and leaf.hooks.waiting:  # nothing leads to it
+                leaf.hooks.deposit(leaf, own(g), create_graph)  # [4]
+            else:
+                final[leaf] = leaf.hooks.seen(own(g))  # [4]
+    return final
+
+
+def reachable(roots: Roots) -> tuple[list[Node], dict[Tensor, int]]:
+    """All Nodes that the roots depend on, the newest first; and the uses of each leaf with a hook that waits for `.grad`."""
+    seen: set[Node] = set()
+    uses: dict[Tensor, int] = {}
+    stack: list[Target] = list(dict(roots))
+    while stack:
+        target = stack.pop()
+        if target.__class__ is not Node:
+            if target.hooks is not None and target.hooks.waiting:
+                uses[target] = uses.get(target, 0) + 1
+        elif target not in seen:
+            seen.add(target)
+            stack += target.edges
+    return sorted(seen, key=attrgetter("order"), reverse=True), uses
+
+
+def _used_up(node: Node, uses: dict[Tensor, int]) -> Iterator[Tensor]:
+    """The leaves whose last use was that by this Node: no further gradient can come for them."""
+    for edge in node.edges:
+        if edge in uses:
+            uses[edge] -= 1
+            if not uses[edge]:
+                yield edge
+
+
+def _leading_to(captured: set[Target], nodes: list[Node]) -> set[Target]:
+    """The Nodes from which one of the captured targets can be reached."""
+    leading: set[Target] = set()
+    for node in reversed(nodes):
+        if any(edge in leading or edge in captured for edge in node.edges):
+            leading.add(node)
+    return leading
+
+
+def _gradients(node: Node, g: Any, retain: bool, create_graph: bool, needed: set[Target] | None) -> Sequence[Any]:
+    """The gradients of a Node's inputs, given that of its output: one for each edge, None for those not needed.
+
+    Raises RuntimeError where the saved values are gone, or were edited since. They are let go of, unless retained.
+    """
+    plan, saved = node.plan, node.saved
+    if saved is None:
+        raise freed(node)
+    if node.guards:
+        for slot, version, count in node.guards:
+            if version.count != count and (create_graph or slot < plan.used):
+                raise modified(node, slot, version, count)
+        if not retain:
+            node.saved = None
+    if create_graph:
+        saved = _as_tensors(node, saved)
+        if plan.op.definition is not None:
+            return plan.op.through_definition(node, saved, g)
+    if plan.joint:
+        vjp, pick = plan.vjps[0]
+        given = vjp(g, *pick(saved))
+        return given if len(given) == len(node.edges) else [given[p] for p in plan.positions]
+    gradients = []
+    for (vjp, pick), edge in zip(plan.vjps, node.edges):
+        gradients.append(vjp(g, *pick(saved)) if needed is None or edge in needed else None)
+    return gradients
+
+
+def _fit(gx: Any, shape: tuple[int, ...], dtype: Any, node: Node) -> Any:
+    """Undo broadcasting and promotion: the gradient in the shape and dtype of its input."""
+    if gx.shape != shape:
+        if not node.plan.op.broadcasts:
+            raise not_its_shape(node, gx, shape)
+        array = gx.array if isinstance(gx, Tensor) else gx
+        zeros = xp(array).zeros(shape, array.dtype)
+        gx = sum_to(gx if gx.ndim >= len(shape) else gx + zeros, shape)
+        if gx.shape != shape:  # a vjp that gave a number, or less than the input's shape
+            gx = gx + zeros
+    if gx.dtype != dtype:
+        gx = gx.to(dtype) if isinstance(gx, Tensor) else gx.astype(dtype)
+    return gx
+
+
+# ---- derivatives of derivatives -----------------------------------------------------------
+
+
+def _as_tensors(node: Node, saved: list) -> list:
+    """The saved values with the histories they had when they were saved."""
+    values = list(saved)
+    versions = {slot: version for slot, version, _ in node.guards}
+    edges = dict(zip(node.plan.positions, node.edges))
+    for slot, (kind, at) in enumerate(node.plan.sources):
+        if kind == "out" or (kind == "input" and is_array(saved[slot])):
+            values[slot] = _restored(saved[slot], node if kind == "out" else edges.get(at), versions.get(slot))
+        elif kind == "inputs":
+            values[slot] = [_restored(a, edges.get(p), None) if is_array(a) else a for p, a in enumerate(saved[slot])]
+    return values
+
+
+def _restored(array: Any, edge: Target, version: Any) -> Tensor:
+    if isinstance(edge, Tensor):
+        return edge
+    tensor = wrap(array)
+    tensor.version = version or tensor.version
+    tensor.node, tensor.needs_grad = edge, edge is not None
+    return tensor
+
+
+# ---- where gradients end ------------------------------------------------------------------
+
+
+def own(g: Any, known: bool = False) -> Tensor:
+    """The gradient as a Tensor whose memory is its own: a copy of a view, and of what is known elsewhere."""
+    array = g.array if isinstance(g, Tensor) else g
+    if not known and getattr(array, "base", None) is None:
+        return g if isinstance(g, Tensor) else wrap(g)
+    return g + 0 if isinstance(g, Tensor) and g.needs_grad else wrap(array.copy())
+
+
+depositing = threading.Lock()  # two threads may add to one .grad
+
+
+if hasattr(os, "register_at_fork"):  # in the child the thread that held it is not there
+    os.register_at_fork(after_in_child=lambda: globals().update(depositing=threading.Lock()))
+
+
+def deposit(leaf: Tensor, gradient: Tensor, anew: bool) -> None:
+    """Add to leaf.grad: in its memory, or (anew) as a new Tensor with a history."""
+    old = leaf._grad
+    if old is None:
+        leaf._grad = gradient
+    elif anew or not (getattr(old.array.flags, "carray", False) or is_writable(old.array)):  # one that was assigned
+        leaf._grad = old + gradient
+    else:
+        old.array += gradient.array
+        mark_edited(old, "backward")
