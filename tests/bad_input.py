@@ -473,7 +473,7 @@ LENIENT = {
     ("T.round", "0"), ("T.autograd.backward", "3"), ("T.autograd.grad", "4"), ("T.autograd.functional.jacobian", "1"),
     ("T.autograd.functional.hessian", "1"), ("F.adaptive_avg_pool2d", "1"), ("nn.AdaptiveAvgPool2d", "0"), ("x.uniform_", "1"),
     ("F.pad", "1"), ("F.smooth_l1_loss", "beta"), ("nn.SmoothL1Loss", "beta"), ("nn.HuberLoss", "1"), ("nn.Parameter", "0"),
-    ("data.DataLoader", "0"),
+    ("data.DataLoader", "0"), ("optim.lr_scheduler.CosineAnnealingWarmRestarts", "3"),
     ("T.max", "other"), ("T.min", "other"),
     ("data.DistributedSampler", "1"),
     ("data.DistributedSampler", "2"),

@@ -168,7 +168,7 @@ def test_a_retained_gradient_has_memory_of_its_own() -> None:
     close(y.grad, [3.0])
 
 
-def test_what_was_saved_of_a_gradient_is_guarded_against_the_next_backward() -> None:
+def test_what_was_saved_of_a_gradient_is_checked_against_the_next_backward() -> None:
     w, v = leaf([1.0]), leaf([2.0])
     (w * 3).sum().backward()
     y = w.grad * v
@@ -210,7 +210,7 @@ def test_an_input_of_a_fused_op_that_depends_on_another_under_create_graph() -> 
         close(a, b, tolerance=1e-8)
 
 
-def test_what_a_variadic_op_has_saved_is_guarded() -> None:
+def test_what_a_variadic_op_has_saved_is_checked() -> None:
     @autograd.op
     def multiply(*factors):
         return factors[0] * factors[1] * factors[2]
@@ -341,7 +341,7 @@ def test_copying_into_a_part_takes_its_gradient_away_from_what_was_there() -> No
     close(v.grad, [10.0])
 
 
-def test_a_saved_output_is_guarded_as_well() -> None:
+def test_a_saved_output_is_checked_as_well() -> None:
     x = leaf([1.0])
     y = x.exp()
     y.mul_(2)

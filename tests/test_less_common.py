@@ -592,7 +592,7 @@ def test_part_of_a_part_of_the_data() -> None:
     [
         ([2, 3], None, ""),
         ([0.5, 0.5], None, ""),
-        ([2, 2], ValueError, "^Sum of input lengths does not equal the length of the input dataset: 4 and 5$"),
+        ([2, 2], ValueError, "^Sum of input lengths does not equal the length of the input dataset: 4 and 5"),
         ([6, -1], ValueError, "^Sum of input lengths does not equal the length of the input dataset"),
         ([1.5, -0.5], ValueError, r"Fractions have to be between 0 and 1, but got \[1.5, -0.5\]"),
     ],

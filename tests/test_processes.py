@@ -60,14 +60,14 @@ def in_threads(count: int, run) -> None:
     errors: list[BaseException] = []
     barrier = threading.Barrier(count)
 
-    def guarded(k: int) -> None:
+    def checked(k: int) -> None:
         try:
             barrier.wait()
             run(k)
         except BaseException as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=guarded, args=(k,)) for k in range(count)]
+    threads = [threading.Thread(target=checked, args=(k,)) for k in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -19,7 +19,7 @@ import numpy as np
 
 from tinygrad_norm.autograd import Node, Tensor
 from tinygrad_norm.backend import is_array, transfer
-from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.engine.tensor import raw, thread
 from tinygrad_norm.nn.module import Module
 from tinygrad_norm.ops import functions
@@ -126,7 +126,7 @@ class Drawing:
         return f"<pre>{html.escape(str(self))}</pre>"
 
 
-@guarded
+@checked
 def draw(*outputs: Tensor, names: Any = None, saved: bool = True) -> Drawing:
     """The graph that these Tensors were computed by: ops, shapes, saved values, and gradients' norms after backward.
 

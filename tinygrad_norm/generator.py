@@ -28,7 +28,7 @@ class Generator:
         if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool):
             raise TypeError(f"manual_seed expected a non-negative integer, but got {type(seed).__name__}")
         if seed < 0:
-            raise ValueError(f"a seed has to be a non-negative integer, but got {seed!r}")
+            raise ValueError(f"manual_seed expected a non-negative integer, but got {seed!r}")
         self._seed = self._device_seed = int(seed)
         self._sources = {np: np.random.default_rng(self._seed)}
         return self

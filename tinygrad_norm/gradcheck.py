@@ -8,7 +8,6 @@ batch norm does.
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,7 +17,7 @@ import numpy as np
 from tinygrad_norm.autograd import Tensor, enable_grad, grad
 from tinygrad_norm.autograd.function import undefined_gradients
 from tinygrad_norm.backend import backend_of, overlaps_itself, xp
-from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.checks.arguments import noted
 from tinygrad_norm.engine.backward import reachable, target_of
 from tinygrad_norm.engine.tensor import wrap
 
@@ -31,7 +30,7 @@ class GradcheckError(RuntimeError):
     """A gradient that differs from the numerical one."""
 
 
-@functools.partial(guarded, checked=False)
+@noted
 def gradcheck(
     func: Callable,
     inputs: Tensor | Sequence[Any],
@@ -100,7 +99,7 @@ def gradcheck(
     return True
 
 
-@functools.partial(guarded, checked=False)
+@noted
 def gradgradcheck(
     func: Callable,
     inputs: Tensor | Sequence[Any],

@@ -25,6 +25,7 @@ import numpy as np
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Size, Tensor
 from tinygrad_norm.backend import is_array, plain_array, transfer
+from tinygrad_norm.checks.arguments import noted
 from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.nn.module import Module
 from tinygrad_norm.nn.parameter import Parameter
@@ -38,6 +39,7 @@ _counter = itertools.count()
 _said: set[str] = set()
 
 
+@noted
 def save(
     obj: Any,
     f: str | os.PathLike | IO[bytes],
@@ -113,6 +115,7 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+@noted
 def load(
     f: str | os.PathLike | IO[bytes],
     map_location: Any = "cpu",

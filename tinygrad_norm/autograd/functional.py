@@ -12,7 +12,7 @@ from typing import Any
 from tinygrad_norm.autograd.modes import enable_grad
 from tinygrad_norm.autograd.requests import grad
 from tinygrad_norm.backend import xp
-from tinygrad_norm.checks.arguments import guard_all
+from tinygrad_norm.checks.arguments import note_all
 from tinygrad_norm.engine.tensor import Tensor, wrap
 
 Tensors = Tensor | tuple[Tensor, ...]
@@ -186,4 +186,4 @@ def hvp(func: Callable, inputs: Tensors, v: Any = None, create_graph: bool = Fal
     return vhp(func, inputs, v, create_graph, strict)
 
 
-guard_all(globals(), ["jacobian", "stacked", "hessian", "vjp", "jvp", "vhp", "hvp"])
+note_all(globals(), ["jacobian", "stacked", "hessian", "vjp", "jvp", "vhp", "hvp"])

@@ -207,7 +207,9 @@ def _cotangent(i: int, out: Tensor, g: Any) -> Tensor:
     """The gradient that was given for the i-th output, as a Tensor of its shape and dtype."""
     if not isinstance(g, Tensor):
         if not is_array(g):
-            raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}: convert it with tensor()")
+            raise TypeError(
+                f"backward(): gradients can be either Tensors or None, but got {type(g).__name__}: convert it with tensor()"
+            )
         g = wrap(g)
     if g.array.shape != out.array.shape:
         raise RuntimeError(

@@ -1,112 +1,44 @@
-"""What the annotations of a function say of its arguments, looked at before it runs."""
+"""`checked`: what a signature says of its arguments, looked at before the function runs.
+
+    @checked("C % num_groups == 0")
+    def group_norm(input: Float[Tensor, "N C *S"], num_groups: PositiveInt, weight: Float[Tensor, "C"] | None = None):
+
+kinds.py has the words. Of each argument its class is looked at in every call; shapes, dtypes, ranges, choices, and the
+relations that `checked` is given, once for each kind of call. What goes wrong later gets a note with the call.
+"""
 
 from __future__ import annotations
 
-import dis
+import ast
 import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from pathlib import PurePath
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast, get_args, overload
 
 import numpy as np
 
 from tinygrad_norm.backend import is_array
 from tinygrad_norm.checks.errors import is_foreign, not_broadcastable, wrong_kind
+from tinygrad_norm.checks.kinds import Reduction
 
 F = TypeVar("F", bound=Callable)
+TENSORS: set[type] = {np.ndarray}  # and Tensor and Parameter, which add themselves
+TENSORS_OR_NONE: set[type] = {np.ndarray, type(None)}
 
 
-def guarded(function: F, checked: bool = True) -> F:
-    """The function, with the arguments that are annotated as Tensor, bool, int, float or str checked before it runs.
-
-    Raises TypeError that names the argument. A Tensor may also be an array, since vjps call these functions with arrays, of
-    which NumPy makes scalars where they have no dimensions; the first input of an op is a Tensor. What else goes wrong with
-    arguments of the wrong kind is said with what was given; not `checked`: only that.
-    """
-    signature = inspect.signature(function)
-    first = next(iter(signature.parameters), None) if hasattr(function, "op") else None
-    checks, named = [], {}
-    for position, p in enumerate(signature.parameters.values()):
-        kind, _, rest = ("Tensor" if p.name == first and p.annotation is p.empty else str(p.annotation)).partition(" | ")
-        if (
-            p.name != "inplace"
-            and checked
-            and kind in _KINDS
-            and rest in ("", "None")
-            and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-        ):
-            usual = _KINDS[kind][0]
-            if rest or p.default is None:
-                usual = TENSORS_OR_NONE if kind == "Tensor" else {*usual, type(None)}
-            named[p.name] = check = (position, p.name, kind, usual, _KINDS[kind][1])
-            if p.kind is not p.KEYWORD_ONLY:
-                checks.append(check)
-    takes_numpy_names = hasattr(function, "takes_numpy_names")
-    name, of_class = function.__name__, function.__name__ in ("__init__", "forward", "infer")
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if kwargs and takes_numpy_names:
-            kwargs = {_NUMPY_NAMES.get(key, key): value for key, value in kwargs.items()}
-        count = len(args)
-        for position, argument, kind, usual, fits in checks:
-            if position >= count:
-                break
-            value = args[position]
-            if value.__class__ not in usual:
-                if not fits(value):
-                    raise wrong_kind(name, argument, kind, value)
-                args = (*args[:position], _plain(kind, value), *args[position + 1 :])
-        for argument in kwargs:
-            if argument in named:
-                _, _, kind, usual, fits = named[argument]
-                value = kwargs[argument]
-                if value.__class__ not in usual:
-                    if not fits(value):
-                        raise wrong_kind(name, argument, kind, value)
-                    kwargs[argument] = _plain(kind, value)
-        try:
-            return function(*args, **kwargs)
-        except (RuntimeError, AssertionError):
-            raise
-        except Exception as error:
-            if isinstance(error, IndexError) and not str(error).startswith(("list index", "tuple index")):
-                raise
-            if is_foreign(error):
-                raise
-            said = type(args[0]).__name__ if of_class and args else name
-            own = getattr(type(args[0]), "__signature__", None) if of_class and name == "__init__" and args else None
-            better = _said_better(said, own or signature, args[1:] if own else args, kwargs, error)
-            better.__dict__.update(error.__dict__)  # its notes
-            raise better from error
-
-    call.is_guarded = True  # type: ignore[attr-defined]
-    return cast(F, call)
+def usual_tensor(kind: type) -> None:
+    """Let `checked` take this class without a second look where a Tensor is expected."""
+    TENSORS.add(kind)
+    TENSORS_OR_NONE.add(kind)
 
 
-_NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
-
-_GUARDED_METHODS = {
-    *("__init__", "forward", "infer", "apply", "register_buffer", "register_forward_hook", "register_forward_pre_hook"),
-    *("load_state_dict", "add_param_group"),
-}
+# ---- what an annotation says --------------------------------------------------------------
 
 
-def guard_all(namespace: dict[str, Any], names: Any) -> None:
-    """Make the errors of these functions, and of these classes' constructors and other methods, say what was given."""
-    for name in names:
-        found = namespace[name]
-        if not isinstance(found, type):
-            if inspect.isfunction(found):
-                namespace[name] = guarded(found, checked=False)
-            continue
-        for base in found.__mro__:
-            if base.__module__.startswith(__name__.partition(".")[0]) and base.__name__ != "Tensor":
-                for method in _GUARDED_METHODS & set(vars(base)):
-                    if not hasattr(vars(base)[method], "is_guarded"):
-                        setattr(base, method, guarded(vars(base)[method], checked=False))
+def _is_number_of_kind(x: Any, kinds: str) -> bool:
+    """Whether x is a Tensor that stands for a number: without dimensions, and without a history."""
+    return hasattr(x, "needs_grad") and not x.array.ndim and x.array.dtype.kind in kinds and not x.needs_grad
 
 
 def _is_integer(x: Any) -> bool:
@@ -117,27 +49,7 @@ def _is_float(x: Any) -> bool:
     return isinstance(x, (int, float, np.number, np.bool_)) or _is_number_of_kind(x, "fiub")
 
 
-def _plain(kind: str, value: Any) -> Any:
-    """A Tensor that stands for a number as that number."""
-    return value.array.item() if kind in ("int", "float") and hasattr(value, "needs_grad") else value
-
-
-def _is_number_of_kind(x: Any, kinds: str) -> bool:
-    """Whether x is a Tensor that stands for a number: without dimensions, and without a history."""
-    return hasattr(x, "needs_grad") and not x.array.ndim and x.array.dtype.kind in kinds and not x.needs_grad
-
-
-TENSORS: set[type] = {np.ndarray}  # and Tensor and Parameter, which add themselves
-TENSORS_OR_NONE: set[type] = {np.ndarray, type(None)}
-
-
-def usual_tensor(kind: type) -> None:
-    """Let `guarded` take this class without a second look where a Tensor is expected."""
-    TENSORS.add(kind)
-    TENSORS_OR_NONE.add(kind)
-
-
-# for each annotation that is checked: the usual classes, and what else will do
+# for each kind: the usual classes, and what else will do
 _KINDS: dict[str, tuple[set[type], Callable[[Any], bool]]] = {
     "Tensor": (TENSORS, lambda x: hasattr(x, "needs_grad") or is_array(x) or isinstance(x, np.generic)),
     "bool": ({bool}, lambda x: isinstance(x, np.bool_)),
@@ -145,69 +57,318 @@ _KINDS: dict[str, tuple[set[type], Callable[[Any], bool]]] = {
     "float": ({float, int}, _is_float),
     "str": ({str}, lambda x: isinstance(x, str)),
 }
+# for each range: the kind of number, what is true of it, and how that is said
+_RANGES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
+    "Positive": ("float", lambda v: v > 0, "{} has to be positive"),
+    "NonNegative": ("float", lambda v: v >= 0, "{} has to be non-negative"),
+    "Probability": ("float", lambda v: 0 <= v <= 1, "dropout probability has to be between 0 and 1"),
+    "PositiveInt": ("int", lambda v: v > 0, "{} has to be positive"),
+}
+_DTYPES = {"Float": ("f", "floating point", ".float()"), "Int": ("iu", "integer", ".long()"), "Num": ("fiub", "", "")}
+
+
+class Rule(NamedTuple):
+    """What has to be true of one argument."""
+
+    name: str
+    kind: str
+    usual: set[type]
+    fits: Callable[[Any], bool]
+    range: str = ""
+    choices: tuple = ()
+    dtype: str = ""
+    sizes: str | None = None  # the letters
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether there is more to it than the class."""
+        return bool(self.range or self.choices or self.dtype)
+
+
+def _rule(p: inspect.Parameter) -> Rule | None:
+    """What the annotation of a parameter says, None for one that says nothing."""
+    kind, *rest = re.split(r" \| (?![^\[]*\])", "" if p.annotation is p.empty else str(p.annotation))
+    if rest not in ([], ["None"]) or p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+        return None
+    more: dict[str, Any] = {}
+    if kind in _RANGES:
+        kind, more = _RANGES[kind][0], {"range": kind}
+    elif found := re.fullmatch(r"(Float|Int|Num)\[Tensor, ['\"](.*)['\"]\]", kind):
+        kind, more = "Tensor", {"dtype": found[1], "sizes": found[2]}
+    elif kind == "Reduction":
+        kind, more = "str", {"choices": get_args(Reduction)}
+    elif kind.startswith("Literal["):
+        kind, more = "str", {"choices": ast.literal_eval(f"({kind[8:-1]},)")}
+    if kind not in _KINDS:
+        return None
+    usual, fits = _KINDS[kind]
+    if rest or p.default is None:
+        usual = TENSORS_OR_NONE if kind == "Tensor" else {*usual, type(None)}
+    return Rule(p.name, kind, usual, fits, **more)
+
+
+# ---- the look at a call -------------------------------------------------------------------
 
 
 def require_kind(name: str, argument: str, kind: str, value: Any) -> None:
-    """Raise TypeError unless the value is what `guarded` takes for that annotation."""
+    """Raise TypeError unless the value is what `checked` takes for that annotation."""
     if value.__class__ not in _KINDS[kind][0] and not _KINDS[kind][1](value):
         raise wrong_kind(name, argument, kind, value)
+
+
+def _plain(name: str, rule: Rule, value: Any) -> Any:
+    """The value of an unusual class, a Tensor that stands for a number as that number. Raises TypeError if it does not fit."""
+    if not rule.fits(value):
+        raise wrong_kind(name, rule.name, rule.kind + " or None" * (type(None) in rule.usual), value)
+    return value.array.item() if rule.kind in ("int", "float") and hasattr(value, "needs_grad") else value
+
+
+def _look(name: str, rules: list[Rule], relations: list[tuple], given: dict[str, Any], error: Any) -> None:
+    """Raise for the first argument that is not what its annotation says, or the first relation that does not hold."""
+    known: dict[str, Any] = {}  # the sizes of the letters
+    origin: dict[str, str] = {}
+    for rule in rules:
+        value = given[rule.name]
+        if value is None:
+            continue
+        if rule.choices and value not in rule.choices:
+            expected = ", ".join(map(repr, rule.choices))
+            raise (error or ValueError)(f"{name}(): {value} is not a valid value for {rule.name}: expected one of {expected}")
+        if rule.range and not _RANGES[rule.range][1](value):
+            raise (error or ValueError)(f"{name}(): {_RANGES[rule.range][2].format(rule.name)}, but got {value}")
+        if rule.dtype:
+            array = getattr(value, "array", value)
+            kinds, said, cast_to = _DTYPES[rule.dtype]
+            if array.dtype.kind not in kinds:
+                raise RuntimeError(
+                    f"{name}(): not implemented for {array.dtype}: {rule.name} has to be {said}, convert with {cast_to}"
+                )
+            _match(name, rule, array.shape, known, origin)
+    for source, code, parts in relations:
+        space = {**given, **known, "__name__": __name__}
+        if any(space[part.partition(".")[0]] is None for part in parts):
+            continue
+        if not eval(code, space):
+            values = ", ".join(f"{part} = {eval(part, space)}" + origin.get(part, "") for part in parts)
+            raise (error or RuntimeError)(f"{name}(): expected {source}, but got {values}")
+
+
+def _match(name: str, rule: Rule, shape: tuple, known: dict[str, Any], origin: dict[str, str]) -> None:
+    """Give the letters of a shape their sizes. Raises RuntimeError where they have others already."""
+    letters = (rule.sizes or "").split()
+    star = next((i for i, letter in enumerate(letters) if letter[0] in "*."), None)
+    least = len(letters) - (star is not None)
+    fits = len(shape) == least if star is None else len(shape) >= least
+    if fits:
+        extra = len(shape) - least
+        sizes = list(shape) if star is None else [*shape[:star], shape[star : star + extra], *shape[star + extra :]]
+        for letter, size in zip(letters, sizes):
+            letter = letter.lstrip("*")
+            if letter not in known and not letter.isdigit() and letter != "...":
+                known[letter], origin[letter] = size, f" (from {rule.name} {tuple(shape)})"
+            fits = fits and (letter == "..." or size == (int(letter) if letter.isdigit() else known[letter]))
+    if not fits:
+        where = ", ".join(f"{letter} = {known[letter]}{origin[letter]}" for letter in letters if letter in known)
+        expected = "(" + ", ".join(letters) + ("," if len(letters) == 1 else "") + ")"
+        text = f"{rule.name} has shape {tuple(shape)}, expected {expected}" + (f" with {where}" if where else "")
+        if len(letters) == 1 and letters[0] in known and len(shape) == 1:
+            text = f"{rule.name} should contain {known[letters[0]]} elements not {shape[0]}: {text}"
+        raise RuntimeError(f"{name}(): {text}")
+
+
+def _relation(source: str) -> tuple[str, Any, list[str]]:
+    """A relation between arguments and letters, as `checked` is given it: its text, its code, what it speaks of."""
+    tree = ast.parse(source, mode="eval")
+    inside = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    parts = [n for n in ast.walk(tree) if isinstance(n, (ast.Name, ast.Attribute)) and id(n) not in inside]
+    return source, compile(tree, "<relation>", "eval"), list(dict.fromkeys(map(ast.unparse, parts)))
+
+
+_NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
+_MOST_KNOWN = 4096  # kinds of calls that are remembered
+
+
+@overload
+def checked(function: F, /) -> F: ...
+@overload
+def checked(*relations: str, error: type[Exception] | None = ...) -> Callable[[F], F]: ...
+def checked(*relations: Any, error: type[Exception] | None = None) -> Any:
+    """Decorator: look at the arguments of a function as its annotations, and these relations, say.
+
+    Raises TypeError for an argument of another kind; RuntimeError for a dtype, a shape or a relation, ValueError for a range
+    or a choice, unless `error` is given. A Tensor may also be an array, since vjps call these functions with arrays, of which
+    NumPy makes scalars where they have no dimensions.
+    """
+    if relations and callable(relations[0]):
+        return checked()(relations[0])
+
+    def decorate(function: F) -> F:
+        return _checked(function, [_relation(source) for source in relations], error)
+
+    return decorate
+
+
+def _checked(function: F, relations: list[tuple], error: type[Exception] | None) -> F:
+    signature = inspect.signature(function)
+    parameters = list(signature.parameters.values())
+    if hasattr(function, "op") and parameters[0].annotation is inspect.Parameter.empty:
+        parameters[0] = parameters[0].replace(annotation="Tensor")
+    rules = {p.name: rule for p in parameters if p.name != "inplace" and (rule := _rule(p)) is not None}
+    by_place = [(i, rules[p.name], rules[p.name].usual) for i, p in enumerate(parameters) if p.name in rules]
+    by_place = [found for found in by_place if parameters[found[0]].kind is not inspect.Parameter.KEYWORD_ONLY]
+    deep = [rule for rule in rules.values() if rule.is_deep]
+    takes_numpy_names = hasattr(function, "takes_numpy_names")
+    name = function.__name__
+    known: set[Any] = set()
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if kwargs and takes_numpy_names:
+            kwargs = {_NUMPY_NAMES.get(key, key): value for key, value in kwargs.items()}
+        count = len(args)
+        for place, rule, usual in by_place:
+            if place >= count:
+                break
+            if args[place].__class__ not in usual:
+                args = (*args[:place], _plain(name, rule, args[place]), *args[place + 1 :])
+        for key in kwargs:
+            if key in rules and kwargs[key].__class__ not in rules[key].usual:
+                kwargs[key] = _plain(name, rules[key], kwargs[key])
+        try:
+            if deep or relations:
+                key = _kind_of(args, kwargs)
+                if key is None or key not in known:
+                    bound = signature.bind(*args, **kwargs)
+                    bound.apply_defaults()
+                    _look(name, deep, relations, bound.arguments, error)
+                    if key is not None and len(known) < _MOST_KNOWN:
+                        known.add(key)
+            return function(*args, **kwargs)
+        except Exception as found:
+            told = _told(name, signature, args, kwargs, found)
+            if told is found:
+                raise
+            raise told from found
+
+    call.is_checked, call.rules = True, rules  # type: ignore[attr-defined]
+    return cast(F, call)
+
+
+def look_at_settings(name: str, function: Callable, settings: dict[str, Any]) -> None:
+    """Raise, in the name of a layer, for settings that its function would refuse."""
+    rules = [function.rules[key] for key in settings if key in function.rules]  # type: ignore[attr-defined]
+    for rule in rules:
+        if settings[rule.name].__class__ not in rule.usual:
+            settings[rule.name] = _plain(name, rule, settings[rule.name])
+    _look(name, [rule for rule in rules if rule.is_deep], [], settings, None)
+
+
+def _kind_of(args: tuple, kwargs: dict) -> Any:
+    """What a call has in common with others that need no second look: shapes, dtypes, settings. None if that cannot be told."""
+    found: list[Any] = []
+    for value in args if not kwargs else (*args, *kwargs.items()):
+        array = getattr(value, "array", None)
+        found += (value.__class__, value) if array is None else (array.shape, array.dtype)
+    kind = tuple(found)
+    try:
+        hash(kind)
+    except TypeError:  # a list, an array
+        return None
+    return kind
+
+
+# ---- after a failure ----------------------------------------------------------------------
+
+
+def _told(
+    name: str, signature: inspect.Signature, args: tuple, kwargs: dict, error: Exception, own: inspect.Signature | None = None
+) -> Exception:
+    """The error with a note of the call; what Python says of its own accord about a wrong argument becomes a TypeError."""
+    if is_foreign(error):
+        return error
+    try:
+        given = (own or signature).bind(*(args[1:] if own else args), **kwargs).arguments
+    except TypeError as wrong_call:
+        return TypeError(f"{name}(): {wrong_call}")
+    name = type(args[0]).__name__ if name == "__init__" else name
+    better = in_words(name, given, error)
+    note = f"in {name}({', '.join(f'{key}={_short(value)}' for key, value in given.items() if key != 'self')})"
+    notes = better.__dict__.setdefault("__notes__", [])
+    if notes and notes[-1] == better.__dict__.get("_call"):  # of a function that this one has called
+        notes.pop()
+    better._call = note  # type: ignore[attr-defined]
+    better.add_note(note)
+    return better
+
+
+def in_words(name: str, given: Mapping[Any, Any], error: Exception) -> Exception:
+    """What Python or NumPy says of its own accord about a wrong argument as an error of ours; any other as it is."""
+    text, better = str(error), error
+    arrays = [a for a in (getattr(v, "array", v) for v in given.values()) if is_array(a)]
+    if isinstance(error, ValueError) and "could not be broadcast" in text:
+        better = RuntimeError(not_broadcastable(arrays) or f"{name}(): {text}")
+    elif isinstance(error, AttributeError) and error.name is not None:
+        wrong = next((key for key, value in given.items() if value is error.obj), None)
+        better = TypeError(f"{name}(): {text}") if wrong is None else _unfit(name, wrong, error.obj)
+    elif isinstance(error, (ArithmeticError, StopIteration)) or (isinstance(error, KeyError) and " " not in str(error.args[0])):
+        better = TypeError(f"{name}(): {type(error).__name__} {text}")
+    better.__dict__.update(error.__dict__)
+    return better
+
+
+def _unfit(name: str, argument: str, value: Any) -> TypeError:
+    return TypeError(f"{name}(): argument {argument!r} cannot be {type(value).__name__}: {_short(value)}")
+
+
+def _short(value: Any) -> str:
+    """A value in a few words."""
+    array = getattr(value, "array", value)
+    if is_array(array):
+        return f"{type(value).__name__} of shape {list(array.shape)}"
+    if value.__class__ in (tuple, list) and len(value) < 5:
+        return f"({', '.join(map(_short, value))})" if value.__class__ is tuple else f"[{', '.join(map(_short, value))}]"
+    text = repr(value)
+    return text if len(text) < 40 else type(value).__name__
+
+
+_NOTED_METHODS = {"__init__", "apply", "register_buffer", "register_forward_hook", "register_forward_pre_hook"}
+_NOTED_METHODS |= {"load_state_dict", "add_param_group", "register_parameter", "add_module", "train", "to"}
+
+
+def noted(function: F) -> F:
+    """Decorator: what goes wrong in a function gets a note with the call. Nothing is looked at before."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            own = getattr(type(args[0]), "__signature__", None) if function.__name__ == "__init__" and args else None
+            told = _told(function.__name__, signature, args, kwargs, error, own)
+            if told is error:
+                raise
+            raise told from error
+
+    call.is_checked = True  # type: ignore[attr-defined]
+    return cast(F, call)
+
+
+def note_all(namespace: dict[str, Any], names: Any) -> None:
+    """`noted`, for these functions, and for the constructors and other methods of these classes."""
+    for name in names:
+        found = namespace[name]
+        if inspect.isfunction(found):
+            namespace[name] = noted(found)
+        elif isinstance(found, type):
+            for base in found.__mro__:
+                if base.__module__.startswith(__name__.partition(".")[0]) and base.__name__ != "Tensor":
+                    for method in _NOTED_METHODS & set(vars(base)):
+                        if not hasattr(vars(base)[method], "is_checked"):
+                            setattr(base, method, noted(vars(base)[method]))
 
 
 def require_state_dict(value: Any) -> None:
     """Raise TypeError unless the value is a mapping."""
     if not isinstance(value, Mapping):
         raise TypeError(f"Expected state_dict to be dict-like, got {type(value)}.")
-
-
-def _said_better(name: str, signature: inspect.Signature, args: tuple, kwargs: dict, error: Exception) -> Exception:
-    """Add the function's name and arguments to an error of Python's or NumPy's, to one of ours what it does not name."""
-    try:
-        given = signature.bind(*args, **kwargs).arguments
-    except TypeError as wrong_call:
-        return TypeError(f"{name}(): {wrong_call}")
-    if isinstance(error, AttributeError) and error.obj is not None:
-        for argument, value in given.items():
-            if value is error.obj and (is_array(value) or str(signature.parameters[argument].annotation).startswith("Tensor")):
-                return wrong_kind(name, argument, "Tensor", value)
-    text = str(error)
-    if isinstance(error, ValueError) and "could not be broadcast" in text:
-        arrays = [a for a in (getattr(v, "array", v) for v in given.values()) if is_array(a)]
-        return RuntimeError(not_broadcastable(arrays) or f"{name}(): {text}")
-    if isinstance(error, (TypeError, ValueError, IndexError)):
-        if name in text or re.match(r"\w+\(\): ", text) or any(argument in text for argument in given):
-            return error
-        kind = type(error) if type(error) in (TypeError, ValueError, IndexError) else None
-    else:  # of what Python says of its own: a missing attribute, a missing key (no sentence), a division by zero
-        own = isinstance(error, (AttributeError, ArithmeticError, StopIteration, KeyError))
-        sentence = isinstance(error, KeyError) and isinstance(error.args[0], str) and " " in error.args[0]
-        kind = TypeError if own and not sentence else None
-    ours = _raised_here(error)
-    values = {argument: _short(value, ours) for argument, value in given.items() if argument != "self"}
-    said = ", ".join(f"{argument}={value}" for argument, value in values.items() if value)
-    if kind is None or (ours and (not said or any(isinstance(v, _SHORT) and str(v) in text for v in given.values()))):
-        return error
-    return kind(f"{name}(): {text} (called with {said})")
-
-
-_SHORT = (str, int, float, list, tuple, PurePath)  # values that an error may have in its text
-
-
-def _raised_here(error: Exception) -> bool:
-    """Whether a `raise` of this package made the error, and not an operation that failed."""
-    at = error.__traceback__
-    while at is not None and at.tb_next is not None:
-        at = at.tb_next
-    if at is None:
-        return False
-    home = at.tb_frame.f_globals.get("__name__", "")
-    instruction = dis.opname[at.tb_frame.f_code.co_code[at.tb_lasti]]
-    return instruction == "RAISE_VARARGS" and home.startswith(__name__.partition(".")[0])
-
-
-def _short(value: Any, or_nothing: bool = False) -> str:
-    """A value in a few words; its kind, or nothing, if they do not say more."""
-    array = getattr(value, "array", value)
-    if is_array(array):
-        return f"{type(value).__name__} of shape {list(array.shape)}"
-    text = repr(value)
-    return text if len(text) < 40 else "" if or_nothing else type(value).__name__

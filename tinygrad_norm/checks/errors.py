@@ -60,7 +60,7 @@ def require_first(op: Any, x: Any) -> None:
 
 def wrong_kind(name: str, argument: str, kind: str, value: Any) -> TypeError:
     """The error for an argument of another kind than its annotation says."""
-    hint = ": convert it with tensor()" if kind == "Tensor" and is_array(value) else ""
+    hint = ": convert it with tensor()" if kind.startswith("Tensor") and is_array(value) else ""
     return TypeError(f"{name}(): argument {argument!r} must be {kind}, not {type(value).__name__}{hint}")
 
 

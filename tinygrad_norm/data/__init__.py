@@ -1,6 +1,6 @@
 """Data: datasets, samplers, batches, and three sets of images."""
 
-from tinygrad_norm.checks.arguments import guard_all
+from tinygrad_norm.checks.arguments import note_all
 from tinygrad_norm.data.dataset import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
 from tinygrad_norm.data.idx import read_idx, write_idx
 from tinygrad_norm.data.images import digits, fashion_mnist, mnist
@@ -40,7 +40,7 @@ __all__ = [
     "write_idx",
 ]
 
-guard_all(globals(), __all__)
+note_all(globals(), __all__)
 
 __getattr__ = missing_in("tinygrad_norm.data", globals())
 __dir__ = listed(globals())

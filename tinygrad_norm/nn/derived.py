@@ -1,7 +1,7 @@
 """Layers without parameters, made of functions.
 
 `class ELU(Derived, of=F.elu)` takes the arguments that F.elu takes after its input, with their order and defaults. Each is an
-attribute, and may be changed.
+attribute, and may be changed; `training` is the module's.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from tinygrad_norm.checks.arguments import look_at_settings
 from tinygrad_norm.nn.module import Module
 
 
@@ -24,13 +25,14 @@ class Derived(Module):
         super().__init_subclass__(**more)
         if of is not None:
             parameters = [p for p in inspect.signature(of).parameters.values() if p.kind is not p.KEYWORD_ONLY][inputs:]
-            cls.__signature__ = inspect.Signature([p for p in parameters if p.name not in without])
-            cls.function, cls.arguments = staticmethod(of), tuple(cls.__signature__.parameters)
+            cls.__signature__ = inspect.Signature([p for p in parameters if p.name not in (*without, "training")])
+            cls.function, cls.arguments = staticmethod(of), tuple(p.name for p in parameters if p.name not in without)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
         given = self.__signature__.bind(*args, **kwargs)
         given.apply_defaults()
+        look_at_settings(type(self).__name__, type(self).function, given.arguments)
         self._take(given.arguments)
 
     def _take(self, settings: dict[str, Any]) -> None:
@@ -44,5 +46,5 @@ class Derived(Module):
 
     def extra_repr(self) -> str:
         """The settings; inplace where it is so."""
-        shown = [name for name in self.arguments if name != "inplace" or self.inplace]
+        shown = [name for name in self.arguments if name != "training" and (name != "inplace" or self.inplace)]
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)

@@ -11,13 +11,13 @@ from typing import Any
 
 from tinygrad_norm.autograd import Tensor, no_grad
 from tinygrad_norm.backend import xp
-from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.generator import Generator, default_generator
 from tinygrad_norm.warn import warn
 
 
-@guarded
+@checked
 def calculate_gain(nonlinearity: str, param: Any = None) -> float:
     """The factor that keeps the variance through a nonlinearity; param: leaky_relu's slope."""
     if nonlinearity in ("linear", "conv1d", "conv2d", "conv3d", "sigmoid"):
@@ -43,47 +43,47 @@ def _fans(tensor: Tensor) -> tuple[int, int]:
     return in_units * math.prod(kernel), out_units * math.prod(kernel)
 
 
-@guarded
+@checked
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Uniform in [a, b)."""
     with no_grad():
         return tensor.uniform_(a, b, generator=generator)
 
 
-@guarded
+@checked
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal with this mean and standard deviation."""
     with no_grad():
         return tensor.normal_(mean, std, generator=generator)
 
 
-@guarded
+@checked
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """All elements val."""
     with no_grad():
         return tensor.fill_(val)
 
 
-@guarded
+@checked
 def zeros_(tensor: Tensor) -> Tensor:
     """All elements 0."""
     return constant_(tensor, 0.0)
 
 
-@guarded
+@checked
 def ones_(tensor: Tensor) -> Tensor:
     """All elements 1."""
     return constant_(tensor, 1.0)
 
 
-@guarded
+@checked
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Uniform in +-gain * sqrt(6 / (fan_in + fan_out)). Glorot and Bengio 2010."""
     bound = gain * math.sqrt(6.0 / sum(_fans(tensor)))
     return uniform_(tensor, -bound, bound, generator)
 
 
-@guarded
+@checked
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal with std gain * sqrt(2 / (fan_in + fan_out)). Glorot and Bengio 2010."""
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(_fans(tensor))), generator)
@@ -101,7 +101,7 @@ def _nothing_to_do(tensor: Tensor) -> Tensor:
     return tensor
 
 
-@guarded
+@checked
 def kaiming_uniform_(
     tensor: Tensor, a: Any = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Generator | None = None
 ) -> Tensor:
@@ -112,7 +112,7 @@ def kaiming_uniform_(
     return uniform_(tensor, -bound, bound, generator)
 
 
-@guarded
+@checked
 def kaiming_normal_(
     tensor: Tensor, a: Any = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Generator | None = None
 ) -> Tensor:
@@ -122,7 +122,7 @@ def kaiming_normal_(
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 
-@guarded
+@checked
 def trunc_normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Generator | None = None
 ) -> Tensor:
@@ -142,7 +142,7 @@ def trunc_normal_(
         return tensor.copy_(wrap(drawn))
 
 
-@guarded
+@checked
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
     """gain times a matrix with orthonormal rows or columns. Saxe et al. 2013, arXiv:1312.6120."""
     if tensor.ndim < 2:

@@ -21,11 +21,11 @@ class _Lazy(Module):
 
     becomes: type[Module]
 
-    def __call__(self, *inputs: Any, **arguments: Any) -> Any:
+    def forward(self, *inputs: Any, **arguments: Any) -> Any:
         """The first call, and the last of this kind."""
         self.infer(*inputs, **arguments)
         self.__class__ = self.becomes  # type: ignore[assignment]
-        return self(*inputs, **arguments)
+        return self.forward(*inputs, **arguments)
 
     def has_uninitialized_params(self) -> bool:
         """Whether a parameter has no shape yet."""

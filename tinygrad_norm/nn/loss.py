@@ -7,7 +7,7 @@ from typing import Any
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.nn import functional as F
 from tinygrad_norm.nn.derived import Derived
-from tinygrad_norm.nn.functional.loss import check_reduction, reduction_of
+from tinygrad_norm.nn.functional.loss import reduction_of
 
 
 class _Loss(Derived):
@@ -16,7 +16,6 @@ class _Loss(Derived):
     def _take(self, settings: dict[str, Any]) -> None:
         old = settings.pop("size_average", None), settings.pop("reduce", None)
         self.reduction = reduction_of(settings.pop("reduction"), *old)
-        check_reduction(self.reduction)
         for name, value in settings.items():
             if isinstance(value, Tensor):
                 self.register_buffer(name, value)

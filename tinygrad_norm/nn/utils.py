@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 
 from tinygrad_norm.autograd import Tensor, no_grad
 from tinygrad_norm.autograd.edits import require_writable
 from tinygrad_norm.backend import xp
-from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.checks.arguments import noted
 from tinygrad_norm.engine.tensor import mark_edited, wrap
 from tinygrad_norm.ops.joining import cat, stack
 from tinygrad_norm.ops.reduce import norm
-
-_guarded = functools.partial(guarded, checked=False)
 
 
 def _listed(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     return [parameters] if isinstance(parameters, Tensor) else list(parameters)
 
 
-@_guarded
+@noted
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor],
     max_norm: float,
@@ -52,7 +49,7 @@ def clip_grad_norm_(
     return total.to(gradients[0].dtype)
 
 
-@_guarded
+@noted
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """Clamp each element of each gradient to [-clip_value, clip_value]."""
     clip_value = float(clip_value)
@@ -64,13 +61,13 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, f
             g.clamp_(-clip_value, clip_value)
 
 
-@_guarded
+@noted
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """All parameters in one vector."""
     return cat([p.reshape(-1) for p in parameters])
 
 
-@_guarded
+@noted
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     """The parts of a vector written into the parameters."""
     start = 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor
-from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.missing import explained
 from tinygrad_norm.ops import (
     composed,
@@ -101,16 +101,16 @@ _ONLY_METHODS: dict[Any, str] = {
 def _checked(function: Any) -> Any:
     """The function with its arguments checked; an elementwise op of one input, without settings, does so itself."""
     op = getattr(function, "op", None)
-    return function if op is not None and op.broadcasts and len(op.inputs) == 1 and not op.settings else guarded(function)
+    return function if op is not None and op.broadcasts and len(op.inputs) == 1 and not op.settings else checked(function)
 
 
 functions = {name: _checked(getattr(module, name)) for module, names in FUNCTIONS.items() for name in names.split()}
 functions |= {alias: functions[name] for alias, name in ALIASES.items()}
-created = {name: guarded(getattr(creation, name)) for creation, names in CREATION.items() for name in names.split()}
+created = {name: checked(getattr(creation, name)) for creation, names in CREATION.items() for name in names.split()}
 
 _methods: dict[str, Any] = {name: function for name, function in functions.items() if name not in _NOT_METHODS}
-_methods |= {name: guarded(getattr(module, name)) for module, names in _ONLY_METHODS.items() for name in names.split()}
-_methods |= {name: guarded(method) for name, method in inplace.METHODS.items()}
+_methods |= {name: checked(getattr(module, name)) for module, names in _ONLY_METHODS.items() for name in names.split()}
+_methods |= {name: checked(method) for name, method in inplace.METHODS.items()}
 _methods |= convert.CASTS
 _methods |= {
     "where": lambda self, condition, other: elementwise.where(condition, self, other),

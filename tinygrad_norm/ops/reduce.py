@@ -30,7 +30,7 @@ Dim = int | tuple[int, ...] | list[int] | None
 
 
 def numpy_names(function: Callable) -> Callable:
-    """Mark a function that takes NumPy's axis for dim and keepdims for keepdim: `guarded` renames them."""
+    """Mark a function that takes NumPy's axis for dim and keepdims for keepdim: `checked` renames them."""
     function.takes_numpy_names = True  # type: ignore[attr-defined]
     return function
 

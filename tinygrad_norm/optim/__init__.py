@@ -1,6 +1,6 @@
 """Optimizers and learning rate schedulers."""
 
-from tinygrad_norm.checks.arguments import guard_all
+from tinygrad_norm.checks.arguments import note_all
 from tinygrad_norm.missing import listed, missing_in
 from tinygrad_norm.optim import lr_scheduler
 from tinygrad_norm.optim.adam import Adam, AdamW
@@ -10,7 +10,7 @@ from tinygrad_norm.optim.sgd import SGD
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler"]
 
-guard_all(globals(), __all__)
+note_all(globals(), __all__)
 
 __getattr__ = missing_in("tinygrad_norm.optim", globals())
 __dir__ = listed(globals())

@@ -4,7 +4,7 @@ A fused op stands below its definition, the plain composition that a reader read
 hold the two equal in value, gradient and second gradient.
 """
 
-from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.missing import listed, missing_in
 from tinygrad_norm.nn.functional.activation import (
     elu,
@@ -36,8 +36,8 @@ from tinygrad_norm.nn.functional.norm import batch_norm, group_norm, instance_no
 from tinygrad_norm.nn.functional.pool import adaptive_avg_pool2d, avg_pool1d, avg_pool2d, max_pool2d
 from tinygrad_norm.ops import elementwise, indexing, inplace, joining, linalg
 
-linear, one_hot, pad = guarded(linalg.linear), guarded(indexing.one_hot), guarded(joining.pad)
-relu_, sigmoid, tanh = guarded(inplace.relu_), guarded(elementwise.sigmoid), guarded(elementwise.tanh)
+linear, one_hot, pad = checked(linalg.linear), checked(indexing.one_hot), checked(joining.pad)
+relu_, sigmoid, tanh = checked(inplace.relu_), checked(elementwise.sigmoid), checked(elementwise.tanh)
 
 __all__ = [
     "adaptive_avg_pool2d",

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_norm.autograd import Tensor, elementwise
 from tinygrad_norm.backend import xp
-from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.ops import elementwise as ops
 from tinygrad_norm.ops import reduce
 from tinygrad_norm.ops.elementwise import erf, exp, sigmoid, tanh, zeros_of
@@ -30,7 +30,7 @@ def _in_memory_of(input: Tensor, inplace_: bool, function: Any, *args: Any) -> T
     return in_place_of(function, f"{function.__name__}_")(input, *args)
 
 
-@guarded
+@checked
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(x, 0), in x's memory if inplace; the derivative at 0 is 0."""
     return relu_(input) if inplace else ops.relu(input)
@@ -52,7 +52,7 @@ _leaky_relu_gradient.vjp(
 )
 
 
-@guarded
+@checked
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x where x > 0, else weight * x: one weight for all, or one for each channel, which is dimension 1."""
     channels = input.array.shape[1] if input.ndim > 1 else 1
@@ -66,7 +66,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     return where(input > 0, input, weight.reshape(()) * input if weight.array.size == 1 else weight * input)
 
 
-@guarded
+@checked
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope * x; the derivative at 0 is negative_slope."""
     _require_floats("leaky_relu", input)
@@ -81,28 +81,28 @@ def _elu(x, *, alpha, scale):
 _elu.vjp(x=lambda g, x, alpha, scale: where(x <= 0, g * (exp(where(x < 0, x, 0.0)) * (alpha * scale)), g * scale))
 
 
-@guarded
+@checked
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where x > 0, else alpha * (e**x - 1); the derivative at 0 is alpha. Clevert et al. 2015, arXiv:1511.07289."""
     _require_floats("elu", input)
     return _in_memory_of(input, inplace, lambda x: _elu(x, alpha=alpha, scale=1.0))
 
 
-@guarded
+@checked
 def selu(input: Tensor, inplace: bool = False) -> Tensor:
     """1.0507 * elu(x, 1.6733): outputs keep mean 0 and variance 1. Klambauer et al. 2017, arXiv:1706.02515."""
     _require_floats("selu", input)
     return _in_memory_of(input, inplace, lambda x: _elu(x, alpha=1.6732632423543772, scale=1.0507009873554805))
 
 
-@guarded
+@checked
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x * sigmoid(x). Hendrycks and Gimpel 2016, arXiv:1606.08415."""
     _require_floats("silu", input)
     return _in_memory_of(input, inplace, lambda x: x * sigmoid(x))
 
 
-@guarded
+@checked
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """x * Phi(x), Phi the normal distribution function; with approximate="tanh" the usual approximation.
 
@@ -128,28 +128,28 @@ def _softplus(x, *, beta, threshold):
 _softplus.vjp(x=lambda g, x, beta, threshold: where(x * beta > threshold, g, g * sigmoid(x * beta)))
 
 
-@guarded
+@checked
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + e**(beta x)) / beta; x itself where beta * x > threshold."""
     _require_floats("softplus", input)
     return _softplus(input, beta=beta, threshold=threshold)
 
 
-@guarded
+@checked
 def logsigmoid(input: Tensor) -> Tensor:
     """log(sigmoid(x)), without overflow."""
     _require_floats("logsigmoid", input)
     return -_softplus(-input, beta=1.0, threshold=math.inf)
 
 
-@guarded
+@checked
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """e**x / sum(e**x) along dim."""
     dim = _last_or_first("softmax", input) if dim is None else dim
     return reduce.softmax(input, dim, dtype=dtype)
 
 
-@guarded
+@checked
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """log(softmax(x)) along dim, without overflow."""
     dim = _last_or_first("log_softmax", input) if dim is None else dim

@@ -9,15 +9,16 @@ import numpy as np
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import xp
-from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.checks.arguments import checked
+from tinygrad_norm.checks.kinds import Reduction
 from tinygrad_norm.fast import gpu, textbook
-from tinygrad_norm.nn.functional.loss import check_reduction, reduced, reduction_of
+from tinygrad_norm.nn.functional.loss import reduced, reduction_of
 from tinygrad_norm.ops.indexing import gather
 from tinygrad_norm.ops.reduce import log_softmax, sum, wide
 from tinygrad_norm.ops.select import select, where
 
 
-@guarded
+@checked
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -25,14 +26,13 @@ def nll_loss(
     size_average: bool | None = None,
     ignore_index: int = -100,
     reduce: bool | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """-weight[target] * input[target]: input log-probabilities (N, C, *S) or (C,), target classes (N, *S) or ().
 
     The mean is over the weights of the targets that are not ignore_index; nan if all are ignored.
     """
     reduction = reduction_of(reduction, size_average, reduce)
-    check_reduction(reduction)
     axis = _class_axis(input)
     target, _ = _checked_classes(input, target, weight, ignore_index, axis)
     kept = target != ignore_index
@@ -105,7 +105,7 @@ def _cross_entropy_vjp(g, exponentials, totals, target, ignore_index):
     return cross_entropy_gradient(exponentials, totals, classes, share.astype(exponentials.dtype)), None
 
 
-@guarded
+@checked
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -113,7 +113,7 @@ def cross_entropy(
     size_average: bool | None = None,
     ignore_index: int = -100,
     reduce: bool | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
     """-log softmax(input)[target]: logits (N, C, *S) or (C,); target classes (N, *S) or (), or probabilities.
@@ -122,7 +122,6 @@ def cross_entropy(
     Szegedy et al. 2015, arXiv:1512.00567.
     """
     reduction = reduction_of(reduction, size_average, reduce)
-    check_reduction(reduction)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     axis = _class_axis(input)

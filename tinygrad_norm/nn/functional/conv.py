@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import xp
-from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.engine.broadcasting import sum_over
 from tinygrad_norm.fast import textbook
 from tinygrad_norm.nn.functional.window import Windows
@@ -164,7 +164,7 @@ _conv2d_weight_gradient.vjp(
 )
 
 
-@guarded
+@checked
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -289,7 +289,7 @@ def _check(
         )
 
 
-@guarded
+@checked
 def conv1d(
     input: Tensor,
     weight: Tensor,
@@ -325,7 +325,7 @@ def single(value: Any, name: str) -> int:
     return numbers[0]
 
 
-@guarded
+@checked
 def unfold(input: Tensor, kernel_size: Pair, dilation: Pair = 1, padding: Pair = 0, stride: Pair = 1) -> Tensor:
     """The windows of (N, C, H, W) as columns: (N, C * kh * kw, number of windows); (C, H, W) likewise."""
     if input.ndim == 3:

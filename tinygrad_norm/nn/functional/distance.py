@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from tinygrad_norm.autograd import Tensor
-from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.nn.functional.loss import reduced, reduction_of
 from tinygrad_norm.ops.elementwise import exp, log
 from tinygrad_norm.ops.reduce import norm, sum
@@ -11,13 +13,13 @@ from tinygrad_norm.ops.select import clamp_min, where
 from tinygrad_norm.warn import warn
 
 
-@guarded
+@checked
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """x / max(norm of x along dim, eps)."""
     return input / clamp_min(norm(input, p, dim, True), eps)
 
 
-@guarded
+@checked
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """x1 . x2 / (max(|x1|, eps) * max(|x2|, eps)) along dim; shapes broadcast. The derivatives are those of the norms alone."""
     if not eps >= 0:
@@ -27,13 +29,13 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     return sum((x1 / first) * (x2 / second), dim)
 
 
-@guarded
+@checked
 def kl_div(
     input: Tensor,
     target: Tensor,
     size_average: bool | None = None,
     reduce: bool | None = None,
-    reduction: str = "mean",
+    reduction: Literal["none", "mean", "sum", "batchmean"] = "mean",
     log_target: bool = False,
 ) -> Tensor:
     """target * (log(target) - input), 0 where target is 0: input are logarithms of probabilities, target probabilities.
@@ -41,7 +43,7 @@ def kl_div(
     reduction: as elsewhere, or "batchmean": the sum over the size of the first dimension, which is what the divergence of
     Kullback and Leibler means. log_target: target are logarithms too.
     """
-    reduction = reduction_of(reduction, size_average, reduce)
+    reduction = reduction if reduction == "batchmean" else reduction_of(reduction, size_average, reduce)
     if reduction == "mean":
         warn(
             "reduction: 'mean' divides the total loss by both the batch size and the support size. 'batchmean' divides only by "

@@ -9,7 +9,8 @@ from __future__ import annotations
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.autograd.edits import check_editable
 from tinygrad_norm.backend import xp
-from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.checks.arguments import checked
+from tinygrad_norm.checks.kinds import Float, Probability
 from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.fast import gpu, textbook
 from tinygrad_norm.generator import Generator, default_generator
@@ -40,54 +41,74 @@ def _dropout(x, *, kept, p):
 _dropout.vjp(x=lambda g, kept, p: _dropout(g, kept=kept, p=p))
 
 
-@guarded
+@checked
 def dropout(
-    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None
+    input: Float[Tensor, "..."],
+    p: Probability = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Each element dropped with probability p; in evaluation the input itself."""
     return _dropped("dropout", input, p, training, inplace, generator, input.array.shape)
 
 
-@guarded
+@checked("input.ndim in (2, 3)")
 def dropout1d(
-    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None
+    input: Float[Tensor, "..."],
+    p: Probability = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Each channel of (N, C, L) or (C, L) dropped as a whole with probability p."""
-    if input.ndim not in (2, 3):
-        raise RuntimeError(
-            f"dropout1d: Expected 2D or 3D input, but received a {input.ndim}D input of shape {list(input.shape)}"
-        )
     return _dropped("dropout1d", input, p, training, inplace, generator, (*input.array.shape[:-1], 1))
 
 
-@guarded
+@checked
 def dropout2d(
-    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None
+    input: Float[Tensor, "N C *S"],
+    p: Probability = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Each channel of (N, C, *S) dropped as a whole with probability p. Tompson et al. 2014, arXiv:1411.4280."""
-    return _channels_dropped("dropout2d", input, p, training, inplace, generator)
+    shape = input.array.shape
+    return _dropped("dropout2d", input, p, training, inplace, generator, (*shape[:2], *(1,) * (len(shape) - 2)))
 
 
-@guarded
+@checked
 def dropout3d(
-    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Generator | None = None
+    input: Float[Tensor, "N C *S"],
+    p: Probability = 0.5,
+    training: bool = True,
+    inplace: bool = False,
+    *,
+    generator: Generator | None = None,
 ) -> Tensor:
-    """Each channel of (N, C, *S) dropped as a whole with probability p."""
-    return _channels_dropped("dropout3d", input, p, training, inplace, generator)
+    """As dropout2d."""
+    return dropout2d(input, p, training, inplace, generator=generator)
 
 
-@guarded
+@checked
 def alpha_dropout(
-    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False, *, generator: Generator | None = None
+    input: Float[Tensor, "..."],
+    p: Probability = 0.5,
+    training: bool = False,
+    inplace: bool = False,
+    *,
+    generator: Generator | None = None,
 ) -> Tensor:
     """Elements set to selu's negative limit l with probability p; then a * x + b, which keeps mean 0 and variance 1.
 
     l = -1.7581, a = (q + l**2 p q)**-0.5 with q = 1 - p, b = -a p l. Klambauer et al. 2017, arXiv:1706.02515.
     """
-    check_probability(p)
     if not training or p == 0:
         return input
-    _require_floating("alpha_dropout", input)
     if inplace:
         check_editable(input, "alpha_dropout")
     limit, q = -1.7580993408473766, 1 - float(p)
@@ -97,38 +118,14 @@ def alpha_dropout(
     return overwrite(input, out, "alpha_dropout") if inplace else out
 
 
-def _channels_dropped(name: str, input: Tensor, p: float, training: bool, inplace: bool, generator: Generator | None) -> Tensor:
-    if input.ndim < 2:
-        raise RuntimeError(f"{name}: expected an input of shape (N, C, *S), but got {list(input.shape)}")
-    shape = input.array.shape
-    return _dropped(name, input, p, training, inplace, generator, (*shape[:2], *(1,) * (len(shape) - 2)))
-
-
 def _dropped(
     name: str, input: Tensor, p: float, training: bool, inplace: bool, generator: Generator | None, shape: tuple[int, ...]
 ) -> Tensor:
-    check_probability(p)
     if not training or p == 0:
         return input
-    _require_floating(name, input)
     if inplace:
         check_editable(input, name)
     p, module = float(p), xp(input.array)
     kept = (generator or default_generator).uniform(shape, "float32", module) >= p
     out = _dropout(input, kept=kept, p=p)
     return overwrite(input, out, name) if inplace else out
-
-
-def _require_floating(name: str, input: Tensor) -> None:
-    if input.dtype.kind != "f":
-        raise RuntimeError(f"{name}: expected a floating point dtype, but got {input.dtype}: convert with .float()")
-
-
-def check_probability(p: float) -> None:
-    """Raise ValueError unless 0 <= p <= 1."""
-    try:
-        fits = 0.0 <= float(p) <= 1.0
-    except (TypeError, ValueError):
-        raise TypeError(f"dropout probability has to be a number, but got {type(p).__name__}") from None
-    if not fits:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")

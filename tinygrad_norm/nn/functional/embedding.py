@@ -5,11 +5,11 @@ from __future__ import annotations
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.backend import backend_of
-from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.ops.select import where
 
 
-@guarded
+@checked
 def embedding(
     input: Tensor,
     weight: Tensor,

@@ -18,7 +18,8 @@ import numpy as np
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise, op
 from tinygrad_norm.backend import xp
-from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.checks.arguments import checked
+from tinygrad_norm.checks.kinds import Reduction
 from tinygrad_norm.nn.functional.activation import logsigmoid
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.elementwise import abs, log, square
@@ -27,23 +28,16 @@ from tinygrad_norm.ops.select import clamp_min, where
 from tinygrad_norm.warn import warn
 
 
-def reduced(losses: Tensor, reduction: str) -> Tensor:
+def reduced(losses: Tensor, reduction: Reduction) -> Tensor:
     """The losses, or their mean or sum."""
     if reduction == "mean":
         return mean(losses)
     if reduction == "sum":
         return sum(losses)
-    check_reduction(reduction)
     return losses
 
 
-def check_reduction(reduction: str) -> None:
-    """Raise ValueError unless it is one of the three."""
-    if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"{reduction} is not a valid value for reduction: expected 'none', 'mean' or 'sum'")
-
-
-def reduction_of(reduction: str, size_average: bool | None, reduce: bool | None) -> str:
+def reduction_of(reduction: Reduction, size_average: bool | None, reduce: bool | None) -> Reduction:
     """The reduction that PyTorch's two old arguments stand for, where they are given."""
     if size_average is None and reduce is None:
         return reduction
@@ -82,13 +76,13 @@ def _mse_loss_vjp(g, input, target, needs):
     return gradient, -gradient if needs[1] else None
 
 
-@guarded
+@checked
 def mse_loss(
     input: Tensor,
     target: Tensor,
     size_average: bool | None = None,
     reduce: bool | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
     """(input - target)**2, times weight."""
@@ -108,23 +102,22 @@ def _difference(input: Tensor, target: Tensor) -> Tensor:
     return input - (to(target, dtype=input.dtype) if target.dtype.kind == "b" else target)
 
 
-def _weighted(losses: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
+def _weighted(losses: Tensor, weight: Tensor | None, reduction: Reduction) -> Tensor:
     """The losses times weight; their mean is over the weights."""
     if weight is None:
         return reduced(losses, reduction)
-    check_reduction(reduction)
     if weight.array.shape != losses.array.shape:
         raise ValueError(f"Weights and input must have the same size, but got {list(weight.shape)} and {list(losses.shape)}")
     return sum(losses * weight) / sum(weight) if reduction == "mean" else reduced(losses * weight, reduction)
 
 
-@guarded
+@checked
 def l1_loss(
     input: Tensor,
     target: Tensor,
     size_average: bool | None = None,
     reduce: bool | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     weight: Tensor | None = None,
 ) -> Tensor:
     """|input - target|; the derivative at 0 is 0."""
@@ -148,13 +141,13 @@ def _smooth_l1_vjp(g, d, beta):
 _smooth_l1.vjp(d=_smooth_l1_vjp)
 
 
-@guarded
+@checked
 def smooth_l1_loss(
     input: Tensor,
     target: Tensor,
     size_average: bool | None = None,
     reduce: bool | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     beta: float = 1.0,
 ) -> Tensor:
     """d**2 / (2 beta) where d = |input - target| < beta, else d - beta/2. Girshick 2015, arXiv:1504.08083."""
@@ -166,9 +159,9 @@ def smooth_l1_loss(
     return reduced(losses, reduction_of(reduction, size_average, reduce))
 
 
-@guarded
+@checked
 def huber_loss(
-    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
+    input: Tensor, target: Tensor, reduction: Reduction = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
     """d**2 / 2 where d = |input - target| < delta, else delta * (d - delta/2): delta times smooth_l1_loss.
 
@@ -184,14 +177,14 @@ def huber_loss(
 # ---- two classes -----------------------------------------------------------------------
 
 
-@guarded
+@checked
 def binary_cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
     size_average: bool | None = None,
     reduce: bool | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """-(y log(p) + (1 - y) log(1 - p)), p = input in [0, 1]; the logarithms are at least -100. Times weight."""
     _require_one_size("binary_cross_entropy", input, target)
@@ -227,14 +220,14 @@ def clamp_min_of(x: Any, least: float) -> Any:
     return clamp_min(x, least) if isinstance(x, Tensor) else xp(x).maximum(x, least)
 
 
-@guarded
+@checked
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
     size_average: bool | None = None,
     reduce: bool | None = None,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
     """-(w_pos y log(p) + (1 - y) log(1 - p)) with p = sigmoid(input), without overflow; times weight."""

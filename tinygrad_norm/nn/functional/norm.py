@@ -32,7 +32,7 @@ from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.autograd.edits import require_writable
 from tinygrad_norm.backend import Array, xp
-from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.engine.tensor import mark_edited
 from tinygrad_norm.fast import gpu, textbook
 from tinygrad_norm.mpi import all_reduce, part_of
@@ -295,7 +295,7 @@ def _channels_of(ndim: int) -> Axes:
 # ---- batch and instance norm --------------------------------------------------------------
 
 
-@guarded
+@checked
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,
@@ -357,7 +357,7 @@ def sync_batch_norm(
     return _affine(input, weight, bias, axes=axes, affine=_channels_of(input.ndim), eps=eps, **settings)
 
 
-@guarded
+@checked
 def instance_norm(
     input: Tensor,
     running_mean: Tensor | None = None,
@@ -446,7 +446,7 @@ def _check_channels(x: Tensor, mean: Tensor | None, var: Tensor | None, weight: 
 # ---- layer and group norm -----------------------------------------------------------------
 
 
-@guarded
+@checked
 def layer_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
@@ -475,7 +475,7 @@ def layer_norm(
     return _affine(input, weight, bias, axes=axes, affine=leading + shape, eps=eps)
 
 
-@guarded
+@checked
 def group_norm(
     input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:

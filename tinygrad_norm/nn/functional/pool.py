@@ -16,7 +16,7 @@ import numpy as np
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import Array, xp
-from tinygrad_norm.checks.arguments import guarded
+from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.fast import textbook
 from tinygrad_norm.nn.functional.conv import Pair, pair, places
@@ -227,7 +227,7 @@ _pick_maximum.vjp(
 )
 
 
-@guarded
+@checked
 def max_pool2d(
     input: Tensor,
     kernel_size: Pair,
@@ -282,7 +282,7 @@ _avg_pool2d.vjp(x=lambda g, rows, columns, divisor: _spread_mean(g, rows=rows, c
 _spread_mean.vjp(g=lambda g_out, rows, columns, divisor: _avg_pool2d(g_out, rows=rows, columns=columns, divisor=divisor))
 
 
-@guarded
+@checked
 def avg_pool2d(
     input: Tensor,
     kernel_size: Pair,
@@ -315,7 +315,7 @@ def avg_pool2d(
     return _avg_pool2d(input, rows=rows, columns=columns, divisor=divisor)
 
 
-@guarded
+@checked
 def avg_pool1d(
     input: Tensor, kernel_size: int, stride: int | None = None, padding: int = 0, ceil_mode: bool = False,
     count_include_pad: bool = True,
@@ -331,7 +331,7 @@ def avg_pool1d(
 # ---- adaptive -----------------------------------------------------------------------------
 
 
-@guarded
+@checked
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     """The mean of (N, C, H, W) or (C, H, W) over output_size windows that cover it evenly.
 

@@ -1,6 +1,6 @@
 """Learning rates that change while training: call `scheduler.step()` after each epoch."""
 
-from tinygrad_norm.checks.arguments import guard_all
+from tinygrad_norm.checks.arguments import note_all
 from tinygrad_norm.missing import listed, missing_in
 from tinygrad_norm.optim.lr_scheduler.base import LRScheduler
 from tinygrad_norm.optim.lr_scheduler.cycles import CosineAnnealingWarmRestarts, OneCycleLR, SequentialLR
@@ -33,7 +33,7 @@ __all__ = [
     "StepLR",
 ]
 
-guard_all(globals(), __all__)
+note_all(globals(), __all__)
 
 __getattr__ = missing_in("tinygrad_norm.optim.lr_scheduler", globals())
 __dir__ = listed(globals())
