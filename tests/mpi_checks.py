@@ -275,7 +275,7 @@ def wrong_uses_are_refused() -> None:
         (lambda: DDP(nn.Linear(1, 1), process_group=3), TypeError, "a process group is a communicator"),
         (lambda: DDP(nn.LazyLinear(1)), RuntimeError, "weight, bias: not initialised yet"),
         (lambda: SyncBatchNorm(2)(tn.ones(int(RANK == 0), 2)), ValueError, "got 1 in all processes together"),
-        (lambda: SyncBatchNorm(2, eps=0.0)(tn.ones(4, 2)), ValueError, "eps must be positive"),
+        (lambda: SyncBatchNorm(2, eps=0.0)(tn.ones(4, 2)), ValueError, "eps has to be positive"),
         (
             lambda: (DDP(nn.Linear(1, 1))(tn.ones(1, 1)) ** 2).sum().backward(create_graph=True),
             RuntimeError,

@@ -93,7 +93,7 @@ def _rule(p: inspect.Parameter) -> Rule | None:
     more: dict[str, Any] = {}
     if kind in _RANGES:
         kind, more = _RANGES[kind][0], {"range": kind}
-    elif found := re.fullmatch(r"(Float|Int|Num)\[Tensor, ['\"](.*)['\"]\]", kind):
+    elif found := re.fullmatch(r"(Float|Int|Num|Same|SameOrFloat32)\[Tensor, ['\"](.*)['\"]\]", kind):
         kind, more = "Tensor", {"dtype": found[1], "sizes": found[2]}
     elif kind == "Reduction":
         kind, more = "str", {"choices": get_args(Reduction)}
@@ -127,6 +127,7 @@ def _look(name: str, rules: list[Rule], relations: list[tuple], given: dict[str,
     """Raise for the first argument that is not what its annotation says, or the first relation that does not hold."""
     known: dict[str, Any] = {}  # the sizes of the letters
     origin: dict[str, str] = {}
+    first: Any = None  # the name and the dtype of the first Tensor
     for rule in rules:
         value = given[rule.name]
         if value is None:
@@ -138,19 +139,29 @@ def _look(name: str, rules: list[Rule], relations: list[tuple], given: dict[str,
             raise (error or ValueError)(f"{name}(): {_RANGES[rule.range][2].format(rule.name)}, but got {value}")
         if rule.dtype:
             array = getattr(value, "array", value)
-            kinds, said, cast_to = _DTYPES[rule.dtype]
-            if array.dtype.kind not in kinds:
-                raise RuntimeError(
-                    f"{name}(): not implemented for {array.dtype}: {rule.name} has to be {said}, convert with {cast_to}"
-                )
+            first = (rule.name, array.dtype) if first is None else first
+            _require_dtype(name, rule, array.dtype, *first)
             _match(name, rule, array.shape, known, origin)
-    for source, code, parts in relations:
+    for source, code, parts, kind in relations:
         space = {**given, **known, "__name__": __name__}
-        if any(space[part.partition(".")[0]] is None for part in parts):
-            continue
+        if any("." in part and space[part.partition(".")[0]] is None for part in parts):
+            continue  # it speaks of an argument that is not there
         if not eval(code, space):
-            values = ", ".join(f"{part} = {eval(part, space)}" + origin.get(part, "") for part in parts)
-            raise (error or RuntimeError)(f"{name}(): expected {source}, but got {values}")
+            values = ", ".join(f"{part} = {_short(eval(part, space))}" + origin.get(part, "") for part in parts)
+            raise (error or kind)(f"{name}(): expected {source}, but got {values}")
+
+
+def _require_dtype(name: str, rule: Rule, dtype: np.dtype, first: str, like: np.dtype) -> None:
+    """Raise RuntimeError for a dtype that is not what the annotation says."""
+    if rule.dtype in _DTYPES:
+        kinds, said, cast_to = _DTYPES[rule.dtype]
+        if dtype.kind not in kinds:
+            raise RuntimeError(f"{name}(): not implemented for {dtype}: {rule.name} has to be {said}, convert with {cast_to}")
+    elif dtype != like and not (rule.dtype == "SameOrFloat32" and (like, dtype) == ("float16", "float32")):
+        raise RuntimeError(
+            f"{name}(): mixed dtype: {first} is {like} and {rule.name} is {dtype}: they have to be the same. Convert {first} "
+            "with .to(dtype), or the module with .float() or .double()"
+        )
 
 
 def _match(name: str, rule: Rule, shape: tuple, known: dict[str, Any], origin: dict[str, str]) -> None:
@@ -176,12 +187,14 @@ def _match(name: str, rule: Rule, shape: tuple, known: dict[str, Any], origin: d
         raise RuntimeError(f"{name}(): {text}")
 
 
-def _relation(source: str) -> tuple[str, Any, list[str]]:
-    """A relation between arguments and letters, as `checked` is given it: its text, its code, what it speaks of."""
+def _relation(given: str | tuple[str, type[Exception]]) -> tuple[str, Any, list[str], type[Exception]]:
+    """A relation between arguments and letters: its text, its code, what it speaks of, the error."""
+    source, error = (given, RuntimeError) if isinstance(given, str) else given
     tree = ast.parse(source, mode="eval")
     inside = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     parts = [n for n in ast.walk(tree) if isinstance(n, (ast.Name, ast.Attribute)) and id(n) not in inside]
-    return source, compile(tree, "<relation>", "eval"), list(dict.fromkeys(map(ast.unparse, parts)))
+    names = dict.fromkeys(p for p in map(ast.unparse, parts) if p not in ("len", "tuple", "min", "max"))
+    return source, compile(tree, "<relation>", "eval"), list(names), error
 
 
 _NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
@@ -191,7 +204,7 @@ _MOST_KNOWN = 4096  # kinds of calls that are remembered
 @overload
 def checked(function: F, /) -> F: ...
 @overload
-def checked(*relations: str, error: type[Exception] | None = ...) -> Callable[[F], F]: ...
+def checked(*relations: str | tuple[str, type[Exception]], error: type[Exception] | None = ...) -> Callable[[F], F]: ...
 def checked(*relations: Any, error: type[Exception] | None = None) -> Any:
     """Decorator: look at the arguments of a function as its annotations, and these relations, say.
 
@@ -203,7 +216,7 @@ def checked(*relations: Any, error: type[Exception] | None = None) -> Any:
         return checked()(relations[0])
 
     def decorate(function: F) -> F:
-        return _checked(function, [_relation(source) for source in relations], error)
+        return _checked(function, [_relation(given) for given in relations], error)
 
     return decorate
 
@@ -268,7 +281,7 @@ def _kind_of(args: tuple, kwargs: dict) -> Any:
     found: list[Any] = []
     for value in args if not kwargs else (*args, *kwargs.items()):
         array = getattr(value, "array", None)
-        found += (value.__class__, value) if array is None else (array.shape, array.dtype)
+        found += (value.__class__, value) if array is None else (array.shape, array.dtype, value.needs_grad)
     kind = tuple(found)
     try:
         hash(kind)

@@ -3,6 +3,8 @@
     Float[Tensor, "N C *S"]    a Tensor of floating point dtype, of at least two dimensions; the letters are its sizes, and
                                mean the same size wherever they stand in the signature
     Num[Tensor, "C"]           of any dtype
+    Same[Tensor, "C"]          of the dtype of the first Tensor
+    SameOrFloat32[Tensor, "C"] the same, or float32 beside float16
     Int[Tensor, "N"]           of an integer dtype
     Positive, NonNegative      numbers > 0, >= 0
     Probability                a number from 0 to 1
@@ -17,6 +19,8 @@ from __future__ import annotations
 from typing import Annotated as Float
 from typing import Annotated as Int
 from typing import Annotated as Num
+from typing import Annotated as Same
+from typing import Annotated as SameOrFloat32
 from typing import Literal, TypeAlias
 
 Positive: TypeAlias = float
@@ -25,4 +29,4 @@ Probability: TypeAlias = float
 PositiveInt: TypeAlias = int
 Reduction: TypeAlias = Literal["none", "mean", "sum"]
 
-__all__ = ["Float", "Int", "NonNegative", "Num", "Positive", "PositiveInt", "Probability", "Reduction"]
+__all__ = ["Float", "Int", "NonNegative", "Num", "Positive", "PositiveInt", "Probability", "Reduction", "Same", "SameOrFloat32"]

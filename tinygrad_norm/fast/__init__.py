@@ -2,7 +2,7 @@
 
 A function that is marked `@textbook` says in a few array lines what it does, and runs as it stands on any array. Here, and
 only here, something quicker may be put in its place: a function of the same name and signature, in one of the files of this
-folder, or, on a GPU, a formula that stands beside the textbook one. A stand-in that does not take a case (a dtype, a memory
+folder, of which gpu.py is for arrays on a GPU. A stand-in that does not take a case (a dtype, a memory
 order) returns NotImplemented, and the textbook function runs.
 
     TINYGRAD_NORM_FAST=off      the textbook functions alone
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_norm.fast import threads
+from tinygrad_norm.fast import gpu, threads
 from tinygrad_norm.warn import warn
 
 _LEAST_PRODUCT = 2**23  # multiplications for which a second thread is worth waking: .2 ms
@@ -93,34 +93,23 @@ def level(name: str, share: float = 1.0) -> Iterator[None]:
 
 
 def textbook(function: Callable) -> Any:
-    """A function of arrays that others may stand in for; `.textbook` is the function itself.
-
-    `f.on_gpu(g)` registers g as the quick way on a GPU.
-    """
+    """A function of arrays that others may stand in for; `.textbook` is the function itself."""
     name = function.__name__
     least = STAND_INS[name][0] if name in STAND_INS else float("inf")
-    found: dict[str, Callable | None] = {}  # the stand-in at each level, once it was looked for
-    formula: list[Callable] = []
+    found: dict[str, Callable | None] = {}  # the stand-in at each level, and on a GPU, once it was looked for
 
     @functools.wraps(function)
     def run(x: Any, *rest: Any) -> Any:
-        level = _Level.current
-        if x.__class__ is np.ndarray:
-            if x.size >= least * _Level.share:
-                if level not in found:
-                    found[level] = _quickest(name, level)
-                quick = found[level]
-                if quick is not None and (result := quick(x, *rest)) is not NotImplemented:
-                    return result
-        elif formula and level != "off":
-            return formula[0](x, *rest)
+        level = _Level.current if x.__class__ is np.ndarray or _Level.current == "off" else "gpu"
+        if level == "gpu" or x.size >= least * _Level.share:
+            if level not in found:
+                found[level] = getattr(gpu, name, None) if level == "gpu" else _quickest(name, level)
+            quick = found[level]
+            if quick is not None and (result := quick(x, *rest)) is not NotImplemented:
+                return result
         return function(x, *rest)
 
-    def on_gpu(quick: Callable) -> Callable:
-        formula.append(quick)
-        return quick
-
-    run.textbook, run.on_gpu = function, on_gpu  # type: ignore[attr-defined]
+    run.textbook = function  # type: ignore[attr-defined]
     return run
 
 

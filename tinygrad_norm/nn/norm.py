@@ -10,7 +10,7 @@ from tinygrad_norm.autograd.edits import require_writable
 from tinygrad_norm.engine.tensor import mark_edited
 from tinygrad_norm.mpi import get_world_size
 from tinygrad_norm.nn import functional as F
-from tinygrad_norm.nn.functional.norm import sync_batch_norm
+from tinygrad_norm.nn.functional.sync_norm import sync_batch_norm
 from tinygrad_norm.nn.module import Module
 from tinygrad_norm.nn.parameter import Parameter, UninitializedParameter
 from tinygrad_norm.ops.creation import ones, tensor, zeros

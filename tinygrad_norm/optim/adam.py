@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.backend import Array, xp
 from tinygrad_norm.engine.tensor import wrap
-from tinygrad_norm.fast import gpu, textbook
+from tinygrad_norm.fast import textbook
 from tinygrad_norm.optim.optimizer import Optimizer, check_common, number, plain
 
 
@@ -33,24 +33,6 @@ def adam_step(p, g, m, v, largest, rate, root, beta1, beta2, eps, decay, shrink,
     if largest is not None:
         v = xp(v).maximum(largest, v, out=largest)
     p -= rate * (m / (xp(v).sqrt(v) / root + eps))
-
-
-_step = gpu.Kernel(
-    "adam",
-    "T p, T g, T m, T v, T sign, T shrink, T decay, T beta1, T rest1, T beta2, T rest2, T root, T eps, T rate",
-    "T p_new, T m_new, T v_new",
-    "T d = sign * g + decay * p; T a = beta1 * m + rest1 * d; T b = beta2 * v + rest2 * d * d; "
-    "m_new = a; v_new = b; p_new = p * shrink - rate * a / (sqrt(b) / root + eps);",
-)
-
-
-@adam_step.on_gpu
-def _adam_step_on_gpu(p, g, m, v, largest, rate, root, beta1, beta2, eps, decay, shrink, maximize):
-    if largest is not None:
-        adam_step.textbook(p, g, m, v, largest, rate, root, beta1, beta2, eps, decay, shrink, maximize)
-        return
-    sign = -1.0 if maximize else 1.0
-    _step(p, g, m, v, sign, shrink, decay, beta1, 1 - beta1, beta2, 1 - beta2, root, eps, rate, p, m, v)
 
 
 class Adam(Optimizer):

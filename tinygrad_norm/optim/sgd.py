@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor
-from tinygrad_norm.backend import Array, xp
-from tinygrad_norm.fast import gpu, textbook
+from tinygrad_norm.backend import Array
+from tinygrad_norm.fast import textbook
 from tinygrad_norm.optim.optimizer import Optimizer, check_common, number
 
 
@@ -22,23 +22,6 @@ def sgd_step(p, g, v, lr, momentum, keep, weight_decay, nesterov, maximize):
         v += keep * g if keep != 1 else g
         g = g + momentum * v if nesterov else v
     p -= lr * g
-
-
-_step = gpu.Kernel(
-    "sgd",
-    "T p, T g, T v, T sign, T decay, T momentum, T keep, T now, T look_ahead, T lr",
-    "T p_new, T v_new",
-    "T d = sign * g + decay * p; T b = momentum * v + keep * d; v_new = b; p_new = p - lr * (now * d + look_ahead * b);",
-)
-
-
-@sgd_step.on_gpu
-def _sgd_step_on_gpu(p, g, v, lr, momentum, keep, weight_decay, nesterov, maximize):
-    sign, look_ahead = -1.0 if maximize else 1.0, momentum if nesterov else 1.0
-    before, after = (
-        (p, xp(p).empty_like(p)) if v is None else (v, v)
-    )  # without momentum the kernel multiplies `before` by 0: any array of that shape does
-    _step(p, g, before, sign, weight_decay, momentum, keep, 1.0 if nesterov else 0.0, look_ahead, lr, p, after)
 
 
 class SGD(Optimizer):

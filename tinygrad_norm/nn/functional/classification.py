@@ -11,7 +11,7 @@ from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import xp
 from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.checks.kinds import Reduction
-from tinygrad_norm.fast import gpu, textbook
+from tinygrad_norm.fast import textbook
 from tinygrad_norm.nn.functional.loss import reduced, reduction_of
 from tinygrad_norm.ops.indexing import gather
 from tinygrad_norm.ops.reduce import log_softmax, sum, wide
@@ -63,20 +63,6 @@ def cross_entropy_gradient(exponentials, totals, classes, share):
     """(softmax - one_hot) * share, with a share (N, 1) for each row."""
     one_hot = classes[:, None] == xp(exponentials).arange(exponentials.shape[1])
     return (exponentials / totals - one_hot) * share
-
-
-_gradient = gpu.Kernel(
-    "softmax_less_one_hot",
-    "T exponential, T total, int64 column, int64 target, T factor",
-    "T gradient",
-    "gradient = (exponential / total - (column == target)) * factor;",
-)
-
-
-@cross_entropy_gradient.on_gpu
-def _cross_entropy_gradient_on_gpu(exponentials, totals, classes, share):
-    columns = xp(exponentials).arange(exponentials.shape[1])
-    return _gradient(exponentials, totals, columns, classes[:, None], share)
 
 
 @op(definition=cross_entropy_definition, keeps=("exponentials", "totals"))

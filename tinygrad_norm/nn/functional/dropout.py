@@ -12,7 +12,7 @@ from tinygrad_norm.backend import xp
 from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.checks.kinds import Float, Probability
 from tinygrad_norm.engine.tensor import wrap
-from tinygrad_norm.fast import gpu, textbook
+from tinygrad_norm.fast import textbook
 from tinygrad_norm.generator import Generator, default_generator
 from tinygrad_norm.ops.inplace import overwrite
 from tinygrad_norm.ops.select import where
@@ -22,14 +22,6 @@ from tinygrad_norm.ops.select import where
 def keep_and_scale(x, kept, p):
     """x / (1 - p) where kept, 0 elsewhere."""
     return x / (1 - p) * kept if p < 1 else x * 0
-
-
-_kept_and_scaled = gpu.Kernel("dropout", "T x, bool kept, T share", "T y", "y = x / share * kept;")
-
-
-@keep_and_scale.on_gpu
-def _keep_and_scale_on_gpu(x, kept, p):
-    return _kept_and_scaled(x, kept, 1 - p) if p < 1 else x * 0
 
 
 @op
