@@ -239,9 +239,9 @@ def test_numpy_reduces_along_an_axis() -> None:
 def test_a_convolution_says_what_does_not_fit() -> None:
     x, weight = tn.zeros(1, 4, 5, 5), tn.zeros(6, 4, 3, 3)
     for groups in (0, -1, 4):
-        with pytest.raises(RuntimeError, match=f"Given groups={groups}"):
+        with pytest.raises(RuntimeError, match="groups (has to be positive|== 0, but got O = 6)"):
             F.conv2d(x, weight, groups=groups)
-    with pytest.raises(RuntimeError, match=r"bias to be 1-dimensional with 6 elements, but got bias of size \[5\]"):
+    with pytest.raises(RuntimeError, match="bias should contain 6 elements not 5"):
         F.conv2d(x, weight, tn.zeros(5))
     assert F.conv2d(x, weight, tn.zeros(6)).shape == (1, 6, 3, 3)
 

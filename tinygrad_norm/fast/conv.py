@@ -31,6 +31,7 @@ places is added to the columns it came from.
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 from typing import Any
@@ -100,7 +101,7 @@ def convolve_input_gradient(g: Array, weight: Array, geometry: Any) -> Array:
     steps = np.ascontiguousarray(steps).reshape(groups, channels * width, rows.kernel, steps.shape[4])
     steps = steps[:, :, ::-1]  # backwards in memory, as its places are taken
     gx = np.zeros((rows.size, groups, channels, columns.size, len(g)), g.dtype)
-    seen = rows.seen()
+    seen = _seen(rows)
 
     def compute(part: int, lo: int, hi: int) -> None:
         lowered = _scratch((groups, hi - lo, channels * width, columns.count * len(g)), g.dtype)
@@ -199,3 +200,26 @@ def _scratch(shape: tuple[int, ...], dtype: np.dtype) -> Array:
     if buffer is None or buffer.size < size:
         buffer = _kept.buffers[dtype] = np.empty(size, dtype)
     return buffer[:size].reshape(shape)
+
+
+@functools.lru_cache(maxsize=256)
+def _seen(w: Any) -> list[tuple[slice, slice] | None]:
+    """For each input: the places of the kernel at which it is seen, and the outputs that see it there.
+
+    Both are arithmetic progressions: of o * stride + i * dilation = input + before, one solution after the other
+    has a larger o and a smaller i. None for an input that no output sees.
+    """
+    forward, back = (v // math.gcd(w.stride, w.dilation) for v in (w.dilation, w.stride))
+    found: list[tuple[slice, slice] | None] = []
+    for position in range(w.size):
+        pairs = []
+        for o in range(w.count):
+            i, rest = divmod(position + w.before - o * w.stride, w.dilation)
+            if rest == 0 and 0 <= i < w.kernel:
+                pairs.append((i, o))
+        if not pairs:
+            found.append(None)
+            continue
+        (first, start), (last, end) = pairs[0], pairs[-1]
+        found.append((slice(first, last - back if last >= back else None, -back), slice(start, end + 1, forward)))
+    return found

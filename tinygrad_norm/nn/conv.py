@@ -7,7 +7,8 @@ from typing import Any
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.nn import functional as F
 from tinygrad_norm.nn.derived import Derived
-from tinygrad_norm.nn.functional.conv import Pair, padding_pairs, pair, single
+from tinygrad_norm.nn.functional.conv import Pair, padding_pairs, pair
+from tinygrad_norm.nn.functional.unfold import single
 from tinygrad_norm.nn.layers import reset_weight_and_bias
 from tinygrad_norm.nn.module import Module
 from tinygrad_norm.nn.parameter import Parameter

@@ -11,7 +11,7 @@ from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.backend import Array, xp
 from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.fast import textbook
-from tinygrad_norm.optim.optimizer import Optimizer, check_common, number, plain
+from tinygrad_norm.optim.optimizer import Optimizer, number, plain
 
 
 @textbook
@@ -48,6 +48,8 @@ class Adam(Optimizer):
     Reddi et al. 2018, arXiv:1904.09237.
     """
 
+    non_negative = {**Optimizer.non_negative, "eps": "epsilon value"}
+
     def __init__(
         self,
         params: Any,
@@ -72,9 +74,7 @@ class Adam(Optimizer):
 
     def check(self, group: dict[str, Any]) -> None:
         """Raise ValueError for settings that make no sense."""
-        check_common(group)
-        if not number("eps", group["eps"]) >= 0.0:
-            raise ValueError(f"Invalid epsilon value: {group['eps']}")
+        super().check(group)
         if not isinstance(group["betas"], (tuple, list)) or len(group["betas"]) != 2:
             raise ValueError(f"Invalid betas: {group['betas']}: expected two numbers")
         for i, beta in enumerate(group["betas"]):

@@ -30,12 +30,10 @@ class Optimizer:
     `step` of its own. lr and other settings may be Tensors of one element.
     """
 
+    non_negative = {"lr": "learning rate", "weight_decay": "weight_decay value"}  # settings, and what an error calls them
+
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
-        if isinstance(params, Tensor):
-            raise TypeError(
-                "params argument given to the optimizer should be an iterable of Tensors or dicts, but got a Tensor"
-            )
-        if not isinstance(params, Iterable):
+        if isinstance(params, Tensor) or not isinstance(params, Iterable):
             raise TypeError(
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, "
                 f"but got {type(params).__name__}"
@@ -85,6 +83,12 @@ class Optimizer:
 
     def check(self, group: dict[str, Any]) -> None:
         """Raise ValueError for settings that make no sense."""
+        for name, said in self.non_negative.items():
+            value = group.get(name, 0)
+            if isinstance(value, Tensor) and value.array.size != 1:
+                raise ValueError(f"Tensor {name} must be 1-element")
+            if not number(name, value) >= 0.0:
+                raise ValueError(f"Invalid {said}: {value}")
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or set them to zero, in their own memory."""
@@ -190,13 +194,3 @@ def number(name: str, value: Any) -> float:
     if not isinstance(found, (int, float)):
         raise TypeError(f"{name} has to be a number or a Tensor of one element, but got {type(value).__name__}")
     return found
-
-
-def check_common(group: dict[str, Any]) -> None:
-    """Raise ValueError for a learning rate or weight decay that makes no sense."""
-    if isinstance(group["lr"], Tensor) and group["lr"].array.size != 1:
-        raise ValueError("Tensor lr must be 1-element")
-    if not number("lr", group["lr"]) >= 0.0:
-        raise ValueError(f"Invalid learning rate: {group['lr']}")
-    if not number("weight_decay", group["weight_decay"]) >= 0.0:
-        raise ValueError(f"Invalid weight_decay value: {group['weight_decay']}")

@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.backend import Array, xp
 from tinygrad_norm.engine.tensor import wrap
-from tinygrad_norm.optim.optimizer import Optimizer, check_common, number
+from tinygrad_norm.optim.optimizer import Optimizer
 
 
 class RMSprop(Optimizer):
@@ -24,6 +24,8 @@ class RMSprop(Optimizer):
 
     Tieleman and Hinton 2012, "Lecture 6.5: rmsprop", COURSERA: Neural Networks for Machine Learning.
     """
+
+    non_negative = {**Optimizer.non_negative, "eps": "epsilon value", "momentum": "momentum value", "alpha": "alpha value"}
 
     def __init__(
         self,
@@ -44,13 +46,6 @@ class RMSprop(Optimizer):
             capturable=capturable, foreach=foreach, maximize=maximize, differentiable=differentiable,
         )  # fmt: skip
         super().__init__(params, defaults)
-
-    def check(self, group: dict[str, Any]) -> None:
-        """Raise ValueError for settings that make no sense."""
-        check_common(group)
-        for name, said in (("eps", "epsilon"), ("momentum", "momentum"), ("alpha", "alpha")):
-            if not number(name, group[name]) >= 0.0:
-                raise ValueError(f"Invalid {said} value: {group[name]}")
 
     def update(self, param: Tensor, p: Array, g: Array, group: dict[str, Any]) -> None:
         """The rule above, in place."""

@@ -7,7 +7,7 @@ from typing import Any
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.backend import Array
 from tinygrad_norm.fast import textbook
-from tinygrad_norm.optim.optimizer import Optimizer, check_common, number
+from tinygrad_norm.optim.optimizer import Optimizer
 
 
 @textbook
@@ -37,6 +37,8 @@ class SGD(Optimizer):
     Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning".
     """
 
+    non_negative = {**Optimizer.non_negative, "momentum": "momentum value"}
+
     def __init__(
         self,
         params: Any,
@@ -59,9 +61,7 @@ class SGD(Optimizer):
 
     def check(self, group: dict[str, Any]) -> None:
         """Raise ValueError for settings that make no sense."""
-        check_common(group)
-        if not number("momentum", group["momentum"]) >= 0.0:
-            raise ValueError(f"Invalid momentum value: {group['momentum']}")
+        super().check(group)
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
 

@@ -20,7 +20,7 @@ from tinygrad_norm.nn.functional.activation import (
     softplus,
 )
 from tinygrad_norm.nn.functional.classification import cross_entropy, nll_loss
-from tinygrad_norm.nn.functional.conv import conv1d, conv2d, unfold
+from tinygrad_norm.nn.functional.conv import conv2d
 from tinygrad_norm.nn.functional.distance import cosine_similarity, kl_div, normalize
 from tinygrad_norm.nn.functional.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d
 from tinygrad_norm.nn.functional.embedding import embedding
@@ -34,6 +34,7 @@ from tinygrad_norm.nn.functional.loss import (
 )
 from tinygrad_norm.nn.functional.norm import batch_norm, group_norm, instance_norm, layer_norm
 from tinygrad_norm.nn.functional.pool import adaptive_avg_pool2d, avg_pool1d, avg_pool2d, max_pool2d
+from tinygrad_norm.nn.functional.unfold import conv1d, unfold
 from tinygrad_norm.ops import elementwise, indexing, inplace, joining, linalg
 
 linear, one_hot, pad = checked(linalg.linear), checked(indexing.one_hot), checked(joining.pad)

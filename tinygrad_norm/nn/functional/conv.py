@@ -12,15 +12,17 @@ from typing import Any, NamedTuple
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import xp
 from tinygrad_norm.checks.arguments import checked
+from tinygrad_norm.checks.kinds import Num, PositiveInt, Same
 from tinygrad_norm.engine.broadcasting import sum_over
 from tinygrad_norm.fast import textbook
 from tinygrad_norm.nn.functional.window import Windows
-from tinygrad_norm.ops.joining import pad, stack
+from tinygrad_norm.ops.joining import pad
 from tinygrad_norm.ops.linalg import einsum
 from tinygrad_norm.ops.reduce import wide
 from tinygrad_norm.ops.shape import in_own_shape, reshape, sizes_of, unsqueeze
 
 Pair = int | tuple[int, int]
+Sizes = tuple[int, ...]
 
 
 class Geometry(NamedTuple):
@@ -164,83 +166,68 @@ _conv2d_weight_gradient.vjp(
 )
 
 
-@checked
+@checked("input.ndim in (3, 4)", "O % groups == 0", "min(O, KH, KW) > 0", error=RuntimeError)
 def conv2d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
+    input: Num[Tensor, "..."],
+    weight: Same[Tensor, "O C KH KW"],
+    bias: Same[Tensor, "O"] | None = None,
     stride: Pair = 1,
     padding: Pair | str = 0,
     dilation: Pair = 1,
-    groups: int = 1,
+    groups: PositiveInt = 1,
 ) -> Tensor:
     """Two-dimensional cross-correlation: input (N, C, H, W) or (C, H, W), weight (O, C / groups, kh, kw), bias (O,).
 
     padding: zeros around the input, or "valid" for none, or "same" for as many as keep the size (stride 1).
     The output has (H + 2 * padding - dilation * (kh - 1) - 1) // stride + 1 rows; columns likewise.
 
-    Raises RuntimeError where shapes, dtypes or groups do not fit, ValueError for a padding it does not know.
+    Raises RuntimeError where shapes, dtypes or groups do not fit, or for a padding it does not know.
     """
     if input.ndim == 3:
         out = conv2d(unsqueeze(input, 0), weight, bias, stride, padding, dilation, groups)
         return in_own_shape(out, out.array.shape[1:])
-    shapes = input.array.shape, weight.array.shape, None if bias is None else bias.array.shape
     around = padding if isinstance(padding, str) else pair(padding, "padding")
-    groups, _ = pair(groups, "groups")
-    geometry = _geometry(*shapes, pair(stride, "stride"), around, pair(dilation, "dilation"), groups)
-    for name, other in (("weight", weight), ("bias", bias)):
-        if other is not None and other.array.dtype != input.array.dtype:
-            raise RuntimeError(
-                f"Input type ({input.dtype}) and {name} type ({other.dtype}) should be the same: "
-                "convert the input with .to(dtype), or the module with .float() or .double()"
-            )
+    strides, dilations = pair(stride, "stride", 1), pair(dilation, "dilation", 1)
+    geometry = _geometry(input.array.shape, weight.array.shape, strides, around, dilations, groups)
     return _conv2d(input, weight, bias, geometry=geometry)
 
 
 @functools.lru_cache(maxsize=1024)
-def _geometry(
-    shape: tuple[int, ...],
-    kernel: tuple[int, ...],
-    bias: tuple[int, ...] | None,
-    strides: tuple[int, int],
-    padding: tuple[int, int] | str,
-    dilations: tuple[int, int],
-    groups: int,
-) -> Geometry:
-    """The windows of conv2d for an input, a weight and a bias of these shapes, checked."""
-    _check(shape, kernel, bias, strides, dilations, groups)
+def _geometry(shape: Sizes, kernel: Sizes, strides: Sizes, padding: Sizes | str, dilations: Sizes, groups: int) -> Geometry:
+    """The windows of conv2d for an input and a weight of these shapes."""
+    if shape[1] != kernel[1] * groups:
+        raise RuntimeError(
+            f"Given groups={groups}, weight of size {list(kernel)}, expected input{list(shape)} to have "
+            f"{kernel[1] * groups} channels, but got {shape[1]} channels instead"
+        )
     around = padding_pairs(padding, kernel[2:], strides, dilations)
-    rows, columns = (
+    rows, columns = windows = [
         Windows(size, kernel_size, s, before, after, d)
         for size, kernel_size, s, (before, after), d in zip(shape[2:], kernel[2:], strides, around, dilations)
-    )
-    if rows.count <= 0 or columns.count <= 0:
-        reach = tuple(w.dilation * (w.kernel - 1) + 1 for w in (rows, columns))
-        padded = tuple(w.size + w.before + w.after for w in (rows, columns))
+    ]
+    if min(rows.count, columns.count) <= 0:
         raise RuntimeError(
-            f"Calculated padded input size per channel: {padded}. Kernel size: {reach}. "
+            f"Calculated padded input size per channel: {tuple(w.size + w.before + w.after for w in windows)}. "
+            f"Kernel size: {tuple(w.dilation * (w.kernel - 1) + 1 for w in windows)}. "
             "Kernel size can't be greater than actual input size"
         )
     return Geometry(rows, columns, groups)
 
 
-def pair(value: Any, name: str) -> tuple[int, int]:
-    """One number for both dimensions, or one for each."""
+def pair(value: Any, name: str, least: int | None = None) -> tuple[int, int]:
+    """One number for both dimensions, or one for each. Raises RuntimeError unless they are `least` at least."""
     if value.__class__ is int:
-        return value, value
-    if value.__class__ is tuple and len(value) == 2 and value[0].__class__ is value[1].__class__ is int:
-        return value
-    numbers = sizes_of((value,), None, name)
-    if len(numbers) == 1:
-        numbers *= 2
-    if len(numbers) != 2:
-        raise RuntimeError(f"{name} must either be a single int, or a tuple of two ints, but got {value!r}")
-    return numbers
+        value = (value, value)
+    if not (value.__class__ is tuple and len(value) == 2 and value[0].__class__ is value[1].__class__ is int):
+        numbers = sizes_of((value,), None, name)
+        value = numbers * 2 if len(numbers) == 1 else numbers
+    if len(value) != 2 or (least is not None and min(value) < least):
+        expected = "" if least is None else f" of at least {least}"
+        raise RuntimeError(f"{name} must either be a single int, or a tuple of two ints,{expected} but got {value!r}")
+    return value
 
 
-def padding_pairs(
-    padding: Any, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
-) -> tuple[tuple[int, int], ...]:
+def padding_pairs(padding: Any, kernel: Sizes, stride: Sizes, dilation: Sizes) -> tuple[tuple[int, int], ...]:
     """How many zeros before and after, for each dimension; of an odd number the larger part comes after."""
     if padding == "valid":
         return ((0, 0),) * len(kernel)
@@ -249,101 +236,6 @@ def padding_pairs(
             raise RuntimeError("padding='same' is not supported for strided convolutions")
         totals = [d * (k - 1) for k, d in zip(kernel, dilation)]
         return tuple((total // 2, total - total // 2) for total in totals)
-    if isinstance(padding, str):
-        raise RuntimeError(f"Invalid padding string: {padding!r}: expected 'same' or 'valid'")
-    if min(padding) < 0:
-        raise RuntimeError(f"negative padding is not supported: got {padding}")
+    if isinstance(padding, str) or min(padding) < 0:
+        raise RuntimeError(f"padding has to be 'same', 'valid' or numbers (negative padding is not supported), got {padding!r}")
     return tuple((p, p) for p in padding)
-
-
-def _check(
-    shape: tuple[int, ...],
-    kernel: tuple[int, ...],
-    bias: tuple[int, ...] | None,
-    stride: tuple[int, int],
-    dilation: tuple[int, int],
-    groups: int,
-) -> None:
-    if len(shape) != 4:
-        raise RuntimeError(f"Expected 3D (unbatched) or 4D (batched) input to conv2d, but got input of size: {list(shape)}")
-    if len(kernel) != 4:
-        raise RuntimeError(f"conv2d: expected a weight of shape (O, C / groups, kh, kw), but got {list(kernel)}")
-    if min(stride) <= 0 or min(dilation) <= 0:
-        raise RuntimeError(f"conv2d: stride and dilation have to be positive, but got {stride} and {dilation}")
-    if 0 in (kernel[0], *kernel[2:]):
-        raise RuntimeError(f"Given groups={groups}, expected weight to be at least 1 in each dimension, but got {list(kernel)}")
-    if groups <= 0 or kernel[0] % groups:
-        raise RuntimeError(
-            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, "
-            f"but got weight of size {list(kernel)} instead"
-        )
-    if shape[1] != kernel[1] * groups:
-        raise RuntimeError(
-            f"Given groups={groups}, weight of size {list(kernel)}, expected input{list(shape)} to have "
-            f"{kernel[1] * groups} channels, but got {shape[1]} channels instead"
-        )
-    if bias is not None and bias != kernel[:1]:
-        raise RuntimeError(
-            f"Given weight of size {list(kernel)}, expected bias to be 1-dimensional with {kernel[0]} elements, "
-            f"but got bias of size {list(bias)} instead"
-        )
-
-
-@checked
-def conv1d(
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> Tensor:
-    """One-dimensional cross-correlation: input (N, C, L) or (C, L), weight (O, C / groups, k), bias (O,).
-
-    It is conv2d of images of height 1. Arguments and errors are conv2d's.
-    """
-    if input.ndim not in (2, 3):
-        raise RuntimeError(
-            f"Expected 2D (unbatched) or 3D (batched) input to conv1d, but got input of size: {list(input.shape)}"
-        )
-    if weight.ndim != 3:
-        raise RuntimeError(f"conv1d: expected a weight of shape (O, C / groups, k), but got {list(weight.shape)}")
-    stride, dilation = (1, single(stride, "stride")), (1, single(dilation, "dilation"))
-    padding = padding if isinstance(padding, str) else (0, single(padding, "padding"))
-    if padding == "same" and stride != (1, 1):
-        raise RuntimeError("padding='same' is not supported for strided convolutions")
-    out = conv2d(unsqueeze(input, -2), unsqueeze(weight, -2), bias, stride, padding, dilation, groups)
-    return in_own_shape(out, (*out.array.shape[:-2], out.array.shape[-1]))
-
-
-def single(value: Any, name: str) -> int:
-    """One number, also in a sequence of one."""
-    numbers = sizes_of((value,), None, name)
-    if len(numbers) != 1:
-        raise RuntimeError(f"{name} must be a single int, but got {value!r}")
-    return numbers[0]
-
-
-@checked
-def unfold(input: Tensor, kernel_size: Pair, dilation: Pair = 1, padding: Pair = 0, stride: Pair = 1) -> Tensor:
-    """The windows of (N, C, H, W) as columns: (N, C * kh * kw, number of windows); (C, H, W) likewise."""
-    if input.ndim == 3:
-        return unfold(unsqueeze(input, 0), kernel_size, dilation, padding, stride)[0]
-    if input.ndim != 4:
-        raise RuntimeError(f"Expected 3D or 4D (batch mode) tensor for input, but got input of size: {list(input.shape)}")
-    arguments = [
-        pair(v, n) for v, n in ((kernel_size, "kernel_size"), (stride, "stride"), (padding, "padding"), (dilation, "dilation"))
-    ]
-    for name, numbers, least in zip(("kernel size", "stride", "padding", "dilation"), arguments, (1, 1, 0, 1)):
-        if min(numbers) < least:
-            raise RuntimeError(f"unfold: {name} should be at least {least}, but got {numbers}")
-    rows, columns = (Windows(size, k, s, p, p, d) for size, k, s, p, d in zip(input.array.shape[2:], *arguments))
-    if rows.count <= 0 or columns.count <= 0:
-        raise RuntimeError(
-            f"unfold: the windows, {kernel_size}, are larger than the input with its padding, {list(input.shape[2:])}"
-        )
-    x = pad(input, (columns.before, columns.after, rows.before, rows.after))
-    seen = [x[:, :, places(i, rows), places(j, columns)] for i in range(rows.kernel) for j in range(columns.kernel)]
-    batch, channels = input.array.shape[:2]
-    return reshape(stack(seen, 2), batch, channels * len(seen), rows.count * columns.count)

@@ -13,7 +13,6 @@ so that a whole layer is a few operations on slices:
 from __future__ import annotations
 
 import functools
-import math
 from dataclasses import dataclass
 
 
@@ -56,14 +55,6 @@ class Windows:
         """For each i: the slice of the outputs that see an input there, and the slice of those inputs."""
         return _taps(self)
 
-    def seen(self) -> list[tuple[slice, slice] | None]:
-        """For each input: the places of the kernel at which it is seen, and the outputs that see it there.
-
-        Both are arithmetic progressions: of o * stride + i * dilation = input + before, one solution after the other
-        has a larger o and a smaller i. None for an input that no output sees.
-        """
-        return _seen(self)
-
     def counts(self, include_padding: bool) -> list[int]:
         """How many inputs each window sees: with the padding, which ends where it was asked to end, or without."""
         low, high = (-self.before, self.size + self.after) if include_padding else (0, self.size)
@@ -85,22 +76,4 @@ def _taps(w: Windows) -> list[tuple[slice, slice]]:
             if stop >= first
             else (slice(0, 0), slice(0, 0))
         )
-    return found
-
-
-@functools.lru_cache(maxsize=256)
-def _seen(w: Windows) -> list[tuple[slice, slice] | None]:
-    forward, back = (v // math.gcd(w.stride, w.dilation) for v in (w.dilation, w.stride))
-    found: list[tuple[slice, slice] | None] = []
-    for position in range(w.size):
-        pairs = []
-        for o in range(w.count):
-            i, rest = divmod(position + w.before - o * w.stride, w.dilation)
-            if rest == 0 and 0 <= i < w.kernel:
-                pairs.append((i, o))
-        if not pairs:
-            found.append(None)
-            continue
-        (first, start), (last, end) = pairs[0], pairs[-1]
-        found.append((slice(first, last - back if last >= back else None, -back), slice(start, end + 1, forward)))
     return found
