@@ -696,12 +696,12 @@ def test_a_norm_without_weights_keeps_the_dtype() -> None:
 
 
 def test_one_value_in_each_of_two_processes_is_enough(monkeypatch) -> None:
-    monkeypatch.setattr(F.sync_norm, "all_reduce", lambda array, group=None: 2 * array)
+    monkeypatch.setattr(nn.sync_norm, "all_reduce", lambda array, group=None: 2 * array)
     x = leaf(np.random.default_rng(0).standard_normal((3, 2)), "float32")
-    y = F.sync_norm.sync_batch_norm(x, None, None, None, None, 0.1, 1e-5, None)
+    y = nn.sync_norm.sync_batch_norm(x, None, None, None, None, 0.1, 1e-5, None)
     (g,) = autograd.grad((y * y * y).sum(), x)
     assert (y.array.dtype, g.array.dtype) == ("float32", "float32")
-    assert F.sync_norm.sync_batch_norm(tn.ones(1, 2), None, None, None, None, 0.1, 1e-5, None).tolist() == [[0.0, 0.0]]
+    assert nn.sync_norm.sync_batch_norm(tn.ones(1, 2), None, None, None, None, 0.1, 1e-5, None).tolist() == [[0.0, 0.0]]
 
 
 # ---- printing -----------------------------------------------------------------------------
@@ -866,7 +866,7 @@ def test_second_derivatives_where_a_class_is_ignored() -> None:
 
 
 def test_second_derivatives_of_a_norm_over_all_processes(monkeypatch) -> None:
-    monkeypatch.setattr(F.sync_norm, "all_reduce", lambda array, group=None: array)
+    monkeypatch.setattr(nn.sync_norm, "all_reduce", lambda array, group=None: array)
     rng = np.random.default_rng(0)
     x, weight, bias = leaf(rng.standard_normal((4, 2, 3))), leaf([1.0, 2.0]), leaf([0.5, 0.0])
 
@@ -874,7 +874,7 @@ def test_second_derivatives_of_a_norm_over_all_processes(monkeypatch) -> None:
         grads = autograd.grad((y * y * y).sum(), [x, weight, bias], create_graph=True)
         return list(autograd.grad(sum((g * g).sum() for g in grads), [x, weight, bias]))
 
-    found = curvature(F.sync_norm.sync_batch_norm(x, None, None, weight, bias, 0.1, 1e-5, None))
+    found = curvature(nn.sync_norm.sync_batch_norm(x, None, None, weight, bias, 0.1, 1e-5, None))
     for a, b in zip(found, curvature(F.batch_norm(x, None, None, weight, bias, training=True))):
         close(a, b, 1e-9)
 

@@ -155,7 +155,7 @@ class Meeting:
 @pytest.mark.parametrize("constant_input", [True, False])
 @pytest.mark.parametrize("backend", ["numpy", "strict"])
 def test_sync_batch_norm_over_two_shares_is_batch_norm_over_both(sizes, affine, constant_input, backend, monkeypatch) -> None:
-    monkeypatch.setattr(F.sync_norm, "all_reduce", Meeting().all_reduce)
+    monkeypatch.setattr(nn.sync_norm, "all_reduce", Meeting().all_reduce)
     rng = np.random.default_rng(0)
     x, g = (rng.standard_normal((sum(sizes), 2, 3)) + 5 for _ in range(2))
     weight, bias = rng.standard_normal((2, 2))
@@ -172,7 +172,7 @@ def test_sync_batch_norm_over_two_shares_is_batch_norm_over_both(sizes, affine, 
 
     shares = (slice(sizes[0]), slice(sizes[0], None))
     with ThreadPoolExecutor(2) as pool:
-        parts = list(pool.map(lambda of: run(of, lambda *a: F.sync_norm.sync_batch_norm(*a, 0.1, 1e-5, "both")), shares))
+        parts = list(pool.map(lambda of: run(of, lambda *a: nn.sync_norm.sync_batch_norm(*a, 0.1, 1e-5, "both")), shares))
     whole = run(slice(None), lambda t, mean, var, w, b: F.batch_norm(t, mean, var, w, b, training=True))
     for i, (one, other, expected) in enumerate(zip(*parts, whole)):
         if i < 2:  # running mean and variance: the same in both
@@ -182,11 +182,11 @@ def test_sync_batch_norm_over_two_shares_is_batch_norm_over_both(sizes, affine, 
 
 
 def test_one_value_per_channel_in_all_processes_is_too_little(monkeypatch) -> None:
-    monkeypatch.setattr(F.sync_norm, "all_reduce", lambda array, group=None: array)
+    monkeypatch.setattr(nn.sync_norm, "all_reduce", lambda array, group=None: array)
     with pytest.raises(
         ValueError, match="Expected more than 1 value per channel when training, got 1 in all processes together"
     ):
-        F.sync_norm.sync_batch_norm(tn.ones(1, 2), None, None, None, None, 0.1, 1e-5, None)
+        nn.sync_norm.sync_batch_norm(tn.ones(1, 2), None, None, None, None, 0.1, 1e-5, None)
 
 
 def test_conversion_keeps_parameters_buffers_modes_and_what_is_no_batch_norm() -> None:

@@ -20,8 +20,8 @@ gradients; nn.SyncBatchNorm is batch norm over all processes; DistributedSampler
 
 from tinygrad_norm.data.sampler import DistributedSampler
 from tinygrad_norm.mpi import all_reduce, barrier, end_all_on_error, get_rank, get_world_size, set_timeout
-from tinygrad_norm.nn.norm import SyncBatchNorm
 from tinygrad_norm.nn.parallel import DistributedDataParallel, broadcast_parameters
+from tinygrad_norm.nn.sync_norm import SyncBatchNorm
 
 __all__ = [
     "DistributedDataParallel",

@@ -47,11 +47,11 @@ from tinygrad_norm.nn.norm import (
     InstanceNorm2d,
     InstanceNorm3d,
     LayerNorm,
-    SyncBatchNorm,
 )
 from tinygrad_norm.nn.padding import ReflectionPad2d, ReplicationPad2d, ZeroPad2d
 from tinygrad_norm.nn.parameter import Parameter, UninitializedParameter
 from tinygrad_norm.nn.summary import summary
+from tinygrad_norm.nn.sync_norm import SyncBatchNorm
 
 __all__ = [
     "ELU",

@@ -7,7 +7,7 @@ from typing import Any
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.nn import functional as F
 from tinygrad_norm.nn.derived import Derived
-from tinygrad_norm.nn.functional.conv import Pair, padding_pairs, pair
+from tinygrad_norm.nn.functional.conv import padding_pairs, pair
 from tinygrad_norm.nn.functional.unfold import single
 from tinygrad_norm.nn.layers import reset_weight_and_bias
 from tinygrad_norm.nn.module import Module
@@ -122,63 +122,29 @@ class Conv2d(_Conv):
         return F.conv2d(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
 
-class MaxPool2d(Module):
-    """The maximum of each window of (N, C, H, W) or (C, H, W)."""
+class _Pool(Derived):
+    """What the poolings share: without a stride of its own a window begins where the last one ended."""
 
-    def __init__(
-        self,
-        kernel_size: Pair,
-        stride: Pair | None = None,
-        padding: Pair = 0,
-        dilation: Pair = 1,
-        return_indices: bool = False,
-        ceil_mode: bool = False,
-    ) -> None:
-        super().__init__()
-        self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
-        self.padding, self.dilation = padding, dilation
-        self.return_indices, self.ceil_mode = return_indices, ceil_mode
+    shown = "kernel_size stride padding"
 
-    def forward(self, input: Tensor) -> Any:
-        """The maxima, and with return_indices where they stand."""
-        return F.max_pool2d(
-            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
-        )
+    def _take(self, settings: dict[str, Any]) -> None:
+        if settings["stride"] is None:
+            settings["stride"] = settings["kernel_size"]
+        super()._take(settings)
 
     def extra_repr(self) -> str:
-        """The arguments."""
-        return (
-            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
-            f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
-        )
+        """The settings that PyTorch shows."""
+        return ", ".join(f"{name}={getattr(self, name)}" for name in self.shown.split())
 
 
-class AvgPool2d(Module):
+class MaxPool2d(_Pool, of=F.max_pool2d, order="kernel_size stride padding dilation return_indices ceil_mode"):
+    """The maximum of each window of (N, C, H, W) or (C, H, W), and with return_indices where it stands."""
+
+    shown = "kernel_size stride padding dilation ceil_mode"
+
+
+class AvgPool2d(_Pool, of=F.avg_pool2d):
     """The mean of each window of (N, C, H, W) or (C, H, W)."""
-
-    def __init__(
-        self,
-        kernel_size: Pair,
-        stride: Pair | None = None,
-        padding: Pair = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-        divisor_override: int | None = None,
-    ) -> None:
-        super().__init__()
-        self.kernel_size, self.stride = kernel_size, kernel_size if stride is None else stride
-        self.padding, self.ceil_mode = padding, ceil_mode
-        self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
-
-    def forward(self, input: Tensor) -> Tensor:
-        """The means."""
-        return F.avg_pool2d(
-            input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad, self.divisor_override
-        )
-
-    def extra_repr(self) -> str:
-        """The arguments."""
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
 class AdaptiveAvgPool2d(Derived, of=F.adaptive_avg_pool2d):

@@ -15,16 +15,22 @@ from tinygrad_norm.nn.module import Module
 
 
 class Derived(Module):
-    """Base class. of: the function; inputs: how many Tensors it is called with; without: arguments that are no settings."""
+    """Base class. of: the function; inputs: how many Tensors it is called with; without: arguments that are no settings;
+    order: that of the settings, where it is another than the function's.
+    """
 
     function: Callable[..., Any]
     arguments: tuple[str, ...]
     __signature__: inspect.Signature
 
-    def __init_subclass__(cls, of: Callable | None = None, inputs: int = 1, without: tuple[str, ...] = (), **more: Any) -> None:
+    def __init_subclass__(
+        cls, of: Callable | None = None, inputs: int = 1, without: tuple[str, ...] = (), order: str = "", **more: Any
+    ) -> None:
         super().__init_subclass__(**more)
         if of is not None:
             parameters = [p for p in inspect.signature(of).parameters.values() if p.kind is not p.KEYWORD_ONLY][inputs:]
+            if order:
+                parameters.sort(key=lambda p: order.split().index(p.name))
             cls.__signature__ = inspect.Signature([p for p in parameters if p.name not in (*without, "training")])
             cls.function, cls.arguments = staticmethod(of), tuple(p.name for p in parameters if p.name not in without)
 

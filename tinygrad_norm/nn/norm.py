@@ -8,11 +8,9 @@ from typing import Any
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.autograd.edits import require_writable
 from tinygrad_norm.engine.tensor import mark_edited
-from tinygrad_norm.mpi import get_world_size
 from tinygrad_norm.nn import functional as F
-from tinygrad_norm.nn.functional.sync_norm import sync_batch_norm
 from tinygrad_norm.nn.module import Module
-from tinygrad_norm.nn.parameter import Parameter, UninitializedParameter
+from tinygrad_norm.nn.parameter import Parameter
 from tinygrad_norm.ops.creation import ones, tensor, zeros
 from tinygrad_norm.ops.shape import sizes_of
 
@@ -42,13 +40,14 @@ class _RunningNorm(_Norm):
     def __init__(
         self,
         num_features: int,
-        eps: float,
-        momentum: float | None,
-        affine: bool,
-        track_running_stats: bool,
-        device: str | None,
-        dtype: Any,
-        bias: bool,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: str | None = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
@@ -90,27 +89,13 @@ class _RunningNorm(_Norm):
         )
 
 
-class _BatchNorm(_RunningNorm):
+class BatchNorm(_RunningNorm):
     """(N, C, *S), normalized over N and *S in training, by the running moments in evaluation.
 
     momentum: the weight of the newest batch in the running moments; None for their cumulative mean.
     affine: train a weight and (if bias) a bias per channel. track_running_stats=False: use the batch's own
     moments in evaluation too. Raises ValueError for other dimensions, and in training for one value per channel.
     """
-
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        device: str | None = None,
-        dtype: Any = None,
-        *,
-        bias: bool = True,
-    ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
     def forward(self, input: Tensor) -> Tensor:
         """The normalized input."""
@@ -134,70 +119,19 @@ class _BatchNorm(_RunningNorm):
         return F.batch_norm(input, mean, var, self.weight, self.bias, own, momentum, self.eps)
 
 
-class BatchNorm1d(_BatchNorm):  # noqa: D101
-    __doc__ = _BatchNorm.__doc__
+class BatchNorm1d(BatchNorm):  # noqa: D101
+    __doc__ = BatchNorm.__doc__
     dimensions = (2, 3)
 
 
-class BatchNorm2d(_BatchNorm):  # noqa: D101
-    __doc__ = _BatchNorm.__doc__
+class BatchNorm2d(BatchNorm):  # noqa: D101
+    __doc__ = BatchNorm.__doc__
     dimensions = (4,)
 
 
-class BatchNorm3d(_BatchNorm):  # noqa: D101
-    __doc__ = _BatchNorm.__doc__
+class BatchNorm3d(BatchNorm):  # noqa: D101
+    __doc__ = BatchNorm.__doc__
     dimensions = (5,)
-
-
-class SyncBatchNorm(_BatchNorm):
-    """(N, C, *S), normalized in training over N and *S of the batches of all processes; otherwise as batch norm.
-
-    P processes with batches of N then compute what one computes with a batch of P * N; the N may differ, one may be 0.
-    All have to be in training mode, or none. process_group: a communicator of mpi4py's, None for all processes. Training
-    needs MPI, `pip install "tinygrad_norm[mpi]"`; evaluation does not. The keys in state_dict are batch norm's. Raises
-    ValueError in training where a channel has a single value in all processes together.
-    """
-
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        process_group: Any = None,
-        device: str | None = None,
-        dtype: Any = None,
-        *,
-        bias: bool = True,
-    ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
-        self.process_group = process_group
-
-    def _check_input(self, input: Tensor) -> None:
-        if input.ndim < 2:
-            raise ValueError(f"expected at least 2D input (got {input.ndim}D input)")
-
-    def _normalized(self, input: Tensor, mean: Tensor | None, var: Tensor | None, own: bool, momentum: float) -> Tensor:
-        if not self.training or get_world_size(self.process_group) == 1:
-            return super()._normalized(input, mean, var, own, momentum)
-        return sync_batch_norm(input, mean, var, self.weight, self.bias, momentum, self.eps, self.process_group)
-
-    @classmethod
-    def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
-        """The module with each batch norm in it as a SyncBatchNorm, which has the same parameters and buffers."""
-        converted = module
-        if isinstance(module, _BatchNorm) and not isinstance(module, cls):
-            if any(isinstance(p, UninitializedParameter) for p in module.parameters()):
-                raise RuntimeError("a lazy batch norm has no features yet: call the module once before it is converted")
-            arguments = module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats
-            converted = cls(*arguments, process_group, bias=module.bias is not None)
-            for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
-                setattr(converted, name, getattr(module, name))
-            converted.training = module.training
-        for name, child in module.named_children():
-            setattr(converted, name, cls.convert_sync_batchnorm(child, process_group))
-        return converted
 
 
 class _InstanceNorm(_RunningNorm):
@@ -219,7 +153,7 @@ class _InstanceNorm(_RunningNorm):
         *,
         bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
         """The normalized input."""

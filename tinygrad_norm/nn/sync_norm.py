@@ -1,4 +1,4 @@
-"""Batch norm over the batches of several processes: nn.SyncBatchNorm's formula, and its gradients.
+"""SyncBatchNorm: batch norm over the batches of several processes, its formula and its gradients.
 
 Moments of several processes: Chan, Golub and LeVeque 1979, Updating formulae and a pairwise algorithm for computing
 sample variances.
@@ -13,7 +13,7 @@ from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import xp
 from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.checks.kinds import Float, Positive, SameOrFloat32
-from tinygrad_norm.mpi import all_reduce, part_of
+from tinygrad_norm.mpi import all_reduce, get_world_size, part_of
 from tinygrad_norm.nn.functional.norm import (
     Axes,
     affine_of,
@@ -24,6 +24,9 @@ from tinygrad_norm.nn.functional.norm import (
     normalize_gradients,
     remember,
 )
+from tinygrad_norm.nn.module import Module
+from tinygrad_norm.nn.norm import BatchNorm
+from tinygrad_norm.nn.parameter import UninitializedParameter
 from tinygrad_norm.ops.elementwise import rsqrt
 from tinygrad_norm.ops.shape import reshape
 
@@ -128,3 +131,54 @@ def sync_batch_norm(
         remember(running_mean, running_var, momentum, mean, variance, count * mean.size)
     settings = {"axes": axes, "affine": channels_of(input.ndim), "eps": eps}
     return _sync_normalize(input, *affine_of(weight, bias), **settings, known=(mean, variance), shared=Shared(group, count))
+
+
+class SyncBatchNorm(BatchNorm):
+    """(N, C, *S), normalized in training over N and *S of the batches of all processes; otherwise as batch norm.
+
+    P processes with batches of N then compute what one computes with a batch of P * N; the N may differ, one may be 0.
+    All have to be in training mode, or none. process_group: a communicator of mpi4py's, None for all processes. Training
+    needs MPI, `pip install "tinygrad_norm[mpi]"`; evaluation does not. The keys in state_dict are batch norm's. Raises
+    ValueError in training where a channel has a single value in all processes together.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        process_group: Any = None,
+        device: str | None = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+        self.process_group = process_group
+
+    def _check_input(self, input: Tensor) -> None:
+        if input.ndim < 2:
+            raise ValueError(f"expected at least 2D input (got {input.ndim}D input)")
+
+    def _normalized(self, input: Tensor, mean: Tensor | None, var: Tensor | None, own: bool, momentum: float) -> Tensor:
+        if not self.training or get_world_size(self.process_group) == 1:
+            return super()._normalized(input, mean, var, own, momentum)
+        return sync_batch_norm(input, mean, var, self.weight, self.bias, momentum, self.eps, self.process_group)
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
+        """The module with each batch norm in it as a SyncBatchNorm, which has the same parameters and buffers."""
+        converted = module
+        if isinstance(module, BatchNorm) and not isinstance(module, cls):
+            if any(isinstance(p, UninitializedParameter) for p in module.parameters()):
+                raise RuntimeError("a lazy batch norm has no features yet: call the module once before it is converted")
+            arguments = module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats
+            converted = cls(*arguments, process_group, bias=module.bias is not None)
+            for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+                setattr(converted, name, getattr(module, name))
+            converted.training = module.training
+        for name, child in module.named_children():
+            setattr(converted, name, cls.convert_sync_batchnorm(child, process_group))
+        return converted
