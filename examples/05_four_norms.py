@@ -3,7 +3,7 @@
     y = (x - E[x]) / sqrt(Var[x] + eps) * weight + bias
 
 One formula; the norms differ in the cells of (N, C, H, W) that share a mean and a variance. The drawing asks the
-package itself: `axes_of` is the table that the norms are computed with.
+package itself: `AXES` is the table that the norms are computed with.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from common import claim, host, options, save_figure, start
 
 import tinygrad_norm as tn
 from tinygrad_norm import nn
-from tinygrad_norm.nn.functional.norm import axes_of
+from tinygrad_norm.nn.functional.norm import AXES
 
 N, C, HEIGHT, WIDTH, GROUPS = 4, 6, 3, 3, 2
 NORMS = {
@@ -28,7 +28,7 @@ NORMS = {
 def groups_of(norm: str) -> np.ndarray:
     """For each cell of (N, C, H, W) the number of the group that it is averaged with."""
     shape = (N, GROUPS, C // GROUPS, HEIGHT, WIDTH) if norm == "group" else (N, C, HEIGHT, WIDTH)
-    axes = axes_of(norm, len(shape))
+    axes = AXES[norm](len(shape))
     kept = [1 if axis in axes else size for axis, size in enumerate(shape)]
     return np.broadcast_to(np.arange(np.prod(kept)).reshape(kept), shape).reshape(N, C, HEIGHT, WIDTH)
 

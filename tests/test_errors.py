@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+
 import pytest
-from wrong_calls import WRONG_CALLS
+from wrong_calls import WRONG_CALLS, x
 
 import tinygrad_norm as tn
+from tinygrad_norm import nn
+from tinygrad_norm.nn import functional as F
 
 NOT_LOOKED_AT_ON_A_GPU = {"outside of", "Target 3 is out of bounds", "from 2 to 2", "should be between 0 and 1"}
 
@@ -18,3 +26,45 @@ def test_a_wrong_call_says_what_is_wrong(wrong) -> None:
     with pytest.raises(kind, match=text) as caught:
         call()
     assert type(caught.value) is kind
+
+
+def frames(call) -> list[str]:
+    """The functions that the traceback of a failing call shows, from this one on."""
+    try:
+        call()
+    except Exception as error:
+        shown = [f"{Path(f.filename).stem}.{f.name}" for f in traceback.extract_tb(error.__traceback__)]
+        return [*shown[2:], *(["a cause"] if error.__cause__ is not None else [])]
+    return []
+
+
+def test_a_traceback_shows_the_public_function_and_no_wrappers() -> None:
+    assert frames(lambda: F.group_norm(x(2, 4), 3)) == ["arguments.group_norm"]
+    assert frames(lambda: x(2, 3).sum("x"))[:2] == ["arguments.sum", "reduce.sum"]
+    assert frames(lambda: x(2, 3) + x(4)) == ["op.apply", "errors.explained"]
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(nn.Linear(3, 4))
+
+        def forward(self, x):
+            return self.body(x)
+
+    shown = frames(lambda: Net()(x(5, 7)))
+    assert shown == [
+        "module.__call__",
+        "test_errors.forward",
+        "containers.forward",
+        "layers.forward",
+        "linalg.linear",
+        shown[-1],
+    ]
+
+
+def test_a_variable_shows_all_of_a_traceback() -> None:
+    program = "import tinygrad_norm as tn; tn.nn.Sequential(tn.nn.Linear(3, 4))(tn.ones(5, 7))"
+    environment = {**os.environ, "TINYGRAD_NORM_TRACEBACK": "full"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False)
+    assert done.stderr.count("module.py") == 2
+    assert "arguments.py" in done.stderr

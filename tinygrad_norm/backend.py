@@ -232,6 +232,11 @@ def plain_array(value: Any) -> Any:
     return np.asarray(value)
 
 
+def raw(x: Any) -> Any:
+    """The array of a Tensor; anything else as it is."""
+    return getattr(x, "array", x)
+
+
 def backend_of(array: Array) -> Backend:
     """The backend whose array this is."""
     module = xp(array)

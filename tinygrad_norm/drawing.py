@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm.autograd import Node, Tensor
-from tinygrad_norm.backend import is_array, transfer
+from tinygrad_norm.autograd.hooks import input_name
+from tinygrad_norm.backend import is_array, raw, transfer
 from tinygrad_norm.checks.arguments import checked
-from tinygrad_norm.engine.tensor import raw, thread
+from tinygrad_norm.engine.tensor import thread
 from tinygrad_norm.nn.module import Module
 from tinygrad_norm.ops import functions
 
@@ -204,7 +205,7 @@ class Steps:
         """Note a step: what arrived at a Node, and what its vjps have made of it."""
         inputs = []
         for position, edge, gx in zip(node.plan.positions, node.edges, gradients):
-            name = node.plan.op.input_name(position)
+            name = input_name(node, position)
             leaf = self._names.get(id(edge))
             shape, norm = (None, None) if gx is None else (list(gx.shape), _norm(raw(gx)))
             inputs.append({"name": name if leaf is None else f"{name} = {leaf}", "shape": shape, "norm": norm})

@@ -17,7 +17,7 @@ import numpy as np
 from tinygrad_norm.autograd import Tensor, enable_grad, grad
 from tinygrad_norm.autograd.function import undefined_gradients
 from tinygrad_norm.backend import backend_of, overlaps_itself, xp
-from tinygrad_norm.checks.arguments import noted
+from tinygrad_norm.checks.notes import noted
 from tinygrad_norm.engine.backward import reachable, target_of
 from tinygrad_norm.engine.tensor import wrap
 

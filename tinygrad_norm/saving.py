@@ -25,7 +25,7 @@ import numpy as np
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Size, Tensor
 from tinygrad_norm.backend import is_array, plain_array, transfer
-from tinygrad_norm.checks.arguments import noted
+from tinygrad_norm.checks.notes import noted
 from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.nn.module import Module
 from tinygrad_norm.nn.parameter import Parameter

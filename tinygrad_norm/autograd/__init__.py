@@ -58,7 +58,7 @@ from tinygrad_norm.autograd.modes import (
 )
 from tinygrad_norm.autograd.requests import backward, grad
 from tinygrad_norm.backend import Size
-from tinygrad_norm.checks.arguments import note_all
+from tinygrad_norm.checks.notes import note_all
 from tinygrad_norm.engine.op import Node, elementwise, op
 from tinygrad_norm.engine.tensor import Tensor
 from tinygrad_norm.missing import listed, missing_in

@@ -16,6 +16,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+from tinygrad_norm.autograd.hooks import input_name
 from tinygrad_norm.autograd.modes import Mode, ModeFromNow
 from tinygrad_norm.backend import xp
 from tinygrad_norm.engine.op import Node
@@ -51,7 +52,7 @@ class _Anomaly:
             if gx is not None and (kind := _not_finite(gx)):
                 raise RuntimeError(
                     f"Function {node.name()!r} returned {kind} values in its {position}th output, "
-                    f"the gradient of its input {node.plan.op.input_name(position)!r}; {where}"
+                    f"the gradient of its input {input_name(node, position)!r}; {where}"
                 )
 
 

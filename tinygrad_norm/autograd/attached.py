@@ -74,7 +74,12 @@ def _unpickled(kind: type, host: np.ndarray, home: str, requires_grad: bool, att
     return tensor
 
 
+def _forget_grad(self: Tensor) -> None:
+    self._grad = None
+
+
 PROPERTIES = {
+    "grad": Tensor.grad.deleter(_forget_grad),  # type: ignore[attr-defined]
     "data": property(_data, _set_data),
     "device": property(_device),
     "is_leaf": property(_is_leaf),

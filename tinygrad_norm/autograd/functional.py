@@ -12,7 +12,7 @@ from typing import Any
 from tinygrad_norm.autograd.modes import enable_grad
 from tinygrad_norm.autograd.requests import grad
 from tinygrad_norm.backend import xp
-from tinygrad_norm.checks.arguments import note_all
+from tinygrad_norm.checks.notes import note_all
 from tinygrad_norm.engine.tensor import Tensor, wrap
 
 Tensors = Tensor | tuple[Tensor, ...]

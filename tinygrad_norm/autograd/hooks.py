@@ -57,6 +57,10 @@ class Hooks:
         gradient = self.seen(gradient)
         with backward.depositing:
             backward.deposit(leaf, gradient, create_graph)
+        self.call_waiting(leaf)
+
+    def call_waiting(self, leaf: Tensor) -> None:
+        """Call the hooks that wait for the gradient of a leaf, which is there now."""
         for hook in list(self.waiting.values()):
             hook(leaf)
 
@@ -167,4 +171,14 @@ def next_functions(self: Node) -> tuple[tuple[Any, int], ...]:
     return tuple((edge if edge is None or isinstance(edge, Node) else AccumulateGrad(edge), 0) for edge in found)
 
 
+def input_name(node: Node, position: int) -> str:
+    """The name of a Node's input at this position."""
+    return node.plan.op.inputs[0 if node.plan.op.variadic else position]
+
+
+def _shown(self: Node) -> str:
+    return f"<{self.name()} of shape {list(self.shape)}, of {len(self.edges)} differentiable inputs>"
+
+
 Node.next_functions = property(next_functions)  # type: ignore[attr-defined]
+Node.__repr__ = _shown  # type: ignore[method-assign, assignment]

@@ -84,6 +84,9 @@ def _backward(outputs: list[Tensor], cotangents: Any, retain: Any, create_graph:
                     target._grad = gradient
                 else:
                     engine.deposit(target, gradient, create_graph)
+        for leaf in gradients:
+            if leaf.hooks is not None and leaf.__class__ is not Node:
+                leaf.hooks.call_waiting(leaf)
         callbacks = _ends.callbacks
     finally:
         _ends.callbacks = before

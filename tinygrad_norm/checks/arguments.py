@@ -19,18 +19,21 @@ from typing import Any, NamedTuple, TypeVar, cast, get_args, overload
 import numpy as np
 
 from tinygrad_norm.backend import is_array
-from tinygrad_norm.checks.errors import is_foreign, not_broadcastable, wrong_kind
+from tinygrad_norm.checks.errors import wrong_kind
 from tinygrad_norm.checks.kinds import Reduction
+from tinygrad_norm.checks.notes import cause, named, short, told
 
 F = TypeVar("F", bound=Callable)
 TENSORS: set[type] = {np.ndarray}  # and Tensor and Parameter, which add themselves
 TENSORS_OR_NONE: set[type] = {np.ndarray, type(None)}
+ONLY_TENSORS: set[type] = set()
+ONLY_TENSORS_OR_NONE: set[type] = {type(None)}
 
 
 def usual_tensor(kind: type) -> None:
     """Let `checked` take this class without a second look where a Tensor is expected."""
-    TENSORS.add(kind)
-    TENSORS_OR_NONE.add(kind)
+    for usual in (TENSORS, TENSORS_OR_NONE, ONLY_TENSORS, ONLY_TENSORS_OR_NONE):
+        usual.add(kind)
 
 
 # ---- what an annotation says --------------------------------------------------------------
@@ -102,8 +105,11 @@ def _rule(p: inspect.Parameter) -> Rule | None:
     if kind not in _KINDS:
         return None
     usual, fits = _KINDS[kind]
+    if "dtype" in more:  # of a function that vjps do not call
+        usual, fits = ONLY_TENSORS, lambda x: hasattr(x, "needs_grad")
     if rest or p.default is None:
-        usual = TENSORS_OR_NONE if kind == "Tensor" else {*usual, type(None)}
+        or_none = {id(TENSORS): TENSORS_OR_NONE, id(ONLY_TENSORS): ONLY_TENSORS_OR_NONE}
+        usual = or_none.get(id(usual), {*usual, type(None)})
     return Rule(p.name, kind, usual, fits, **more)
 
 
@@ -147,7 +153,7 @@ def _look(name: str, rules: list[Rule], relations: list[tuple], given: dict[str,
         if any("." in part and space[part.partition(".")[0]] is None for part in parts):
             continue  # it speaks of an argument that is not there
         if not eval(code, space):
-            values = ", ".join(f"{part} = {_short(eval(part, space))}" + origin.get(part, "") for part in parts)
+            values = ", ".join(f"{part} = {short(eval(part, space))}" + origin.get(part, "") for part in parts)
             raise (error or kind)(f"{name}(): expected {source}, but got {values}")
 
 
@@ -230,6 +236,7 @@ def _checked(function: F, relations: list[tuple], error: type[Exception] | None)
     by_place = [(i, rules[p.name], rules[p.name].usual) for i, p in enumerate(parameters) if p.name in rules]
     by_place = [found for found in by_place if parameters[found[0]].kind is not inspect.Parameter.KEYWORD_ONLY]
     deep = [rule for rule in rules.values() if rule.is_deep]
+    is_deep = bool(deep or relations)
     takes_numpy_names = hasattr(function, "takes_numpy_names")
     name = function.__name__
     known: set[Any] = set()
@@ -238,33 +245,31 @@ def _checked(function: F, relations: list[tuple], error: type[Exception] | None)
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs and takes_numpy_names:
             kwargs = {_NUMPY_NAMES.get(key, key): value for key, value in kwargs.items()}
-        count = len(args)
-        for place, rule, usual in by_place:
-            if place >= count:
-                break
-            if args[place].__class__ not in usual:
-                args = (*args[:place], _plain(name, rule, args[place]), *args[place + 1 :])
-        for key in kwargs:
-            if key in rules and kwargs[key].__class__ not in rules[key].usual:
-                kwargs[key] = _plain(name, rules[key], kwargs[key])
         try:
-            if deep or relations:
-                key = _kind_of(args, kwargs)
-                if key is None or key not in known:
-                    bound = signature.bind(*args, **kwargs)
-                    bound.apply_defaults()
-                    _look(name, deep, relations, bound.arguments, error)
-                    if key is not None and len(known) < _MOST_KNOWN:
-                        known.add(key)
+            count = len(args)
+            for place, rule, usual in by_place:
+                if place >= count:
+                    break
+                if args[place].__class__ not in usual:
+                    args = (*args[:place], _plain(name, rule, args[place]), *args[place + 1 :])
+            for key in kwargs:
+                if key in rules and kwargs[key].__class__ not in rules[key].usual:
+                    kwargs[key] = _plain(name, rules[key], kwargs[key])
+            if is_deep and ((key := _kind_of(args, kwargs)) is None or key not in known):
+                bound = signature.bind(*args, **kwargs)
+                bound.apply_defaults()
+                _look(name, deep, relations, bound.arguments, error)
+                if key is not None and len(known) < _MOST_KNOWN:
+                    known.add(key)
             return function(*args, **kwargs)
         except Exception as found:
-            told = _told(name, signature, args, kwargs, found)
-            if told is found:
+            better = told(name, signature, args, kwargs, found)
+            if better is found:
                 raise
-            raise told from found
+            raise better from cause(found)
 
     call.is_checked, call.rules = True, rules  # type: ignore[attr-defined]
-    return cast(F, call)
+    return cast(F, named(call, function))
 
 
 def look_at_settings(name: str, function: Callable, settings: dict[str, Any]) -> None:
@@ -288,97 +293,6 @@ def _kind_of(args: tuple, kwargs: dict) -> Any:
     except TypeError:  # a list, an array
         return None
     return kind
-
-
-# ---- after a failure ----------------------------------------------------------------------
-
-
-def _told(
-    name: str, signature: inspect.Signature, args: tuple, kwargs: dict, error: Exception, own: inspect.Signature | None = None
-) -> Exception:
-    """The error with a note of the call; what Python says of its own accord about a wrong argument becomes a TypeError."""
-    if is_foreign(error):
-        return error
-    try:
-        given = (own or signature).bind(*(args[1:] if own else args), **kwargs).arguments
-    except TypeError as wrong_call:
-        return TypeError(f"{name}(): {wrong_call}")
-    name = type(args[0]).__name__ if name == "__init__" else name
-    better = in_words(name, given, error)
-    note = f"in {name}({', '.join(f'{key}={_short(value)}' for key, value in given.items() if key != 'self')})"
-    notes = better.__dict__.setdefault("__notes__", [])
-    if notes and notes[-1] == better.__dict__.get("_call"):  # of a function that this one has called
-        notes.pop()
-    better._call = note  # type: ignore[attr-defined]
-    better.add_note(note)
-    return better
-
-
-def in_words(name: str, given: Mapping[Any, Any], error: Exception) -> Exception:
-    """What Python or NumPy says of its own accord about a wrong argument as an error of ours; any other as it is."""
-    text, better = str(error), error
-    arrays = [a for a in (getattr(v, "array", v) for v in given.values()) if is_array(a)]
-    if isinstance(error, ValueError) and "could not be broadcast" in text:
-        better = RuntimeError(not_broadcastable(arrays) or f"{name}(): {text}")
-    elif isinstance(error, AttributeError) and error.name is not None:
-        wrong = next((key for key, value in given.items() if value is error.obj), None)
-        better = TypeError(f"{name}(): {text}") if wrong is None else _unfit(name, wrong, error.obj)
-    elif isinstance(error, (ArithmeticError, StopIteration)) or (isinstance(error, KeyError) and " " not in str(error.args[0])):
-        better = TypeError(f"{name}(): {type(error).__name__} {text}")
-    better.__dict__.update(error.__dict__)
-    return better
-
-
-def _unfit(name: str, argument: str, value: Any) -> TypeError:
-    return TypeError(f"{name}(): argument {argument!r} cannot be {type(value).__name__}: {_short(value)}")
-
-
-def _short(value: Any) -> str:
-    """A value in a few words."""
-    array = getattr(value, "array", value)
-    if is_array(array):
-        return f"{type(value).__name__} of shape {list(array.shape)}"
-    if value.__class__ in (tuple, list) and len(value) < 5:
-        return f"({', '.join(map(_short, value))})" if value.__class__ is tuple else f"[{', '.join(map(_short, value))}]"
-    text = repr(value)
-    return text if len(text) < 40 else type(value).__name__
-
-
-_NOTED_METHODS = {"__init__", "apply", "register_buffer", "register_forward_hook", "register_forward_pre_hook"}
-_NOTED_METHODS |= {"load_state_dict", "add_param_group", "register_parameter", "add_module", "train", "to"}
-
-
-def noted(function: F) -> F:
-    """Decorator: what goes wrong in a function gets a note with the call. Nothing is looked at before."""
-    signature = inspect.signature(function)
-
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*args, **kwargs)
-        except Exception as error:
-            own = getattr(type(args[0]), "__signature__", None) if function.__name__ == "__init__" and args else None
-            told = _told(function.__name__, signature, args, kwargs, error, own)
-            if told is error:
-                raise
-            raise told from error
-
-    call.is_checked = True  # type: ignore[attr-defined]
-    return cast(F, call)
-
-
-def note_all(namespace: dict[str, Any], names: Any) -> None:
-    """`noted`, for these functions, and for the constructors and other methods of these classes."""
-    for name in names:
-        found = namespace[name]
-        if inspect.isfunction(found):
-            namespace[name] = noted(found)
-        elif isinstance(found, type):
-            for base in found.__mro__:
-                if base.__module__.startswith(__name__.partition(".")[0]) and base.__name__ != "Tensor":
-                    for method in _NOTED_METHODS & set(vars(base)):
-                        if not hasattr(vars(base)[method], "is_checked"):
-                            setattr(base, method, noted(vars(base)[method]))
 
 
 def require_state_dict(value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -10,6 +11,14 @@ import numpy as np
 
 from tinygrad_norm.backend import array_libraries, backend_of, is_array, plain_array
 from tinygrad_norm.promotion import NUMBERS, promoted
+
+FULL = os.environ.get("TINYGRAD_NORM_TRACEBACK") == "full"  # whether tracebacks show the package's wrappers too
+
+
+def cause(error: Exception) -> Exception | None:
+    """What an error that was said in other words is raised from: nothing that a traceback shows, unless it is to be full."""
+    return error if FULL else None
+
 
 # ---- in an op -----------------------------------------------------------------------------
 
@@ -20,7 +29,7 @@ def explained(op: Any, arrays: list, settings: dict, error: Exception) -> Any:
         return promoted(op.forward, arrays, settings, None)
     clearer = None if is_foreign(error) else explain(op.name, [*arrays, *settings.values()], op.broadcasts, error)
     if clearer is not None:
-        raise clearer from error
+        raise clearer from cause(error)
     raise error
 
 
@@ -46,16 +55,12 @@ def not_an_operand(name: str, value: Any) -> TypeError:
 
 def as_operand(op: Any, x: Any) -> Any:
     """An input that is neither a Tensor nor of the usual kinds. Raises TypeError where an elementwise op cannot take it."""
-    x = plain_array(x) if isinstance(x, np.ndarray) else x
-    if op.broadcasts and not is_array(x) and not isinstance(x, NUMBERS):
-        raise wrong_kind(op.name, op.inputs[0], "Tensor", x) if len(op.inputs) == 1 else not_an_operand(op.name, x)
+    if isinstance(x, np.ndarray):
+        return plain_array(x)
+    alone = len(op.inputs) == 1
+    if op.broadcasts and not is_array(x) and not isinstance(x, np.generic if alone else NUMBERS):
+        raise wrong_kind(op.name, op.inputs[0], "Tensor", x) if alone else not_an_operand(op.name, x)
     return x
-
-
-def require_first(op: Any, x: Any) -> None:
-    """Raise TypeError unless the input of an op that has one is an array."""
-    if not is_array(x) and not isinstance(x, np.generic):
-        raise wrong_kind(op.name, op.inputs[0], "Tensor", x)
 
 
 def wrong_kind(name: str, argument: str, kind: str, value: Any) -> TypeError:

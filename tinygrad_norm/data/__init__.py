@@ -1,6 +1,6 @@
 """Data: datasets, samplers, batches, and three sets of images."""
 
-from tinygrad_norm.checks.arguments import note_all
+from tinygrad_norm.checks.notes import note_all
 from tinygrad_norm.data.dataset import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset, random_split
 from tinygrad_norm.data.idx import read_idx, write_idx
 from tinygrad_norm.data.images import digits, fashion_mnist, mnist

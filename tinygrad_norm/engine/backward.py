@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -87,17 +87,10 @@ def _walk(
                     arrived[target] = gx[...] if (gx is g or gx is last) and like is not target else gx
                 last = gx
         if uses and deposits:
-            for leaf in _used_up(node, uses):
-                if leaf in arrived:
-                    leaf.hooks.deposit(leaf, own(arrived.pop(leaf)), create_graph)  # [4]
+            _deposit_used_up(node, uses, arrived, create_graph)
     for leaf, g in arrived.items():
         if not (leaf.view_of and leaf.view_of.inherits):
-            if leaf.hooks is None:
-                final[leaf] = own(g)
-            elif deposits and leaf.hooks.waiting:  # nothing leads to it
-                leaf.hooks.deposit(leaf, own(g), create_graph)  # [4]
-            else:
-                final[leaf] = leaf.hooks.seen(own(g))  # [4]
+            final[leaf] = own(g) if leaf.hooks is None else leaf.hooks.seen(own(g))  # [4]
     return final
 
 
@@ -117,13 +110,13 @@ def reachable(roots: Roots) -> tuple[list[Node], dict[Tensor, int]]:
     return sorted(seen, key=attrgetter("order"), reverse=True), uses
 
 
-def _used_up(node: Node, uses: dict[Tensor, int]) -> Iterator[Tensor]:
-    """The leaves whose last use was that by this Node: no further gradient can come for them."""
+def _deposit_used_up(node: Node, uses: dict[Tensor, int], arrived: dict[Target, Any], create_graph: bool) -> None:
+    """Deposit what has arrived at leaves whose last use was that by this Node: no further gradient can come for them."""
     for edge in node.edges:
         if edge in uses:
             uses[edge] -= 1
-            if not uses[edge]:
-                yield edge
+            if not uses[edge] and edge in arrived:
+                edge.hooks.deposit(edge, own(arrived.pop(edge)), create_graph)  # [4]
 
 
 def _leading_to(captured: set[Target], nodes: list[Node]) -> set[Target]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, overload
 
 import numpy as np
 
-from tinygrad_norm.checks.errors import as_operand, explained, require_first, require_free_names, require_input, require_sources
+from tinygrad_norm.checks.errors import as_operand, explained, require_free_names, require_input, require_sources
 from tinygrad_norm.engine.tensor import Tensor, new, thread, wrap
 from tinygrad_norm.promotion import promoted
 
@@ -45,9 +45,6 @@ class Node:
         """What made the Tensor, as PyTorch writes it: MulBackward for mul."""
         op = self.plan.op
         return op.node_name or "".join(part.capitalize() for part in op.name.split("_")) + "Backward"
-
-    def __repr__(self) -> str:
-        return f"<{self.name()} of shape {list(self.shape)}, of {len(self.edges)} differentiable inputs>"
 
 
 class Plan:
@@ -122,15 +119,11 @@ class Op:
         self.joint = self._with_names(vjp)
         return vjp
 
-    def input_name(self, position: int) -> str:
-        """The name of the input at this position."""
-        return self.inputs[min(position, len(self.inputs) - 1)]
-
     def vjp_for(self, position: int) -> tuple[Callable, tuple[str, ...]]:
         """The vjp of the input at this position, and the names it asks for."""
         if self.joint is not None:
             return self.joint
-        if (name := self.input_name(position)) not in self.vjps:
+        if (name := self.inputs[0 if self.variadic else position]) not in self.vjps:
             raise NotImplementedError(f"{self.name} is not differentiable with respect to its input {name!r}")
         return self.vjps[name]
 
@@ -211,10 +204,18 @@ def op(
     if forward is None:
         return functools.partial(op, definition=definition, broadcasts=broadcasts, after=after, keeps=keeps)
     this = Op(forward, definition, broadcasts, keeps)
-    record, arity = this.record, 0 if this.variadic else len(this.inputs)
-    usual = {float, int, bool, np.ndarray, *(() if broadcasts else (type(None),))}  # operands that need no second look
+    apply: Any = functools.wraps(forward)(_applying(this, after))
+    apply.op, apply.vjp, apply.joint_vjp = this, this.set_vjps, this.set_joint_vjp
+    return apply
 
-    @functools.wraps(forward)
+
+def _applying(this: Op, after: Callable | None) -> Callable:
+    """What `op` makes of a function: it computes, and records where an input needs a gradient."""
+    forward, broadcasts, keeps, record = this.forward, this.broadcasts, this.keeps, this.record
+    arity = 0 if this.variadic else len(this.inputs)
+    numbers = () if broadcasts and arity == 1 else (float, int, bool)
+    usual = {np.ndarray, *numbers, *(() if broadcasts else (type(None),))}  # operands that need no second look
+
     def apply(*inputs: Any, **settings: Any) -> Any:
         if len(inputs) < arity:
             inputs, settings = this.bind(inputs, settings)
@@ -238,8 +239,6 @@ def op(
             arrays.append(x)
             bit += bit
         if dtype is None:  # no Tensor among the inputs: a plain function on arrays
-            if broadcasts and arity == 1:
-                require_first(this, inputs[0])
             out = forward(*inputs, **settings)
             return out[0] if keeps else out
         try:
@@ -258,7 +257,6 @@ def op(
             result.node, result.needs_grad = record(needed + bit, edges, inputs, arrays, settings, result, kept), True
         return result
 
-    apply.op, apply.vjp, apply.joint_vjp = this, this.set_vjps, this.set_joint_vjp  # type: ignore[attr-defined]
     return apply
 
 

@@ -107,10 +107,6 @@ class Tensor(Methods):
             require_gradient(self, value)
         self._grad = value
 
-    @grad.deleter
-    def grad(self) -> None:
-        self._grad = None
-
     def detach(self) -> Tensor:
         """The same memory without history; `backward` notices edits made through it."""
         result = wrap(self.array)
@@ -137,11 +133,6 @@ def wrap(array: Any) -> Tensor:
     tensor.needs_grad, tensor.version = False, Version()
     tensor._grad = tensor.hooks = tensor.node = tensor.view_of = None
     return tensor
-
-
-def raw(x: Any) -> Any:
-    """The array of a Tensor; anything else as it is."""
-    return x.array if isinstance(x, Tensor) else x
 
 
 def mark_edited(x: Tensor, name: str) -> None:

@@ -1,6 +1,6 @@
 """Neural network modules, with PyTorch's names, arguments, defaults and state_dict keys."""
 
-from tinygrad_norm.checks.arguments import note_all
+from tinygrad_norm.checks.notes import note_all
 from tinygrad_norm.missing import listed, missing_in
 from tinygrad_norm.nn import functional, init, parallel, utils
 from tinygrad_norm.nn.containers import ModuleDict, ModuleList, Sequential

@@ -15,8 +15,9 @@ from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import RemovableHandle, Tensor, no_grad
 from tinygrad_norm.autograd.edits import require_writable
 from tinygrad_norm.backend import is_array
-from tinygrad_norm.checks.arguments import in_words, require_state_dict
-from tinygrad_norm.checks.errors import is_foreign
+from tinygrad_norm.checks.arguments import require_state_dict
+from tinygrad_norm.checks.errors import cause, is_foreign
+from tinygrad_norm.checks.notes import in_words, without_wrappers
 from tinygrad_norm.nn.parameter import Parameter, UninitializedParameter, reset_gradient
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.creation import as_tensor
@@ -104,10 +105,11 @@ class Module:
             return output
         except Exception as error:
             better = error if is_foreign(error) else in_words(type(self).__name__, dict(enumerate(inputs)), error)
+            without_wrappers(better)
             self._note_place(better, inputs)
             if better is error:
                 raise
-            raise better from error
+            raise better from cause(error)
 
     def _note_place(self, error: Exception, inputs: tuple) -> None:
         """Add to the error "in body.2, Linear(...), given (5, 7)": the path from here to the module in which it arose."""

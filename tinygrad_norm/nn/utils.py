@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tinygrad_norm.autograd import Tensor, no_grad
 from tinygrad_norm.autograd.edits import require_writable
 from tinygrad_norm.backend import xp
-from tinygrad_norm.checks.arguments import noted
+from tinygrad_norm.checks.notes import noted
 from tinygrad_norm.engine.tensor import mark_edited, wrap
 from tinygrad_norm.ops.joining import cat, stack
 from tinygrad_norm.ops.reduce import norm

@@ -12,10 +12,10 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise
-from tinygrad_norm.backend import is_array, plain_array, xp
+from tinygrad_norm.backend import is_array, plain_array, raw, xp
 from tinygrad_norm.checks.arguments import require_kind
 from tinygrad_norm.checks.errors import explain, not_an_operand
-from tinygrad_norm.engine.tensor import raw, wrap
+from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.ops import special
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.creation import number_for, require_range

@@ -1,6 +1,6 @@
 """Optimizers and learning rate schedulers."""
 
-from tinygrad_norm.checks.arguments import note_all
+from tinygrad_norm.checks.notes import note_all
 from tinygrad_norm.missing import listed, missing_in
 from tinygrad_norm.optim import lr_scheduler
 from tinygrad_norm.optim.adam import Adam, AdamW

@@ -19,7 +19,7 @@ Instance: Ulyanov, Vedaldi and Lempitsky 2016, arXiv:1607.08022. Group: Wu and H
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,12 @@ from tinygrad_norm.ops.elementwise import rsqrt
 from tinygrad_norm.ops.shape import reshape
 
 Axes = tuple[int, ...]
+AXES: dict[str, Callable[[int], Axes]] = {  # what the moments run over, by the table above, of x as it is seen there
+    "batch": lambda ndim: (0, *range(2, ndim)),
+    "layer": lambda ndim: tuple(range(1, ndim)),  # of (N, *shape)
+    "instance": lambda ndim: tuple(range(2, ndim)),
+    "group": lambda ndim: tuple(range(2, ndim)),
+}
 
 # ---- the formula, twice: as a composition of ops, as array lines. What runs is in fast/, where that has something ----
 
@@ -179,7 +185,7 @@ def batch_norm(
         return _by_running_moments(input, running_mean, running_var, weight, bias, eps)
     shape = input.array.shape
     _require_several(math.prod(shape[:1] + shape[2:]), "value per channel", input)
-    return _by_own_moments((0, *range(2, len(shape))), input, running_mean, running_var, weight, bias, momentum, eps)
+    return _by_own_moments(AXES["batch"](len(shape)), input, running_mean, running_var, weight, bias, momentum, eps)
 
 
 @checked("use_input_stats or running_mean is not None", *_CONSTANT, _BOTH)
@@ -203,7 +209,7 @@ def instance_norm(
         return _by_running_moments(input, running_mean, running_var, weight, bias, eps)
     shape = input.array.shape
     _require_several(math.prod(shape[2:]), "spatial element", input)
-    return _by_own_moments(tuple(range(2, len(shape))), input, running_mean, running_var, weight, bias, momentum, eps)
+    return _by_own_moments(AXES["instance"](len(shape)), input, running_mean, running_var, weight, bias, momentum, eps)
 
 
 def _by_own_moments(
@@ -285,6 +291,6 @@ def group_norm(
     batch, channels, *size = input.array.shape
     _require_several(batch * math.prod(size) * (channels // num_groups), "value per channel", input)
     groups = (num_groups, channels // num_groups)
-    axes, affine = tuple(range(2, 3 + len(size))), (1, *groups, *(1,) * len(size))
+    axes, affine = AXES["group"](3 + len(size)), (1, *groups, *(1,) * len(size))
     weight, bias = affine_of(weight, bias)
     return _normalize(input, weight, bias, axes=axes, seen=(batch, *groups, *size), affine=affine, eps=eps)

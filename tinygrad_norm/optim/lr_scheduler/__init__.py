@@ -1,6 +1,6 @@
 """Learning rates that change while training: call `scheduler.step()` after each epoch."""
 
-from tinygrad_norm.checks.arguments import note_all
+from tinygrad_norm.checks.notes import note_all
 from tinygrad_norm.missing import listed, missing_in
 from tinygrad_norm.optim.lr_scheduler.base import LRScheduler
 from tinygrad_norm.optim.lr_scheduler.cycles import CosineAnnealingWarmRestarts, OneCycleLR, SequentialLR
