@@ -27,7 +27,7 @@ needs_numba = pytest.mark.skipif(
 WHERE = {  # the textbook functions
     "ops.special": "masked",
     "sums": "total",
-    "ops.elementwise": "relu_gradient sigmoid_gradient tanh_gradient",
+    "ops.unary": "relu_gradient sigmoid_gradient tanh_gradient",
     "optim.sgd": "sgd_step",
     "optim.adam": "adam_step",
     "nn.functional.dropout": "keep_and_scale",

@@ -27,8 +27,8 @@ from tinygrad_norm.nn.functional.norm import (
 from tinygrad_norm.nn.module import Module
 from tinygrad_norm.nn.norm import BatchNorm
 from tinygrad_norm.nn.parameter import UninitializedParameter
-from tinygrad_norm.ops.elementwise import rsqrt
 from tinygrad_norm.ops.shape import reshape
+from tinygrad_norm.ops.unary import rsqrt
 
 
 class Shared(NamedTuple):

@@ -28,12 +28,13 @@ from tinygrad_norm.ops import (
     reduce,
     select,
     shape,
+    unary,
 )
 
 FUNCTIONS = {
-    elementwise: (
-        "add sub mul div floor_divide remainder fmod pow neg abs sign exp expm1 log log2 log10 log1p sqrt rsqrt reciprocal "
-        "square sin cos tan asin acos atan atan2 hypot logaddexp sinh cosh tanh erf sigmoid relu floor ceil trunc round"
+    elementwise: ("add sub mul div floor_divide remainder fmod pow neg abs sign floor ceil trunc round atan2 hypot logaddexp"),
+    unary: (
+        "exp expm1 log log2 log10 log1p sqrt rsqrt reciprocal square sin cos tan asin acos atan sinh cosh tanh erf sigmoid relu"
     ),
     select: (
         "where masked_fill maximum minimum clamp clamp_min clamp_max eq ne lt le gt ge equal isclose allclose "

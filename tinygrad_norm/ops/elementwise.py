@@ -1,4 +1,4 @@
-"""Arithmetic and functions of each element: shapes broadcast, dtypes promote by PyTorch's rules.
+"""Arithmetic and functions of two numbers, for each element: shapes broadcast, dtypes promote by PyTorch's rules.
 
 Primitives are `@elementwise` functions with their vjps; below them come the compositions.
 At a kink the derivative is the one that PyTorch takes, and the docstring says which.
@@ -6,19 +6,14 @@ At a kink the derivative is the one that PyTorch takes, and the docstring says w
 
 from __future__ import annotations
 
-import math
 from typing import Any
-
-import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise
 from tinygrad_norm.backend import xp
-from tinygrad_norm.engine.tensor import wrap
-from tinygrad_norm.fast import textbook
-from tinygrad_norm.ops import special
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.select import raw, require_arrays, where
+from tinygrad_norm.ops.unary import log, sigmoid, zeros_of
 from tinygrad_norm.promotion import common_dtype
 
 # ---- arithmetic ---------------------------------------------------------------------------
@@ -254,13 +249,6 @@ def _round(input, *, decimals):
     return xp(input).round(input, decimals)
 
 
-def zeros_of(x: Any) -> Any:
-    """Zeros of the shape of an array or a Tensor, whatever it holds: a constant."""
-    array = raw(x)
-    zeros = xp(array).zeros(array.shape, array.dtype)
-    return wrap(zeros) if isinstance(x, Tensor) else zeros
-
-
 for _step in (sign, floor, ceil, trunc, _round):
     _step.vjp(input=lambda g: zeros_of(g))
 
@@ -270,154 +258,7 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     return _round(input, decimals=decimals)
 
 
-# ---- exponentials and roots ---------------------------------------------------------------
-
-
-@elementwise
-def exp(input):
-    """e**input."""
-    return xp(input).exp(input)
-
-
-exp.vjp(input=lambda g, out: g * out)
-
-
-@elementwise
-def expm1(input):
-    """e**input - 1, exact for small input."""
-    return xp(input).expm1(input)
-
-
-expm1.vjp(input=lambda g, out: g * (out + 1))
-
-
-@elementwise
-def log(input):
-    """The natural logarithm."""
-    return xp(input).log(input)
-
-
-log.vjp(input=lambda g, input: g / input)
-
-
-@elementwise
-def log2(input):
-    """The logarithm to the base 2."""
-    return xp(input).log2(input)
-
-
-log2.vjp(input=lambda g, input: g / (input * math.log(2)))
-
-
-@elementwise
-def log10(input):
-    """The logarithm to the base 10."""
-    return xp(input).log10(input)
-
-
-log10.vjp(input=lambda g, input: g / (input * math.log(10)))
-
-
-@elementwise
-def log1p(input):
-    """log(1 + input), exact for small input."""
-    return xp(input).log1p(input)
-
-
-log1p.vjp(input=lambda g, input: g / (input + 1))
-
-
-@elementwise
-def sqrt(input):
-    """The square root. The derivative at 0 is infinite, as in PyTorch; `norm` and `std` have their own."""
-    return xp(input).sqrt(input)
-
-
-sqrt.vjp(input=lambda g, out: g / (out * 2))
-
-
-@elementwise
-def rsqrt(input):
-    """1 / sqrt(input)."""
-    return 1 / xp(input).sqrt(input)
-
-
-rsqrt.vjp(input=lambda g, out: g * -0.5 * (out * out * out))
-
-
-@elementwise
-def reciprocal(input):
-    """1 / input; of integers in float32."""
-    return 1 / input
-
-
-reciprocal.vjp(input=lambda g, out: -(g * (out * out)))
-
-
-@elementwise
-def square(input):
-    """input * input."""
-    return input * input if input.dtype.kind != "b" else input.astype(dtypes.int64)
-
-
-square.vjp(input=lambda g, input: g * 2 * input)
-
-
-# ---- trigonometric and hyperbolic functions -----------------------------------------------
-
-
-@elementwise
-def sin(input):
-    """The sine of input in radians."""
-    return xp(input).sin(input)
-
-
-sin.vjp(input=lambda g, input: g * cos(input))
-
-
-@elementwise
-def cos(input):
-    """The cosine of input in radians."""
-    return xp(input).cos(input)
-
-
-cos.vjp(input=lambda g, input: -(g * sin(input)))
-
-
-@elementwise
-def tan(input):
-    """The tangent of input in radians."""
-    return xp(input).tan(input)
-
-
-tan.vjp(input=lambda g, out: g * (1 + out * out))
-
-
-@elementwise
-def asin(input):
-    """The angle from -pi/2 to pi/2 whose sine is input."""
-    return xp(input).arcsin(input)
-
-
-asin.vjp(input=lambda g, input: g * rsqrt(1 - input * input))
-
-
-@elementwise
-def acos(input):
-    """The angle from 0 to pi whose cosine is input."""
-    return xp(input).arccos(input)
-
-
-acos.vjp(input=lambda g, input: -(g * rsqrt(1 - input * input)))
-
-
-@elementwise
-def atan(input):
-    """The angle from -pi/2 to pi/2 whose tangent is input."""
-    return xp(input).arctan(input)
-
-
-atan.vjp(input=lambda g, input: g / (1 + input * input))
+# ---- angles, lengths, logarithms of sums ----------------------------------------------------
 
 
 @elementwise
@@ -460,90 +301,3 @@ logaddexp.vjp(
     input=lambda g, input, other: g * sigmoid(input - other),
     other=lambda g, input, other: g * sigmoid(other - input),
 )
-
-
-@elementwise
-def sinh(input):
-    """(e**input - e**-input) / 2."""
-    return xp(input).sinh(input)
-
-
-sinh.vjp(input=lambda g, input: g * cosh(input))
-
-
-@elementwise
-def cosh(input):
-    """(e**input + e**-input) / 2."""
-    return xp(input).cosh(input)
-
-
-cosh.vjp(input=lambda g, input: g * sinh(input))
-
-
-@elementwise
-def tanh(input):
-    """(e**input - e**-input) / (e**input + e**-input)."""
-    return xp(input).tanh(input)
-
-
-@textbook
-def tanh_gradient(g, y):
-    """g * (1 - y**2), y = tanh(x)."""
-    return g * (1 - y * y)
-
-
-tanh.vjp(input=lambda g, out: tanh_gradient(g, out))
-
-
-@elementwise
-def erf(input):
-    """The error function, 2/sqrt(pi) times the integral of e**(-t*t) from 0 to input."""
-    return special.erf(input)
-
-
-erf.vjp(input=lambda g, input: g * (2 / math.sqrt(math.pi)) * exp(-(input * input)))
-
-
-# ---- sigmoid and relu ---------------------------------------------------------------------
-
-
-@elementwise
-def sigmoid(input):
-    """1 / (1 + e**-input), in one new array."""
-    out = xp(input).asarray(-input if input.dtype.kind == "f" else input * -1.0)
-    with np.errstate(over="ignore"):  # e**-x = inf gives 0, as it should
-        xp(input).exp(out, out=out)
-    out += 1
-    return xp(input).reciprocal(out, out=out)
-
-
-@textbook
-def sigmoid_gradient(g, y):
-    """g * y * (1 - y), y = sigmoid(x)."""
-    return g * (y * (1 - y))
-
-
-sigmoid.vjp(input=lambda g, out: sigmoid_gradient(g, out))
-
-
-@elementwise
-def relu(input):
-    """max(input, 0); the derivative at 0 is 0."""
-    if input.dtype.kind == "b":
-        raise RuntimeError("Boolean inputs not supported for relu")
-    return xp(input).maximum(input, 0)
-
-
-@textbook
-def relu_gradient(g, y):
-    """g where y = relu(x) is not 0: it is never negative, and a nan lets the gradient through."""
-    return special.masked(g, y != 0)
-
-
-@elementwise
-def _relu_gradient(g, y):
-    return relu_gradient(g, y)
-
-
-relu.vjp(input=lambda g, out: _relu_gradient(g, out) if isinstance(g, Tensor) else relu_gradient(g, out))
-_relu_gradient.vjp(g=lambda h, y: _relu_gradient(h, y), y=lambda h: zeros_of(h))

@@ -18,7 +18,7 @@ from tinygrad_norm.backend import is_array, plain_array, xp
 from tinygrad_norm.checks.errors import mixed_devices
 from tinygrad_norm.engine.tensor import mark_edited, wrap
 from tinygrad_norm.generator import Generator, default_generator
-from tinygrad_norm.ops import composed, elementwise, indexing, linalg, select, shape
+from tinygrad_norm.ops import composed, elementwise, indexing, linalg, select, shape, unary
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.creation import number_for
 from tinygrad_norm.promotion import NUMBERS
@@ -58,9 +58,9 @@ def in_place_of(function: Callable, name: str) -> Callable:
 METHODS: dict[str, Callable] = {
     f"{name}_": in_place_of(getattr(module, name), f"{name}_")
     for module, names in {
-        elementwise: (
-            "add sub mul div floor_divide remainder fmod pow neg abs sign floor ceil trunc round exp expm1 log log2 log10 "
-            "log1p sqrt rsqrt reciprocal square sin cos tan asin acos atan atan2 hypot sinh cosh tanh erf sigmoid"
+        elementwise: ("add sub mul div floor_divide remainder fmod pow neg abs sign floor ceil trunc round atan2 hypot"),
+        unary: (
+            "exp expm1 log log2 log10 log1p sqrt rsqrt reciprocal square sin cos tan asin acos atan sinh cosh tanh erf sigmoid"
         ),
         select: (
             "clamp clamp_min clamp_max masked_fill bitwise_and bitwise_or bitwise_xor bitwise_not "
@@ -86,7 +86,7 @@ def relu_(input: Tensor) -> Tensor:
     xp(array).maximum(array, 0, out=array)
     mark_edited(input, "relu_")
     if recorded:
-        rebase(input, elementwise.relu.op.record(0b11, [history], (input,), [array], {}, input))
+        rebase(input, unary.relu.op.record(0b11, [history], (input,), [array], {}, input))
     return input
 
 
@@ -99,7 +99,7 @@ def _filled(x, *, value):
     return value
 
 
-_filled.vjp(x=elementwise.zeros_of)
+_filled.vjp(x=unary.zeros_of)
 
 
 def fill_in_place(input: Tensor, value: Any, name: str, overlap: bool = False) -> Tensor:

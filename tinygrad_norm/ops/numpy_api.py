@@ -15,21 +15,17 @@ import numpy as np
 
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.backend import transfer
-from tinygrad_norm.ops import creation, elementwise, extremes, indexing, joining, linalg, reduce, select, shape
+from tinygrad_norm.ops import creation, elementwise, extremes, indexing, joining, linalg, reduce, select, shape, unary
 from tinygrad_norm.ops.convert import clone
 
-UFUNCS: dict[str, Callable] = {
-    name: getattr(elementwise, name)
-    for name in (
-        "add exp expm1 log log2 log10 log1p sqrt reciprocal square sin cos tan sinh cosh tanh sign floor ceil trunc "
-        "floor_divide remainder fmod"
-    ).split()
+_SAME_NAMES: dict[Any, str] = {
+    elementwise: "add sign floor ceil trunc floor_divide remainder fmod",
+    unary: "exp expm1 log log2 log10 log1p sqrt reciprocal square sin cos tan sinh cosh tanh",
+    select: (
+        "maximum minimum logical_and logical_or logical_xor logical_not isnan isinf isfinite bitwise_and bitwise_or bitwise_xor"
+    ),
 }
-UFUNCS |= {
-    name: getattr(select, name)
-    for name in "maximum minimum logical_and logical_or logical_xor logical_not isnan isinf isfinite".split()
-    + "bitwise_and bitwise_or bitwise_xor".split()
-}
+UFUNCS: dict[str, Callable] = {name: getattr(module, name) for module, names in _SAME_NAMES.items() for name in names.split()}
 UFUNCS |= {
     "subtract": elementwise.sub,
     "multiply": elementwise.mul,

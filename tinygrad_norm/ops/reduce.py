@@ -18,10 +18,11 @@ from tinygrad_norm.backend import xp
 from tinygrad_norm.engine.broadcasting import sum_over
 from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.ops.convert import clone, to
-from tinygrad_norm.ops.elementwise import abs, exp, pow, sign, zeros_of
+from tinygrad_norm.ops.elementwise import abs, pow, sign
 from tinygrad_norm.ops.joining import cat, flip
 from tinygrad_norm.ops.select import select, where
 from tinygrad_norm.ops.shape import _broadcast_to, in_own_shape, in_shape, move_to_front, normalize_dim, normalize_dims
+from tinygrad_norm.ops.unary import exp, zeros_of
 from tinygrad_norm.sums import total
 from tinygrad_norm.warn import warn
 

@@ -35,10 +35,10 @@ from tinygrad_norm.nn.functional.loss import (
 from tinygrad_norm.nn.functional.norm import batch_norm, group_norm, instance_norm, layer_norm
 from tinygrad_norm.nn.functional.pool import adaptive_avg_pool2d, avg_pool1d, avg_pool2d, max_pool2d
 from tinygrad_norm.nn.functional.unfold import conv1d, unfold
-from tinygrad_norm.ops import elementwise, indexing, inplace, joining, linalg
+from tinygrad_norm.ops import indexing, inplace, joining, linalg, unary
 
 linear, one_hot, pad = checked(linalg.linear), checked(indexing.one_hot), checked(joining.pad)
-relu_, sigmoid, tanh = checked(inplace.relu_), checked(elementwise.sigmoid), checked(elementwise.tanh)
+relu_, sigmoid, tanh = checked(inplace.relu_), checked(unary.sigmoid), checked(unary.tanh)
 
 __all__ = [
     "adaptive_avg_pool2d",

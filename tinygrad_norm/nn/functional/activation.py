@@ -10,11 +10,11 @@ import numpy as np
 from tinygrad_norm.autograd import Tensor, elementwise
 from tinygrad_norm.backend import xp
 from tinygrad_norm.checks.arguments import checked
-from tinygrad_norm.ops import elementwise as ops
 from tinygrad_norm.ops import reduce
-from tinygrad_norm.ops.elementwise import erf, exp, sigmoid, tanh, zeros_of
+from tinygrad_norm.ops import unary as ops
 from tinygrad_norm.ops.inplace import in_place_of, relu_
 from tinygrad_norm.ops.select import where
+from tinygrad_norm.ops.unary import erf, exp, sigmoid, tanh, zeros_of
 from tinygrad_norm.warn import warn
 
 

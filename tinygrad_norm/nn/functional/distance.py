@@ -7,9 +7,9 @@ from typing import Literal
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.nn.functional.loss import reduced, reduction_of
-from tinygrad_norm.ops.elementwise import exp, log
 from tinygrad_norm.ops.reduce import norm, sum
 from tinygrad_norm.ops.select import clamp_min, where
+from tinygrad_norm.ops.unary import exp, log
 from tinygrad_norm.warn import warn
 
 

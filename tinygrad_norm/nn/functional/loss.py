@@ -22,9 +22,10 @@ from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.checks.kinds import Reduction
 from tinygrad_norm.nn.functional.activation import logsigmoid
 from tinygrad_norm.ops.convert import to
-from tinygrad_norm.ops.elementwise import abs, log, square
+from tinygrad_norm.ops.elementwise import abs
 from tinygrad_norm.ops.reduce import mean, sum
 from tinygrad_norm.ops.select import clamp_min, where
+from tinygrad_norm.ops.unary import log, square
 from tinygrad_norm.warn import warn
 
 

@@ -33,8 +33,8 @@ from tinygrad_norm.engine.tensor import mark_edited
 from tinygrad_norm.fast import textbook
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.creation import ones_like
-from tinygrad_norm.ops.elementwise import rsqrt
 from tinygrad_norm.ops.shape import reshape
+from tinygrad_norm.ops.unary import rsqrt
 
 Axes = tuple[int, ...]
 AXES: dict[str, Callable[[int], Axes]] = {  # what the moments run over, by the table above, of x as it is seen there
