@@ -121,7 +121,7 @@ def test_the_double_is_strict() -> None:
     assert x[:1].base is x
 
 
-OF_MODULES = ("module.py", "sync_norm.py", "parallel.py")  # where `module` is a Module
+OF_MODULES = ("module.py", "state.py", "tree.py", "sync_norm.py", "parallel.py")  # where `module` is a Module
 
 
 def _names_used() -> set[str]:

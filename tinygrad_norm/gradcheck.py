@@ -66,17 +66,12 @@ def gradcheck(
         raise NotImplementedError("check_batched_grad: there are no batched gradients: leave it out")
     checked = _checked(func, inputs)
     arguments = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    before = [(name, t.array, t.array.copy()) for name, t in checked]
     try:
         with enable_grad():
-            results = _outputs(func(*arguments))
-            for name, array, kept in before:
-                if not bool(((array == kept) | (array != array)).all()):
-                    raise GradcheckError(f"{name}: the function changed it, in place")
+            results = _unchanged_by(func, arguments, checked)
             live = [i for i, o in enumerate(results) if o.requires_grad]  # the others are constants
             outputs = [results[i] for i in live]
-            cotangents = _cotangents(outputs, seed)
-            tensors = [t for _, t in checked]
+            cotangents, tensors = _cotangents(outputs, seed), [t for _, t in checked]
             analytic, again = (
                 grad(outputs, tensors, cotangents, retain_graph=True, allow_unused=True) if live else [None] * len(tensors)
                 for _ in range(2)
@@ -97,6 +92,16 @@ def gradcheck(
             raise
         return False
     return True
+
+
+def _unchanged_by(func: Callable, arguments: list, checked: list[tuple[str, Tensor]]) -> list[Tensor]:
+    """The outputs of the function. Raises GradcheckError if it has changed one of its inputs."""
+    before = [(name, t.array, t.array.copy()) for name, t in checked]
+    results = _outputs(func(*arguments))
+    for name, array, kept in before:
+        if not bool(((array == kept) | (array != array)).all()):
+            raise GradcheckError(f"{name}: the function changed it, in place")
+    return results
 
 
 @noted

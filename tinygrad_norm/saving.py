@@ -73,6 +73,11 @@ def save(
     if path.suffix in (".pt", ".pth") and "suffix" not in _said:
         _said.add("suffix")
         warn(f"{path.name} is written in the safetensors format, whatever its name: PyTorch's load() cannot read it")
+    _write(path, raw)
+
+
+def _write(path: Path, raw: bytes) -> None:
+    """Write a file under another name, and rename it when it is on the disk."""
     _remove_abandoned(path.parent)
     temporary = path.with_name(f"{_PART}{os.getpid()}-{next(_counter)}.part")
     try:
@@ -134,16 +139,7 @@ def load(
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_bytes
 
-    if hasattr(f, "read"):
-        name, raw = getattr(f, "name", "the file"), f.read()
-    else:
-        name = os.fspath(f)
-        if not os.path.exists(name):
-            raise FileNotFoundError(f"{name}: there is no such file")
-        if os.path.isdir(name):
-            raise ValueError(f"{name}: a folder, not a file")
-        with open(name, "rb") as file:
-            raw = file.read()
+    name, raw = _read(f)
     try:
         tensors, metadata = from_bytes(raw), _metadata(raw)
     except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
@@ -164,6 +160,18 @@ def load(
         return _rebuild(json.loads(tree), tensors, device)
     except Exception as error:  # whatever a tree can be that nobody has saved
         raise ValueError(f"{name}: damaged: the entry {error} of its metadata cannot be read") from error
+
+
+def _read(f: Any) -> tuple[str, bytes]:
+    """The name and the contents of a file, or of an open one."""
+    if hasattr(f, "read"):
+        return getattr(f, "name", "the file"), f.read()
+    name = os.fspath(f)
+    if not os.path.exists(name):
+        raise FileNotFoundError(f"{name}: there is no such file")
+    if os.path.isdir(name):
+        raise ValueError(f"{name}: a folder, not a file")
+    return name, Path(name).read_bytes()
 
 
 def _metadata(raw: bytes) -> dict[str, str]:

@@ -187,7 +187,12 @@ def _check_on(
         _assert_close(raw, out.array, 0, f"the value for arrays {at}")
     _check_side_effects(at, inputs, arguments, differentiable, out)
     _check_dtypes(at, run, leaves, differentiable)
-    names = names_of(op, len(inputs))
+    _check_derivatives(at, op, run, arguments, differentiable, second)
+
+
+def _check_derivatives(at: str, op: Callable, run: Callable, arguments: list, differentiable: list[int], second: bool) -> None:
+    __tracebackhide__ = True
+    names = names_of(op, len(arguments))
     for check, order in ((gradcheck, "first"), (gradgradcheck, "second"))[: 1 + second]:
         try:
             check(run_on(run, arguments, differentiable), [arguments[i] for i in differentiable])

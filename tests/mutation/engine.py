@@ -112,11 +112,15 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("state_dict", "reversed(list(enumerate(order)))", "enumerate(order)"),
         ("step", "if p._grad is not None", "if True"),
     ),
-    "nn.module": (
+    "nn.tree": (
         ("_named", "if part not in seen:", "if True:"),
-        ("load_state_dict", "if strict and missing:", "if False:"),
-        ("load_state_dict", "if tuple(value.shape) != tuple(current.shape)", "if False"),
+    ),
+    "nn.module": (
         ("train", "module.train(mode)", "pass"),
+    ),
+    "nn.state": (
+        ("load", "if strict and keys:", "if False:"),
+        ("_problem_of", "if tuple(value.shape) != tuple(current.shape)", "if False"),
     ),
     "data.dataset": (("random_split", "sizes[i % len(sizes)] += 1", "pass"),),
     "saving": (

@@ -19,6 +19,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent.parent / "tinygrad_norm"
 NORM, LAYER, DROPOUT = "nn/functional/norm.py", "nn/norm.py", "nn/functional/dropout.py"
+GRADIENTS = "fast/norm_gradients.py"
 ARRAYS, LOOPS, STEPS, SGD, ADAM = "fast/arrays.py", "fast/norm.py", "fast/steps.py", "optim/sgd.py", "optim/adam.py"
 
 # name: file, function or name assigned to, what stands there, what is planted
@@ -41,8 +42,8 @@ MUTANTS = {
     "arrays: no x_hat term": (ARRAYS, "normalize_gradients", "slope = -factor", "slope = -0 * factor"),
     "arrays: a sum of whole pieces only": (ARRAYS, "_sums_of", "if whole:", "if False:"),
     "arrays: SGD without its velocity": (ARRAYS, "sgd_step", "v += work", "v[...] = work"),
-    "loops: no mean term": (LOOPS, "_set_slope", "- rstd * total", "- 0 * total"),
-    "loops: no x_hat term": (LOOPS, "_set_slope", "-rstd * rstd * rstd * (", "-0 * rstd * ("),
+    "loops: no mean term": (GRADIENTS, "_set_slope", "- rstd * total", "- 0 * total"),
+    "loops: no x_hat term": (GRADIENTS, "_set_slope", "-rstd * rstd * rstd * (", "-0 * rstd * ("),
     "loops: the first element not put back": (LOOPS, "_set_moments", "first[g] + rest", "rest"),
     "loops: Adam without its second moment": (STEPS, "_adam", "beta2 * v[i] + rest2", "v[i] + 0 * rest2"),
     "GPU: no mean term": (NORM, "_gradient", "g * weight - mean_gy -", "g * weight -"),
@@ -65,7 +66,7 @@ def tests_of(name: str, file: str) -> list[str]:
     """The tests that are to notice a mistake in this file."""
     if name.startswith("GPU"):
         return ON_A_DOUBLE if file == NORM else OTHERS_ON_A_DOUBLE
-    return {DROPOUT: DROPPED, ARRAYS: FAST, LOOPS: COMPILED, STEPS: COMPILED}.get(file, USUAL)
+    return {DROPOUT: DROPPED, ARRAYS: FAST, LOOPS: COMPILED, GRADIENTS: COMPILED, STEPS: COMPILED}.get(file, USUAL)
 
 
 def planted(source: str, where: str, right: str, wrong: str) -> str:

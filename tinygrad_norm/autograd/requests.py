@@ -135,6 +135,11 @@ def grad(
             raise RuntimeError("One of the differentiated Tensors does not require grad")
     roots = roots_of(tensors_of(outputs, "outputs"), grad_outputs, create_graph)
     gradients = differentiate(roots, wanted, create_graph if retain_graph is None else retain_graph, create_graph)
+    return _for_each(wanted, gradients, bool(allow_unused), materialize_grads)
+
+
+def _for_each(wanted: list[Tensor], gradients: dict[Any, Tensor], allow_unused: bool, materialize_grads: bool) -> tuple:
+    """A gradient for each Tensor, also where one was given twice or the outputs do not depend on it."""
     result: list[Any] = [gradients.get(target_of(x)) for x in wanted]
     seen: set[int] = set()
     for i, (x, gradient) in enumerate(zip(wanted, result)):

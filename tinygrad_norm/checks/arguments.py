@@ -67,7 +67,12 @@ _RANGES: dict[str, tuple[str, Callable[[Any], bool], str]] = {
     "Probability": ("float", lambda v: 0 <= v <= 1, "dropout probability has to be between 0 and 1"),
     "PositiveInt": ("int", lambda v: v > 0, "{} has to be positive"),
 }
-_DTYPES = {"Float": ("f", "floating point", ".float()"), "Int": ("iu", "integer", ".long()"), "Num": ("fiub", "", "")}
+_DTYPES = {  # the kinds of NumPy's dtypes, how that is said, what converts to them
+    "Float": ("f", "floating point", ".float()"),
+    "Int": ("iu", "integer", ".long()"),
+    "Number": ("fiu", "a number", ".float()"),
+    "Num": ("fiub", "", ""),
+}
 
 
 class Rule(NamedTuple):
@@ -96,7 +101,7 @@ def _rule(p: inspect.Parameter) -> Rule | None:
     more: dict[str, Any] = {}
     if kind in _RANGES:
         kind, more = _RANGES[kind][0], {"range": kind}
-    elif found := re.fullmatch(r"(Float|Int|Num|Same|SameOrFloat32)\[Tensor, ['\"](.*)['\"]\]", kind):
+    elif found := re.fullmatch(r"(Float|Int|Num|Number|Same|SameOrFloat32)\[Tensor, ['\"](.*)['\"]\]", kind):
         kind, more = "Tensor", {"dtype": found[1], "sizes": found[2]}
     elif kind == "Reduction":
         kind, more = "str", {"choices": get_args(Reduction)}
@@ -146,7 +151,7 @@ def _look(name: str, rules: list[Rule], relations: list[tuple], given: dict[str,
         if rule.dtype:
             array = getattr(value, "array", value)
             first = (rule.name, array.dtype) if first is None else first
-            _require_dtype(name, rule, array.dtype, *first)
+            _require_dtype(name, rule, array.dtype, *first, error or RuntimeError)
             _match(name, rule, array.shape, known, origin)
     for source, code, parts, kind in relations:
         space = {**given, **known, "__name__": __name__}
@@ -157,12 +162,12 @@ def _look(name: str, rules: list[Rule], relations: list[tuple], given: dict[str,
             raise (error or kind)(f"{name}(): expected {source}, but got {values}")
 
 
-def _require_dtype(name: str, rule: Rule, dtype: np.dtype, first: str, like: np.dtype) -> None:
-    """Raise RuntimeError for a dtype that is not what the annotation says."""
+def _require_dtype(name: str, rule: Rule, dtype: np.dtype, first: str, like: np.dtype, error: type[Exception]) -> None:
+    """Raise the error for a dtype that is not what the annotation says."""
     if rule.dtype in _DTYPES:
         kinds, said, cast_to = _DTYPES[rule.dtype]
         if dtype.kind not in kinds:
-            raise RuntimeError(f"{name}(): not implemented for {dtype}: {rule.name} has to be {said}, convert with {cast_to}")
+            raise error(f"{name}(): not implemented for {dtype}: {rule.name} has to be {said}, convert with {cast_to}")
     elif dtype != like and not (rule.dtype == "SameOrFloat32" and (like, dtype) == ("float16", "float32")):
         raise RuntimeError(
             f"{name}(): mixed dtype: {first} is {like} and {rule.name} is {dtype}: they have to be the same. Convert {first} "

@@ -2,7 +2,7 @@
 
     Float[Tensor, "N C *S"]    a Tensor of floating point dtype, of at least two dimensions; the letters are its sizes, and
                                mean the same size wherever they stand in the signature
-    Num[Tensor, "C"]           of any dtype
+    Num[Tensor, "C"]           of any dtype; Number[Tensor, "C"]: of any but bool
     Same[Tensor, "C"]          of the dtype of the first Tensor
     SameOrFloat32[Tensor, "C"] the same, or float32 beside float16
     Int[Tensor, "N"]           of an integer dtype
@@ -16,10 +16,6 @@ The notation for Tensors is jaxtyping's. To a type checker they are Tensors and 
 
 from __future__ import annotations
 
-from typing import Annotated as Float
-from typing import Annotated as Int
-from typing import Annotated as Num
-from typing import Annotated as Same
 from typing import Annotated as SameOrFloat32
 from typing import Literal, TypeAlias
 
@@ -29,4 +25,7 @@ Probability: TypeAlias = float
 PositiveInt: TypeAlias = int
 Reduction: TypeAlias = Literal["none", "mean", "sum"]
 
-__all__ = ["Float", "Int", "NonNegative", "Num", "Positive", "PositiveInt", "Probability", "Reduction", "Same", "SameOrFloat32"]
+__all__ = [
+    *("Float", "Int", "NonNegative", "Num", "Number", "Positive", "PositiveInt", "Probability", "Reduction", "Same"),
+    "SameOrFloat32",
+]

@@ -51,39 +51,43 @@ class DataLoader:
         pin_memory_device: str = "",
         in_order: bool = True,
     ) -> None:
-        if num_workers < 0:
-            raise ValueError("num_workers option should be non-negative; use num_workers=0 to disable multiprocessing.")
-        if timeout < 0:
-            raise ValueError("timeout option should be non-negative")
-        if not num_workers and prefetch_factor is not None:
-            raise ValueError("prefetch_factor option could only be specified in multiprocessing: with num_workers > 0")
-        if not num_workers and persistent_workers:
-            raise ValueError("persistent_workers option needs num_workers > 0")
         require_generator(generator)
-        if num_workers:
-            warn(f"num_workers={num_workers} is accepted, but batches are loaded in this process")
-        iterable = isinstance(dataset, IterableDataset)
-        if iterable and (shuffle or sampler is not None or batch_sampler is not None):
-            raise ValueError("DataLoader with IterableDataset: expected no shuffle, sampler or batch_sampler")
-        if sampler is not None and shuffle:
-            raise ValueError("sampler option is mutually exclusive with shuffle")
-        if batch_sampler is not None:
-            if batch_size != 1 or shuffle or sampler is not None or drop_last:
-                raise ValueError("batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last")
-            batch_size = None
-        elif batch_size is None and drop_last:
-            raise ValueError("batch_size=None option disables auto-batching and is mutually exclusive with drop_last")
-        if sampler is None and not iterable:
-            sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
-        if batch_size is not None:  # also for iterables: it checks the size
-            made = BatchSampler([] if sampler is None else sampler, batch_size, drop_last)
-            batch_sampler = None if iterable else made
         self.dataset, self.batch_size, self.sampler, self.batch_sampler = dataset, batch_size, sampler, batch_sampler
         self.num_workers, self.pin_memory, self.drop_last, self.timeout = num_workers, pin_memory, drop_last, timeout
         self.worker_init_fn, self.generator, self.prefetch_factor = worker_init_fn, generator, prefetch_factor
         self.persistent_workers, self.multiprocessing_context = persistent_workers, multiprocessing_context
-        single = batch_sampler is None and batch_size is None
+        self._require_options_that_fit(bool(shuffle))
+        if num_workers:
+            warn(f"num_workers={num_workers} is accepted, but batches are loaded in this process")
+        if batch_sampler is not None:
+            self.batch_size = None
+        if sampler is None and not isinstance(dataset, IterableDataset):
+            self.sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
+        if self.batch_size is not None:  # also for iterables: it checks the size
+            made = BatchSampler([] if self.sampler is None else self.sampler, self.batch_size, drop_last)
+            self.batch_sampler = None if isinstance(dataset, IterableDataset) else made
+        single = self.batch_sampler is None and self.batch_size is None
         self.collate_fn = collate_fn or (default_convert if single else default_collate)
+
+    def _require_options_that_fit(self, shuffle: bool) -> None:
+        """Raise ValueError for options that exclude one another."""
+        sampled, batched = self.sampler is not None, self.batch_sampler is not None
+        if self.num_workers < 0:
+            raise ValueError("num_workers option should be non-negative; use num_workers=0 to disable multiprocessing.")
+        if self.timeout < 0:
+            raise ValueError("timeout option should be non-negative")
+        if not self.num_workers and self.prefetch_factor is not None:
+            raise ValueError("prefetch_factor option could only be specified in multiprocessing: with num_workers > 0")
+        if not self.num_workers and self.persistent_workers:
+            raise ValueError("persistent_workers option needs num_workers > 0")
+        if isinstance(self.dataset, IterableDataset) and (shuffle or sampled or batched):
+            raise ValueError("DataLoader with IterableDataset: expected no shuffle, sampler or batch_sampler")
+        if sampled and shuffle:
+            raise ValueError("sampler option is mutually exclusive with shuffle")
+        if batched and (self.batch_size != 1 or shuffle or sampled or self.drop_last):
+            raise ValueError("batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last")
+        if self.batch_size is None and self.drop_last:
+            raise ValueError("batch_size=None option disables auto-batching and is mutually exclusive with drop_last")
 
     def __len__(self) -> int:
         if isinstance(self.dataset, IterableDataset):

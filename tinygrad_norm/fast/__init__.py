@@ -66,7 +66,7 @@ STAND_INS: dict[str, Any] = {
     "spread_to_windows": (2**10, *_POOL),
     "moments": (2**10, *_NORM),
     "normalize": (2**10, *_NORM),
-    "normalize_gradients": (2**10, *_NORM),
+    "normalize_gradients": (2**10, StandIn("norm_gradients", "numba"), StandIn("arrays", "numpy")),
 }
 
 

@@ -8,62 +8,21 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, MutableMapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.autograd import RemovableHandle, Tensor, no_grad
-from tinygrad_norm.autograd.edits import require_writable
-from tinygrad_norm.backend import is_array
-from tinygrad_norm.checks.arguments import require_state_dict
+from tinygrad_norm.autograd import RemovableHandle, Tensor
 from tinygrad_norm.checks.errors import cause, is_foreign
 from tinygrad_norm.checks.notes import in_words, without_wrappers
-from tinygrad_norm.nn.parameter import Parameter, UninitializedParameter, reset_gradient
+from tinygrad_norm.nn.parameter import Parameter, reset_gradient
+from tinygrad_norm.nn.state import EXTRA, IncompatibleKeys, load
+from tinygrad_norm.nn.tree import Registered, Tree
 from tinygrad_norm.ops.convert import to
-from tinygrad_norm.ops.creation import as_tensor
 from tinygrad_norm.warn import warn
 
-EXTRA = "_extra_state"  # the name of get_extra_state's entry in a state_dict
 
-
-class IncompatibleKeys(NamedTuple):
-    """What load_state_dict(strict=False) passed over."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
-
-
-class Registered(MutableMapping):
-    """The parameters, buffers or submodules of one Module by name: a view, not a copy."""
-
-    def __init__(self, module: Module, kind: str) -> None:
-        self._module, self._kind = module, kind
-
-    def __getitem__(self, name: str) -> Any:
-        if self._module._kinds.get(name) != self._kind:
-            raise KeyError(name)
-        return self._module.__dict__[name]
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        self._module._register(
-            name, value, self._kind, {"parameter": Parameter, "buffer": Tensor, "module": Module}[self._kind]
-        )
-
-    def __delitem__(self, name: str) -> None:
-        self[name]
-        delattr(self._module, name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter([name for name, kind in self._module._kinds.items() if kind == self._kind])
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
-
-
-class Module:
+class Module(Tree):
     """Base class of layers and models: assign parts in __init__, compute in forward.
 
     class Net(Module):
@@ -162,12 +121,6 @@ class Module:
         self._kinds.pop(name, None)
         self._non_persistent.discard(name)
 
-    def _parts(self, kind: str) -> Iterator[tuple[str, Any]]:
-        """The names and values of this module's own parameters, buffers or submodules that are not None."""
-        for name, its_kind in self._kinds.items():
-            if its_kind == kind and self.__dict__[name] is not None:
-                yield name, self.__dict__[name]
-
     @property
     def _parameters(self) -> Registered:
         """This module's own parameters by name, to look at and to change."""
@@ -230,95 +183,6 @@ class Module:
         with_kwargs: hook(module, inputs, keywords), which returns None or both; prepend: before the hooks that are there.
         """
         return RemovableHandle(self._pre_hooks, (hook, with_kwargs), prepend)
-
-    # ---- walking the tree -----------------------------------------------------------------
-
-    def named_modules(
-        self, memo: set | None = None, prefix: str = "", remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Module]]:
-        """This module and all below it, each once, with dotted names."""
-        memo = set() if memo is None else memo
-        if self in memo:
-            return
-        if remove_duplicate:
-            memo.add(self)
-        yield prefix, self
-        for name, module in self._parts("module"):
-            yield from module.named_modules(memo, f"{prefix}.{name}" if prefix else name, remove_duplicate)
-
-    def _named(self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool = True) -> Iterator[tuple[str, Any]]:
-        seen = set()
-        modules = self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]
-        for path, module in modules:
-            for name, part in module._parts(kind):
-                if part not in seen:
-                    if remove_duplicate:
-                        seen.add(part)
-                    yield f"{path}.{name}" if path else name, part
-
-    def named_parameters(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Parameter]]:
-        """All parameters, each once, with dotted names, in the order of assignment."""
-        yield from self._named("parameter", prefix, recurse, remove_duplicate)
-
-    def named_buffers(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Tensor]]:
-        """All buffers, each once, with dotted names."""
-        yield from self._named("buffer", prefix, recurse, remove_duplicate)
-
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The direct submodules, each once, with their names."""
-        yield from self._named("module", "", False)
-
-    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """All parameters, each once."""
-        return (p for _, p in self.named_parameters(recurse=recurse))
-
-    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
-        """All buffers, each once."""
-        return (b for _, b in self.named_buffers(recurse=recurse))
-
-    def modules(self, remove_duplicate: bool = True) -> Iterator[Module]:
-        """This module and all below it, each once."""
-        return (m for _, m in self.named_modules(remove_duplicate=remove_duplicate))
-
-    def children(self) -> Iterator[Module]:
-        """The direct submodules, each once."""
-        return (m for _, m in self.named_children())
-
-    def get_submodule(self, target: str) -> Module:
-        """The module of that dotted name; "" is this one."""
-        self._require_name(target)
-        found: Any = self
-        for name in target.split(".") if target else ():
-            found = getattr(found, name)
-        if not isinstance(found, Module):
-            raise AttributeError(f"`{target}` is not an nn.Module")
-        return found
-
-    def get_parameter(self, target: str) -> Parameter:
-        """The parameter of that dotted name."""
-        return self._get(target, "parameter", Parameter)
-
-    def get_buffer(self, target: str) -> Tensor:
-        """The buffer of that dotted name."""
-        return self._get(target, "buffer", Tensor)
-
-    @staticmethod
-    def _require_name(target: Any) -> None:
-        if not isinstance(target, str):
-            raise TypeError(f"argument 'target' must be str, a dotted name, not {type(target).__name__}")
-
-    def _get(self, target: str, kind: str, cls: type) -> Any:
-        self._require_name(target)
-        path, _, name = target.rpartition(".")
-        owner = self.get_submodule(path)
-        found = getattr(owner, name)
-        if owner._kinds.get(name) != kind or not isinstance(found, cls):
-            raise AttributeError(f"`{name}` is not a {kind}")
-        return found
 
     def apply(self, fn: Callable[[Module], None]) -> Module:
         """Call fn on every submodule, the lowest first, then on this one."""
@@ -432,61 +296,7 @@ class Module:
 
         assign: take the Tensors themselves, with their dtype and device, in the place of copying.
         """
-        require_state_dict(state_dict)
-        own = self.state_dict(keep_vars=True)
-        versions = getattr(state_dict, "_metadata", {})
-        problems: list[str] = []
-        state_dict = dict(state_dict)  # for overrides of _load_from_state_dict to change
-        for path, module in self.named_modules(remove_duplicate=False):
-            prefix = f"{path}." if path else ""
-            module._load_from_state_dict(state_dict, prefix, versions.get(path, {}), strict, [], [], problems)
-        optional = {
-            f"{path}.{name}" if path else name
-            for path, module in self.named_modules(remove_duplicate=False)
-            for name in module._newer_keys(versions.get(path, {}).get("version"))
-        }
-        missing = [key for key in own if key not in state_dict and key not in optional]
-        unexpected = [key for key in state_dict if key not in own]
-        if strict and unexpected:
-            problems.append("Unexpected key(s) in state_dict: " + ", ".join(f'"{k}"' for k in unexpected) + ". ")
-        if strict and missing:
-            problems.append("Missing key(s) in state_dict: " + ", ".join(f'"{k}"' for k in missing) + ". ")
-        common = [key for key in own if key in state_dict]
-        for key in common:
-            value, current = state_dict[key], own[key]
-            if key.rpartition(".")[2] == EXTRA:
-                continue
-            try:
-                if not (isinstance(value, Tensor) or is_array(value)):
-                    raise TypeError(f"expected a Tensor, but got {type(value).__name__}")
-                value = state_dict[key] = as_tensor(value)
-                if assign and isinstance(current, Parameter) and not isinstance(value, Parameter):
-                    state_dict[key] = Parameter(value, current.requires_grad)
-                if not assign:
-                    require_writable(current.array, "load_state_dict")
-            except (TypeError, RuntimeError) as error:
-                problems.append(f'While copying the parameter named "{key}", {error}.')
-                continue
-            if tuple(value.shape) != tuple(current.shape) and not isinstance(current, UninitializedParameter):
-                problems.append(
-                    f"size mismatch for {key}: copying a param with shape {tuple(value.shape)} from checkpoint, "
-                    f"the shape in current model is {tuple(current.shape)}."
-                )
-        if problems:
-            raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems))
-        with no_grad():
-            for key in common:
-                path, _, name = key.rpartition(".")
-                if name == EXTRA:
-                    self.get_submodule(path).set_extra_state(state_dict[key])
-                    continue
-                if assign:
-                    setattr(self.get_submodule(path), name, state_dict[key])
-                    continue
-                if isinstance(own[key], UninitializedParameter):
-                    own[key].materialize(tuple(state_dict[key].shape))  # type: ignore[attr-defined]
-                own[key].detach().copy_(state_dict[key])
-        return IncompatibleKeys(missing, unexpected)
+        return load(self, state_dict, strict, assign)
 
     def _load_from_state_dict(
         self,

@@ -13,11 +13,14 @@ from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.missing import explained
 from tinygrad_norm.ops import (
+    comparisons,
     composed,
     convert,
     creation,
+    diagonals,
     elementwise,
     extremes,
+    gathering,
     indexing,
     inplace,
     joining,
@@ -28,6 +31,7 @@ from tinygrad_norm.ops import (
     reduce,
     select,
     shape,
+    softmax,
     unary,
 )
 
@@ -36,16 +40,19 @@ FUNCTIONS = {
     unary: (
         "exp expm1 log log2 log10 log1p sqrt rsqrt reciprocal square sin cos tan asin acos atan sinh cosh tanh erf sigmoid relu"
     ),
-    select: (
-        "where masked_fill maximum minimum clamp clamp_min clamp_max eq ne lt le gt ge equal isclose allclose "
-        "logical_and logical_or logical_xor logical_not bitwise_and bitwise_or bitwise_xor bitwise_not isnan isinf isfinite"
+    select: "where masked_fill maximum minimum clamp clamp_min clamp_max",
+    comparisons: (
+        "eq ne lt le gt ge equal isclose allclose logical_and logical_or logical_xor logical_not "
+        "bitwise_and bitwise_or bitwise_xor bitwise_not isnan isinf isfinite"
     ),
-    reduce: "sum mean var std norm prod cumsum any all logsumexp softmax log_softmax",
+    reduce: "sum mean var std norm prod cumsum any all",
+    softmax: "logsumexp softmax log_softmax",
     extremes: "amax amin max min argmax argmin sort argsort topk",
     shape: ("reshape permute transpose swapaxes t movedim flatten unflatten squeeze unsqueeze broadcast_to tile"),
     joining: "cat stack split chunk unbind narrow flip roll repeat_interleave",
-    indexing: "gather scatter scatter_add take_along_dim index_add index_select nonzero",
-    linalg: "matmul mm bmm mv dot addmm outer einsum tril triu diag diagonal trace",
+    gathering: "gather scatter scatter_add take_along_dim index_add index_select nonzero",
+    linalg: "matmul mm bmm mv dot addmm outer einsum",
+    diagonals: "tril triu diag diagonal trace",
     convert: "clone numel is_floating_point",
     random: "bernoulli multinomial",
     composed: "addcmul addcdiv cumprod median meshgrid unique vstack hstack var_mean std_mean",
@@ -142,19 +149,19 @@ _methods |= {
     "__neg__": elementwise.neg,
     "__pos__": lambda self: self,
     "__abs__": elementwise.abs,
-    "__eq__": select.__eq__,
-    "__ne__": select.__ne__,
-    "__lt__": select.lt,
-    "__le__": select.le,
-    "__gt__": select.gt,
-    "__ge__": select.ge,
-    "__and__": select.bitwise_and,
-    "__rand__": select.bitwise_and,
-    "__or__": select.bitwise_or,
-    "__ror__": select.bitwise_or,
-    "__xor__": select.bitwise_xor,
-    "__rxor__": select.bitwise_xor,
-    "__invert__": select.bitwise_not,
+    "__eq__": comparisons.__eq__,
+    "__ne__": comparisons.__ne__,
+    "__lt__": comparisons.lt,
+    "__le__": comparisons.le,
+    "__gt__": comparisons.gt,
+    "__ge__": comparisons.ge,
+    "__and__": comparisons.bitwise_and,
+    "__rand__": comparisons.bitwise_and,
+    "__or__": comparisons.bitwise_or,
+    "__ror__": comparisons.bitwise_or,
+    "__xor__": comparisons.bitwise_xor,
+    "__rxor__": comparisons.bitwise_xor,
+    "__invert__": comparisons.bitwise_not,
     "__iadd__": inplace.METHODS["add_"],
     "__isub__": inplace.METHODS["sub_"],
     "__imul__": inplace.METHODS["mul_"],

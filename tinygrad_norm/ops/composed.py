@@ -13,7 +13,7 @@ from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.elementwise import div, mul
 from tinygrad_norm.ops.extremes import Extreme, argsort
-from tinygrad_norm.ops.indexing import at_least_1d, take_along_dim
+from tinygrad_norm.ops.gathering import at_least_1d, take_along_dim
 from tinygrad_norm.ops.joining import as_list, cat, narrow
 from tinygrad_norm.ops.reduce import mean, numpy_names, std, var
 from tinygrad_norm.ops.select import where

@@ -10,7 +10,8 @@ from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import xp
 from tinygrad_norm.engine.tensor import wrap
-from tinygrad_norm.ops.indexing import _getitem, at_least_1d, take_along_dim
+from tinygrad_norm.ops.gathering import at_least_1d, take_along_dim
+from tinygrad_norm.ops.indexing import _getitem
 from tinygrad_norm.ops.reduce import Dim, axes_of, count_of, numpy_names, spread
 from tinygrad_norm.ops.select import maximum, minimum, select, where
 from tinygrad_norm.ops.shape import normalize_dim, sizes_of

@@ -18,7 +18,7 @@ from tinygrad_norm.backend import is_array, plain_array, xp
 from tinygrad_norm.checks.errors import mixed_devices
 from tinygrad_norm.engine.tensor import mark_edited, wrap
 from tinygrad_norm.generator import Generator, default_generator
-from tinygrad_norm.ops import composed, elementwise, indexing, linalg, select, shape, unary
+from tinygrad_norm.ops import comparisons, composed, diagonals, elementwise, gathering, indexing, select, shape, unary
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.creation import number_for
 from tinygrad_norm.promotion import NUMBERS
@@ -62,12 +62,10 @@ METHODS: dict[str, Callable] = {
         unary: (
             "exp expm1 log log2 log10 log1p sqrt rsqrt reciprocal square sin cos tan asin acos atan sinh cosh tanh erf sigmoid"
         ),
-        select: (
-            "clamp clamp_min clamp_max masked_fill bitwise_and bitwise_or bitwise_xor bitwise_not "
-            "logical_and logical_or logical_xor logical_not"
-        ),
-        linalg: "tril triu",
-        indexing: "scatter scatter_add index_add",
+        select: "clamp clamp_min clamp_max masked_fill",
+        comparisons: "bitwise_and bitwise_or bitwise_xor bitwise_not logical_and logical_or logical_xor logical_not",
+        diagonals: "tril triu",
+        gathering: "scatter scatter_add index_add",
         composed: "addcmul addcdiv cumprod",
     }.items()
     for name in names.split()

@@ -10,13 +10,11 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise, op
-from tinygrad_norm.autograd.edits import write_view
-from tinygrad_norm.autograd.views import view_op
 from tinygrad_norm.backend import is_array, xp
 from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.fast import before_product
-from tinygrad_norm.ops.indexing import _place
-from tinygrad_norm.ops.shape import _broadcast_to, expand, in_own_shape, normalize_dim, reshape, sizes_of, unsqueeze
+from tinygrad_norm.ops.diagonals import require_ndim
+from tinygrad_norm.ops.shape import _broadcast_to, expand, in_own_shape, reshape, unsqueeze
 from tinygrad_norm.sums import total
 
 
@@ -62,13 +60,13 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices."""
-    _require_ndim("mm", input=(input, 2), mat2=(mat2, 2))
+    require_ndim("mm", input=(input, 2), mat2=(mat2, 2))
     return matmul(input, mat2)
 
 
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """The products of two batches of matrices, (B, M, K) and (B, K, N)."""
-    _require_ndim("bmm", input=(input, 3), mat2=(mat2, 3))
+    require_ndim("bmm", input=(input, 3), mat2=(mat2, 3))
     if input.array.shape[0] != mat2.array.shape[0]:
         raise RuntimeError(f"bmm: expected batches of one size, but got {list(input.shape)} and {list(mat2.shape)}")
     return matmul(input, mat2)
@@ -76,13 +74,13 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
 
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """The product of a matrix and a vector."""
-    _require_ndim("mv", input=(input, 2), vec=(vec, 1))
+    require_ndim("mv", input=(input, 2), vec=(vec, 1))
     return matmul(input, vec)
 
 
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """The sum of the products of two vectors' elements."""
-    _require_ndim("dot", input=(input, 1), tensor=(tensor, 1))
+    require_ndim("dot", input=(input, 1), tensor=(tensor, 1))
     if input.array.shape != tensor.array.shape:
         raise RuntimeError(
             f"inconsistent tensor size, expected tensor [{input.array.size}] and src [{tensor.array.size}] to have the same "
@@ -93,18 +91,12 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
 
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2)."""
-    _require_ndim("addmm", mat1=(mat1, 2), mat2=(mat2, 2))
+    require_ndim("addmm", mat1=(mat1, 2), mat2=(mat2, 2))
     _require_dtype("addmm", input, mat1)
     product = mm(mat1, mat2)
     product = product if alpha == 1 else product * alpha
     start = expand(input, product.array.shape)
     return product if beta == 0 else product + (start if beta == 1 else start * beta)
-
-
-def _require_ndim(name: str, **tensors: tuple[Tensor, int]) -> None:
-    for argument, (t, ndim) in tensors.items():
-        if t.ndim != ndim:
-            raise RuntimeError(f"{name}: expected {argument} to have {ndim} dimension(s), but got the shape {list(t.shape)}")
 
 
 def _require_dtype(name: str, *tensors: Tensor) -> None:
@@ -118,73 +110,8 @@ def _require_dtype(name: str, *tensors: Tensor) -> None:
 
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """out[i, j] = input[i] * vec2[j]."""
-    _require_ndim("outer", input=(input, 1), vec2=(vec2, 1))
+    require_ndim("outer", input=(input, 1), vec2=(vec2, 1))
     return unsqueeze(input, 1) * vec2
-
-
-# ---- parts of matrices --------------------------------------------------------------------
-
-
-@op
-def _triangle(x, *, diagonal, name):
-    return getattr(xp(x), name)(x, diagonal)
-
-
-_triangle.vjp(x=lambda g, diagonal, name: _triangle(g, diagonal=diagonal, name=name))
-
-
-def tril(input: Tensor, diagonal: int = 0) -> Tensor:
-    """The lower triangles of the matrices in the last two dimensions, 0 above the diagonal."""
-    return _part("tril", input, diagonal)
-
-
-def triu(input: Tensor, diagonal: int = 0) -> Tensor:
-    """The upper triangles of the matrices in the last two dimensions, 0 below the diagonal."""
-    return _part("triu", input, diagonal)
-
-
-def _part(name: str, input: Tensor, diagonal: Any) -> Tensor:
-    if input.ndim < 2:
-        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions, but got the shape {list(input.shape)}")
-    return _triangle(input, diagonal=sizes_of((diagonal,), None, "diagonal")[0], name=name)
-
-
-def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The diagonal of the matrices in two dimensions, as the last dimension of a view; offset: above (or below) it."""
-    a, b = normalize_dim(input.ndim, dim1), normalize_dim(input.ndim, dim2)
-    if a == b:
-        raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")
-    return _diagonal(input, offset=sizes_of((offset,), None, "offset")[0], axes=(a, b))
-
-
-@view_op
-def _diagonal(x, *, offset, axes):
-    return x.diagonal(offset, *axes)
-
-
-def _diagonal_vjp(g, x_shape, offset, axes):
-    start = xp(g.array if isinstance(g, Tensor) else g).zeros(x_shape, g.dtype)
-    return write_view(start, g, steps=((_diagonal, {"offset": offset, "axes": axes}),))
-
-
-_diagonal.vjp(x=_diagonal_vjp)
-
-
-def diag(input: Tensor, diagonal: int = 0) -> Tensor:
-    """A matrix with the vector on its diagonal; or the diagonal of a matrix."""
-    if input.ndim == 2:
-        return _diagonal(input, offset=sizes_of((diagonal,), None, "diagonal")[0], axes=(0, 1)).clone()
-    if input.ndim != 1:
-        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.ndim}D")
-    (k,) = sizes_of((diagonal,), None, "diagonal")
-    at, size = xp(input.array).arange(input.array.size), input.array.size + abs(k)
-    return _place(input, index=(at + max(-k, 0), at + max(k, 0)), shape=(size, size))
-
-
-def trace(input: Tensor) -> Tensor:
-    """The sum of a matrix's diagonal."""
-    _require_ndim("trace", input=(input, 2))
-    return _diagonal(input, offset=0, axes=(0, 1)).sum()
 
 
 # ---- linear -------------------------------------------------------------------------------

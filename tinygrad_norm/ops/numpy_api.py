@@ -15,15 +15,27 @@ import numpy as np
 
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.backend import transfer
-from tinygrad_norm.ops import creation, elementwise, extremes, indexing, joining, linalg, reduce, select, shape, unary
+from tinygrad_norm.ops import (
+    comparisons,
+    creation,
+    diagonals,
+    elementwise,
+    extremes,
+    gathering,
+    joining,
+    linalg,
+    reduce,
+    select,
+    shape,
+    unary,
+)
 from tinygrad_norm.ops.convert import clone
 
 _SAME_NAMES: dict[Any, str] = {
     elementwise: "add sign floor ceil trunc floor_divide remainder fmod",
     unary: "exp expm1 log log2 log10 log1p sqrt reciprocal square sin cos tan sinh cosh tanh",
-    select: (
-        "maximum minimum logical_and logical_or logical_xor logical_not isnan isinf isfinite bitwise_and bitwise_or bitwise_xor"
-    ),
+    select: "maximum minimum",
+    comparisons: "logical_and logical_or logical_xor logical_not isnan isinf isfinite bitwise_and bitwise_or bitwise_xor",
 }
 UFUNCS: dict[str, Callable] = {name: getattr(module, name) for module, names in _SAME_NAMES.items() for name in names.split()}
 UFUNCS |= {
@@ -37,13 +49,13 @@ UFUNCS |= {
     "absolute": elementwise.abs,
     "fabs": elementwise.abs,
     "rint": elementwise.round,
-    "equal": select.eq,
-    "not_equal": select.ne,
-    "less": select.lt,
-    "less_equal": select.le,
-    "greater": select.gt,
-    "greater_equal": select.ge,
-    "invert": select.bitwise_not,
+    "equal": comparisons.eq,
+    "not_equal": comparisons.ne,
+    "less": comparisons.lt,
+    "less_equal": comparisons.le,
+    "greater": comparisons.gt,
+    "greater_equal": comparisons.ge,
+    "invert": comparisons.bitwise_not,
     "matmul": linalg.matmul,
 }
 
@@ -103,7 +115,7 @@ FUNCTIONS: dict[str, Callable] = {
         a, a_min if min is None else min, a_max if max is None else max
     ),
     "where": lambda condition, x=None, y=None: select.where(condition, x, y),
-    "isclose": lambda a, b, rtol=1e-5, atol=1e-8, equal_nan=False: select.isclose(a, b, rtol, atol, equal_nan),
+    "isclose": lambda a, b, rtol=1e-5, atol=1e-8, equal_nan=False: comparisons.isclose(a, b, rtol, atol, equal_nan),
     "round": lambda a, decimals=0: elementwise.round(a, decimals=decimals) if decimals else elementwise.round(a),
     "reshape": lambda a, shape_, **kwargs: shape.reshape(a, shape_),
     "ravel": lambda a: shape.flatten(a),
@@ -119,15 +131,15 @@ FUNCTIONS: dict[str, Callable] = {
     "flip": lambda m, axis=None: joining.flip(m, _axes(m, axis)),
     "roll": lambda a, shift, axis=None: joining.roll(a, shift, axis),
     "repeat": lambda a, repeats, axis=None: joining.repeat_interleave(a, repeats, axis),
-    "take_along_axis": lambda arr, indices, axis=-1: indexing.take_along_dim(arr, indices, axis),
+    "take_along_axis": lambda arr, indices, axis=-1: gathering.take_along_dim(arr, indices, axis),
     "dot": lambda a, b: linalg.matmul(a, b) if getattr(a, "ndim", 0) and getattr(b, "ndim", 0) else elementwise.mul(a, b),
     "outer": lambda a, b: linalg.outer(shape.flatten(a), shape.flatten(b)),
     "einsum": lambda equation, *operands: linalg.einsum(equation, *operands),
-    "trace": lambda a: linalg.trace(a),
-    "diagonal": lambda a, offset=0, axis1=0, axis2=1: linalg.diagonal(a, offset, axis1, axis2),
-    "diag": lambda v, k=0: linalg.diag(v, k),
-    "tril": lambda m, k=0: linalg.tril(m, k),
-    "triu": lambda m, k=0: linalg.triu(m, k),
+    "trace": lambda a: diagonals.trace(a),
+    "diagonal": lambda a, offset=0, axis1=0, axis2=1: diagonals.diagonal(a, offset, axis1, axis2),
+    "diag": lambda v, k=0: diagonals.diag(v, k),
+    "tril": lambda m, k=0: diagonals.tril(m, k),
+    "triu": lambda m, k=0: diagonals.triu(m, k),
     "linalg.norm": _norm,
     "zeros_like": lambda a: creation.zeros_like(a),
     "ones_like": lambda a: creation.ones_like(a),

@@ -19,6 +19,7 @@ from tinygrad_norm.nn.functional.activation import (
     softmax,
     softplus,
 )
+from tinygrad_norm.nn.functional.adaptive import adaptive_avg_pool2d
 from tinygrad_norm.nn.functional.classification import cross_entropy, nll_loss
 from tinygrad_norm.nn.functional.conv import conv2d
 from tinygrad_norm.nn.functional.distance import cosine_similarity, kl_div, normalize
@@ -33,11 +34,11 @@ from tinygrad_norm.nn.functional.loss import (
     smooth_l1_loss,
 )
 from tinygrad_norm.nn.functional.norm import batch_norm, group_norm, instance_norm, layer_norm
-from tinygrad_norm.nn.functional.pool import adaptive_avg_pool2d, avg_pool1d, avg_pool2d, max_pool2d
+from tinygrad_norm.nn.functional.pool import avg_pool1d, avg_pool2d, max_pool2d
 from tinygrad_norm.nn.functional.unfold import conv1d, unfold
-from tinygrad_norm.ops import indexing, inplace, joining, linalg, unary
+from tinygrad_norm.ops import gathering, inplace, linalg, padding, unary
 
-linear, one_hot, pad = checked(linalg.linear), checked(indexing.one_hot), checked(joining.pad)
+linear, one_hot, pad = checked(linalg.linear), checked(gathering.one_hot), checked(padding.pad)
 relu_, sigmoid, tanh = checked(inplace.relu_), checked(unary.sigmoid), checked(unary.tanh)
 
 __all__ = [

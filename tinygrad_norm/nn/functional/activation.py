@@ -10,17 +10,13 @@ import numpy as np
 from tinygrad_norm.autograd import Tensor, elementwise
 from tinygrad_norm.backend import xp
 from tinygrad_norm.checks.arguments import checked
-from tinygrad_norm.ops import reduce
+from tinygrad_norm.checks.kinds import Float
+from tinygrad_norm.ops import softmax as softmaxes
 from tinygrad_norm.ops import unary as ops
 from tinygrad_norm.ops.inplace import in_place_of, relu_
 from tinygrad_norm.ops.select import where
 from tinygrad_norm.ops.unary import erf, exp, sigmoid, tanh, zeros_of
 from tinygrad_norm.warn import warn
-
-
-def _require_floats(name: str, x: Tensor) -> None:
-    if x.dtype.kind != "f":
-        raise NotImplementedError(f"{name} is not implemented for {x.dtype}: convert with .float()")
 
 
 def _in_memory_of(input: Tensor, inplace_: bool, function: Any, *args: Any) -> Tensor:
@@ -66,10 +62,9 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     return where(input > 0, input, weight.reshape(()) * input if weight.array.size == 1 else weight * input)
 
 
-@checked
-def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+@checked(error=NotImplementedError)
+def leaky_relu(input: Float[Tensor, "..."], negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope * x; the derivative at 0 is negative_slope."""
-    _require_floats("leaky_relu", input)
     return _in_memory_of(input, inplace, lambda x: _leaky_relu(x, negative_slope=negative_slope))
 
 
@@ -81,34 +76,30 @@ def _elu(x, *, alpha, scale):
 _elu.vjp(x=lambda g, x, alpha, scale: where(x <= 0, g * (exp(where(x < 0, x, 0.0)) * (alpha * scale)), g * scale))
 
 
-@checked
-def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+@checked(error=NotImplementedError)
+def elu(input: Float[Tensor, "..."], alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x where x > 0, else alpha * (e**x - 1); the derivative at 0 is alpha. Clevert et al. 2015, arXiv:1511.07289."""
-    _require_floats("elu", input)
     return _in_memory_of(input, inplace, lambda x: _elu(x, alpha=alpha, scale=1.0))
 
 
-@checked
-def selu(input: Tensor, inplace: bool = False) -> Tensor:
+@checked(error=NotImplementedError)
+def selu(input: Float[Tensor, "..."], inplace: bool = False) -> Tensor:
     """1.0507 * elu(x, 1.6733): outputs keep mean 0 and variance 1. Klambauer et al. 2017, arXiv:1706.02515."""
-    _require_floats("selu", input)
     return _in_memory_of(input, inplace, lambda x: _elu(x, alpha=1.6732632423543772, scale=1.0507009873554805))
 
 
-@checked
-def silu(input: Tensor, inplace: bool = False) -> Tensor:
+@checked(error=NotImplementedError)
+def silu(input: Float[Tensor, "..."], inplace: bool = False) -> Tensor:
     """x * sigmoid(x). Hendrycks and Gimpel 2016, arXiv:1606.08415."""
-    _require_floats("silu", input)
     return _in_memory_of(input, inplace, lambda x: x * sigmoid(x))
 
 
-@checked
-def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+@checked(error=NotImplementedError)
+def gelu(input: Float[Tensor, "..."], approximate: str = "none") -> Tensor:
     """x * Phi(x), Phi the normal distribution function; with approximate="tanh" the usual approximation.
 
     Hendrycks and Gimpel 2016, arXiv:1606.08415.
     """
-    _require_floats("gelu", input)
     if approximate == "tanh":
         inner = math.sqrt(2 / math.pi) * (input + 0.044715 * input * input * input)
         return 0.5 * input * (1 + tanh(inner))
@@ -128,17 +119,15 @@ def _softplus(x, *, beta, threshold):
 _softplus.vjp(x=lambda g, x, beta, threshold: where(x * beta > threshold, g, g * sigmoid(x * beta)))
 
 
-@checked
-def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+@checked(error=NotImplementedError)
+def softplus(input: Float[Tensor, "..."], beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + e**(beta x)) / beta; x itself where beta * x > threshold."""
-    _require_floats("softplus", input)
     return _softplus(input, beta=beta, threshold=threshold)
 
 
-@checked
-def logsigmoid(input: Tensor) -> Tensor:
+@checked(error=NotImplementedError)
+def logsigmoid(input: Float[Tensor, "..."]) -> Tensor:
     """log(sigmoid(x)), without overflow."""
-    _require_floats("logsigmoid", input)
     return -_softplus(-input, beta=1.0, threshold=math.inf)
 
 
@@ -146,14 +135,14 @@ def logsigmoid(input: Tensor) -> Tensor:
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """e**x / sum(e**x) along dim."""
     dim = _last_or_first("softmax", input) if dim is None else dim
-    return reduce.softmax(input, dim, dtype=dtype)
+    return softmaxes.softmax(input, dim, dtype=dtype)
 
 
 @checked
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """log(softmax(x)) along dim, without overflow."""
     dim = _last_or_first("log_softmax", input) if dim is None else dim
-    return reduce.log_softmax(input, dim, dtype=dtype)
+    return softmaxes.log_softmax(input, dim, dtype=dtype)
 
 
 def _last_or_first(name: str, input: Tensor) -> int:

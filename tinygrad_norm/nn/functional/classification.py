@@ -13,9 +13,10 @@ from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.checks.kinds import Reduction
 from tinygrad_norm.fast import textbook
 from tinygrad_norm.nn.functional.loss import reduced, reduction_of
-from tinygrad_norm.ops.indexing import gather
-from tinygrad_norm.ops.reduce import log_softmax, sum, wide
+from tinygrad_norm.ops.gathering import gather
+from tinygrad_norm.ops.reduce import sum, wide
 from tinygrad_norm.ops.select import select, where
+from tinygrad_norm.ops.softmax import log_softmax
 
 
 @checked
@@ -126,19 +127,24 @@ def cross_entropy(
         if not label_smoothing:
             return loss
         target, _ = _checked_classes(input, target, weight, ignore_index, axis)
-        kept = target != ignore_index
-        weighted = logs if weight is None else logs * _per_class(weight, logs, axis)
-        smooth = select(-sum(weighted, axis), kept)
-        if reduction == "mean":
-            counts = kept.to(input.dtype) if weight is None else select(weight[where(kept, target, 0)], kept)
-            smooth = sum(smooth) / sum(counts)
-        elif reduction == "sum":
-            smooth = sum(smooth)
-        return (1 - label_smoothing) * loss + (label_smoothing / input.array.shape[axis]) * smooth
+        even = _loss_of_all_classes(logs, target, weight, ignore_index, reduction, axis)
+        return (1 - label_smoothing) * loss + (label_smoothing / input.array.shape[axis]) * even
     smoothed = target * (1 - label_smoothing) + label_smoothing / input.array.shape[axis]
     weighted = smoothed if weight is None else smoothed * _per_class(weight, logs, axis)
     losses = -sum(logs * weighted, axis)
     return reduced(losses, reduction)
+
+
+def _loss_of_all_classes(
+    logs: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: Reduction, axis: int
+) -> Tensor:
+    """-sum over all classes of their logarithms: the loss of a target that is spread evenly, for the rows that count."""
+    kept = target != ignore_index
+    losses = select(-sum(logs if weight is None else logs * _per_class(weight, logs, axis), axis), kept)
+    if reduction != "mean":
+        return reduced(losses, reduction)
+    counts = kept.to(logs.dtype) if weight is None else select(weight[where(kept, target, 0)], kept)
+    return sum(losses) / sum(counts)
 
 
 def _class_axis(input: Tensor) -> int:

@@ -16,8 +16,8 @@ from tinygrad_norm.checks.kinds import Num, PositiveInt, Same
 from tinygrad_norm.engine.broadcasting import sum_over
 from tinygrad_norm.fast import textbook
 from tinygrad_norm.nn.functional.window import Windows
-from tinygrad_norm.ops.joining import pad
 from tinygrad_norm.ops.linalg import einsum
+from tinygrad_norm.ops.padding import pad
 from tinygrad_norm.ops.reduce import wide
 from tinygrad_norm.ops.shape import in_own_shape, reshape, sizes_of, unsqueeze
 

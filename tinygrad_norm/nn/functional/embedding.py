@@ -6,13 +6,14 @@ from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.backend import backend_of
 from tinygrad_norm.checks.arguments import checked
+from tinygrad_norm.checks.kinds import Num
 from tinygrad_norm.ops.select import where
 
 
 @checked
 def embedding(
     input: Tensor,
-    weight: Tensor,
+    weight: Num[Tensor, "V D"],
     padding_idx: int | None = None,
     max_norm: float | None = None,
     norm_type: float = 2.0,
@@ -24,8 +25,6 @@ def embedding(
         raise NotImplementedError("embedding: max_norm, scale_grad_by_freq and sparse are not supported: leave them out")
     if input.dtype not in (dtypes.int64, dtypes.int32):
         raise RuntimeError(f"embedding: expected indices of dtype int64 or int32, but got {input.dtype}: use .long()")
-    if weight.ndim != 2:
-        raise RuntimeError(f"'weight' must be 2-D, but got {list(weight.shape)}")
     rows, numbers = weight.array.shape[0], input.array
     if padding_idx is not None and not -rows <= padding_idx < rows:
         raise AssertionError("Padding_idx must be within num_embeddings")

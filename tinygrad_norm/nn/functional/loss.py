@@ -19,7 +19,7 @@ from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise, op
 from tinygrad_norm.backend import xp
 from tinygrad_norm.checks.arguments import checked
-from tinygrad_norm.checks.kinds import Reduction
+from tinygrad_norm.checks.kinds import Float, Num, Reduction, Same
 from tinygrad_norm.nn.functional.activation import logsigmoid
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.elementwise import abs
@@ -178,23 +178,16 @@ def huber_loss(
 # ---- two classes -----------------------------------------------------------------------
 
 
-@checked
+@checked(("input.shape == target.shape", ValueError))
 def binary_cross_entropy(
-    input: Tensor,
-    target: Tensor,
+    input: Float[Tensor, "..."],
+    target: Same[Tensor, "..."],
     weight: Tensor | None = None,
     size_average: bool | None = None,
     reduce: bool | None = None,
     reduction: Reduction = "mean",
 ) -> Tensor:
     """-(y log(p) + (1 - y) log(1 - p)), p = input in [0, 1]; the logarithms are at least -100. Times weight."""
-    _require_one_size("binary_cross_entropy", input, target)
-    if input.dtype.kind != "f":
-        raise RuntimeError(f"binary_cross_entropy: not implemented for {input.dtype}: convert with .float()")
-    if target.dtype != input.dtype:
-        raise RuntimeError(
-            f"binary_cross_entropy: expected a target of {input.dtype}, but got {target.dtype}: use .to(input.dtype)"
-        )
     for name, t, hint in (("input", input, ": apply sigmoid(), or use the loss with logits"), ("target", target, "")):
         p = t.array
         if isinstance(p, np.ndarray) and p.size and not (p.min() >= 0 and p.max() <= 1):
@@ -221,10 +214,10 @@ def clamp_min_of(x: Any, least: float) -> Any:
     return clamp_min(x, least) if isinstance(x, Tensor) else xp(x).maximum(x, least)
 
 
-@checked
+@checked(("input.shape == target.shape", ValueError))
 def binary_cross_entropy_with_logits(
-    input: Tensor,
-    target: Tensor,
+    input: Num[Tensor, "..."],
+    target: Float[Tensor, "..."],
     weight: Tensor | None = None,
     size_average: bool | None = None,
     reduce: bool | None = None,
@@ -232,14 +225,6 @@ def binary_cross_entropy_with_logits(
     pos_weight: Tensor | None = None,
 ) -> Tensor:
     """-(w_pos y log(p) + (1 - y) log(1 - p)) with p = sigmoid(input), without overflow; times weight."""
-    _require_one_size("binary_cross_entropy_with_logits", input, target)
-    if target.dtype.kind != "f":
-        raise RuntimeError(f"expected a target of floating point dtype, but got {target.dtype}: use .to(input.dtype)")
     log_p = logsigmoid(input)
     losses = (1 - target) * input - (log_p if pos_weight is None else log_p * (1 + (pos_weight - 1) * target))
     return reduced(losses if weight is None else losses * weight, reduction_of(reduction, size_average, reduce))
-
-
-def _require_one_size(name: str, input: Tensor, target: Tensor) -> None:
-    if input.array.shape != target.array.shape:
-        raise ValueError(f"{name}: Target size ({target.shape}) must be the same as input size ({input.shape})")

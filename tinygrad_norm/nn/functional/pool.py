@@ -17,12 +17,13 @@ from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import Array, xp
 from tinygrad_norm.checks.arguments import checked
+from tinygrad_norm.checks.kinds import Number
 from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.fast import textbook
 from tinygrad_norm.nn.functional.conv import Pair, pair, places
 from tinygrad_norm.nn.functional.window import Windows
-from tinygrad_norm.ops.joining import cat, pad, stack
-from tinygrad_norm.ops.reduce import mean
+from tinygrad_norm.ops.joining import stack
+from tinygrad_norm.ops.padding import pad
 from tinygrad_norm.ops.select import raw, where
 from tinygrad_norm.ops.shape import unsqueeze
 from tinygrad_norm.ops.special import masked
@@ -34,9 +35,9 @@ def _windows(
     input: Tensor, kernel_size: Pair, stride: Any, padding: Pair, dilation: Pair, ceil_mode: bool
 ) -> tuple[Windows, ...]:
     """The windows along height and width, checked."""
-    kernels = pair(kernel_size, "kernel_size")
-    strides = kernels if stride is None or (isinstance(stride, (tuple, list)) and not stride) else pair(stride, "stride")
-    paddings, dilations = pair(padding, "padding"), pair(dilation, "dilation")
+    kernels = pair(kernel_size, "kernel_size", 1)
+    strides = kernels if stride is None or (isinstance(stride, (tuple, list)) and not stride) else pair(stride, "stride", 1)
+    paddings, dilations = pair(padding, "padding"), pair(dilation, "dilation", 1)
     return _windows_over(input.array.shape, kernels, strides, paddings, dilations, bool(ceil_mode))
 
 
@@ -47,12 +48,6 @@ def _windows_over(
     if 0 in shape[-3:]:
         raise RuntimeError(
             f"Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, but got: {list(shape)}"
-        )
-    if len(shape) not in (3, 4):
-        raise RuntimeError(f"Expected 3D or 4D (batch mode) tensor for input, but got input of size: {list(shape)}")
-    if min(*kernels, *strides, *dilations) <= 0:
-        raise RuntimeError(
-            f"kernel size, stride and dilation should be greater than zero, but got {kernels}, {strides} and {dilations}"
         )
     for k, p in zip(kernels, paddings):
         if not 0 <= p <= k // 2:
@@ -227,9 +222,9 @@ _pick_maximum.vjp(
 )
 
 
-@checked
+@checked("input.ndim in (3, 4)")
 def max_pool2d(
-    input: Tensor,
+    input: Number[Tensor, "..."],
     kernel_size: Pair,
     stride: Pair | None = None,
     padding: Pair = 0,
@@ -246,8 +241,6 @@ def max_pool2d(
         found = max_pool2d(unsqueeze(input, 0), kernel_size, stride, padding, dilation, ceil_mode, return_indices)
         return tuple(f[0] for f in found) if return_indices else found[0]
     rows, columns = _windows(input, kernel_size, stride, padding, dilation, ceil_mode)
-    if input.dtype.kind == "b":
-        raise RuntimeError("max_pool2d: not implemented for bool: convert with .float()")
     out = _max_pool2d(input, rows=rows, columns=columns)
     if return_indices:
         return out, wrap(maximum_indices(input.array, out.array, rows, columns))
@@ -282,9 +275,9 @@ _avg_pool2d.vjp(x=lambda g, rows, columns, divisor: _spread_mean(g, rows=rows, c
 _spread_mean.vjp(g=lambda g_out, rows, columns, divisor: _avg_pool2d(g_out, rows=rows, columns=columns, divisor=divisor))
 
 
-@checked
+@checked("input.ndim in (3, 4)", "divisor_override != 0")
 def avg_pool2d(
-    input: Tensor,
+    input: Number[Tensor, "..."],
     kernel_size: Pair,
     stride: Pair | None = None,
     padding: Pair = 0,
@@ -299,10 +292,6 @@ def avg_pool2d(
     if input.ndim == 3:
         return avg_pool2d(unsqueeze(input, 0), kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)[0]
     rows, columns = _windows(input, kernel_size, stride, padding, 1, ceil_mode)
-    if divisor_override == 0:
-        raise RuntimeError("divisor must be not zero")
-    if input.dtype.kind == "b":
-        raise RuntimeError("avg_pool2d: not implemented for bool: convert with .float()")
     divisor: Any = divisor_override
     if divisor is None:
         heights, widths = rows.counts(count_include_pad), columns.counts(count_include_pad)
@@ -315,52 +304,12 @@ def avg_pool2d(
     return _avg_pool2d(input, rows=rows, columns=columns, divisor=divisor)
 
 
-@checked
+@checked("input.ndim in (2, 3)")
 def avg_pool1d(
-    input: Tensor, kernel_size: int, stride: int | None = None, padding: int = 0, ceil_mode: bool = False,
+    input: Number[Tensor, "..."], kernel_size: int, stride: int | None = None, padding: int = 0, ceil_mode: bool = False,
     count_include_pad: bool = True,
 ) -> Tensor:  # fmt: skip
     """The mean of each window of (N, C, L) or (C, L): avg_pool2d of one line."""
-    if input.ndim not in (2, 3):
-        raise RuntimeError(f"avg_pool1d: Expected 2D or 3D (batch mode) tensor, but got {list(input.shape)}")
     kernel, before = pair(kernel_size, "kernel_size")[0], pair(padding, "padding")[0]
     step = (1, kernel if stride is None else pair(stride, "stride")[0])
     return avg_pool2d(unsqueeze(input, -2), (1, kernel), step, (0, before), ceil_mode, count_include_pad).squeeze(-2)
-
-
-# ---- adaptive -----------------------------------------------------------------------------
-
-
-@checked
-def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
-    """The mean of (N, C, H, W) or (C, H, W) over output_size windows that cover it evenly.
-
-    Window i of n runs from floor(i * H / n) to ceil((i + 1) * H / n). A size of None keeps the input's.
-    """
-    if input.ndim not in (3, 4):
-        raise RuntimeError(f"adaptive_avg_pool2d(): Expected 3D or 4D tensor, but got {list(input.shape)}")
-    wanted = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
-    if len(wanted) != 2:
-        raise RuntimeError(f"adaptive_avg_pool2d: output_size must be one number or two, but got {output_size!r}")
-    sizes = input.array.shape[-2:]
-    counts = tuple(n if w is None else pair(w, "output_size")[0] for w, n in zip(wanted, sizes))
-    if min(counts) < 0:
-        raise RuntimeError(f"adaptive_avg_pool2d: elements of output_size must be greater than or equal to 0, but got {counts}")
-    if 0 in sizes:
-        raise RuntimeError(
-            f"adaptive_avg_pool2d(): Expected input to have non-zero size for non-batch dimensions: {list(sizes)}"
-        )
-    if 0 not in counts and all(n % c == 0 for n, c in zip(sizes, counts)):
-        return avg_pool2d(input, tuple(n // c for n, c in zip(sizes, counts)))
-    if 0 in counts:
-        return input[..., : counts[0], : counts[1]] * 1
-    lines = [_even_parts(n, c) for n, c in zip(sizes, counts)]
-    rows = [
-        cat([mean(input[..., top:bottom, left:right], (-2, -1), True) for left, right in lines[1]], -1)
-        for top, bottom in lines[0]
-    ]
-    return cat(rows, -2)
-
-
-def _even_parts(size: int, count: int) -> list[tuple[int, int]]:
-    return [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]

@@ -9,7 +9,8 @@ from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.checks.kinds import Num, PositiveInt, Same
 from tinygrad_norm.nn.functional.conv import Pair, conv2d, pair, places
 from tinygrad_norm.nn.functional.window import Windows
-from tinygrad_norm.ops.joining import pad, stack
+from tinygrad_norm.ops.joining import stack
+from tinygrad_norm.ops.padding import pad
 from tinygrad_norm.ops.shape import in_own_shape, reshape, sizes_of, unsqueeze
 
 

@@ -91,25 +91,27 @@ class OneCycleLR(LRScheduler):
         self.total_steps, self.cycle_momentum, self._anneal_func_type = total_steps, cycle_momentum, anneal_strategy
         up, high, low, end = pct_start * total_steps - 1, "max_lr", "initial_lr", "min_lr"
         self._phases = [(up, low, high, "max_momentum", "base_momentum")]
-        if three_phase:
-            self._phases += [(2 * pct_start * total_steps - 2, high, low, "base_momentum", "max_momentum")]
-            self._phases += [(total_steps - 1, low, end, "max_momentum", "max_momentum")]
-        else:
-            self._phases += [(total_steps - 1, high, end, "base_momentum", "max_momentum")]
+        last = total_steps - 1
+        down = [(2 * up, high, low, "base_momentum", "max_momentum"), (last, low, end, "max_momentum", "max_momentum")]
+        self._phases += down if three_phase else [(last, high, end, "base_momentum", "max_momentum")]
         if cycle_momentum and not {"momentum", "betas"} & set(optimizer.defaults):
             raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
         if last_epoch == -1:
-            highest, lowest, largest = (
-                self._for_each_group(list(v) if isinstance(v, (list, tuple)) else [v], not isinstance(v, (list, tuple)), name)
-                for v, name in ((max_lr, "max_lr"), (base_momentum, "base_momentum"), (max_momentum, "max_momentum"))
-            )
-            for group, rate, least, most in zip(optimizer.param_groups, highest, lowest, largest):
-                first = rate / div_factor
-                group.update(initial_lr=first, max_lr=rate, min_lr=first / final_div_factor)
-                if cycle_momentum:
-                    group.update(max_momentum=most, base_momentum=least)
-                    _set_momentum(group, most)
+            self._start(max_lr, base_momentum, max_momentum, div_factor, final_div_factor)
         super().__init__(optimizer, last_epoch)
+
+    def _start(self, max_lr: Any, base_momentum: Any, max_momentum: Any, div_factor: float, final_div_factor: float) -> None:
+        """Give each group its rates, and its momentum."""
+        highest, lowest, largest = (
+            self._for_each_group(list(v) if isinstance(v, (list, tuple)) else [v], not isinstance(v, (list, tuple)), name)
+            for v, name in ((max_lr, "max_lr"), (base_momentum, "base_momentum"), (max_momentum, "max_momentum"))
+        )
+        for group, rate, least, most in zip(self.optimizer.param_groups, highest, lowest, largest):
+            first = rate / div_factor
+            group.update(initial_lr=first, max_lr=rate, min_lr=first / final_div_factor)
+            if self.cycle_momentum:
+                group.update(max_momentum=most, base_momentum=least)
+                _set_momentum(group, most)
 
     def get_lr(self) -> list[float]:
         """The learning rate of each group for this step; its momentum is set."""
