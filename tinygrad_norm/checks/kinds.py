@@ -16,16 +16,18 @@ The notation for Tensors is jaxtyping's. To a type checker they are Tensors and 
 
 from __future__ import annotations
 
+from typing import Annotated as Float
+from typing import Annotated as Int
+from typing import Annotated as Num
+from typing import Annotated as Number
+from typing import Annotated as Same
 from typing import Annotated as SameOrFloat32
 from typing import Literal, TypeAlias
 
+__all__ = ["Float", "Int", "Num", "Number", "Same", "SameOrFloat32"]
+__all__ += ["NonNegative", "Positive", "PositiveInt", "Probability", "Reduction"]
 Positive: TypeAlias = float
 NonNegative: TypeAlias = float
 Probability: TypeAlias = float
 PositiveInt: TypeAlias = int
 Reduction: TypeAlias = Literal["none", "mean", "sum"]
-
-__all__ = [
-    *("Float", "Int", "NonNegative", "Num", "Number", "Positive", "PositiveInt", "Probability", "Reduction", "Same"),
-    "SameOrFloat32",
-]
