@@ -151,7 +151,7 @@ def _look(name: str, rules: list[Rule], relations: list[tuple], given: dict[str,
         if rule.dtype:
             array = getattr(value, "array", value)
             first = (rule.name, array.dtype) if first is None else first
-            _require_dtype(name, rule, array.dtype, *first, error or RuntimeError)
+            _require_dtype(name, rule, array.dtype, first[0], first[1], error or RuntimeError)
             _match(name, rule, array.shape, known, origin)
     for source, code, parts, kind in relations:
         space = {**given, **known, "__name__": __name__}
