@@ -78,8 +78,8 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("follow", "if x.view_of is not None:", "if False:"),
     ),
     "engine.tensor": (
-        ("detach", "result.version = self.version", "pass"),
-        ("mark_edited", "x.version.count += 1", "pass"),
+        ("detach", "result.version = version_of(self)", "pass"),
+        ("mark_edited", "x.version.count + 1", "x.version.count"),
         ("mark_edited", "if x.version.copies is not None:", "if False:"),
     ),
     "checks.tensors": (("require_gradient", "if g.array.shape != x.array.shape:", "if False:"),),
@@ -93,9 +93,9 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("reshape_in_place", "is_stand_in, steps = True,", "is_stand_in, steps = False,"),
     ),
     "engine.op": (
-        ("record", "guards.append((len(saved), x.version, x.version.count))", "pass"),
-        ("record", "guards.append((len(saved), result.version, result.version.count))", "pass"),
-        ("record", "guards += [(len(saved), x.version, x.version.count) for x in inputs if isinstance(x, Tensor)]", "pass"),
+        ("record", "version = x.version = x.version or Version()", "version = Version()"),
+        ("record", "version = result.version = result.version or Version()", "version = Version()"),
+        ("record", "guards += [(len(saved), version_of(x), version_of(x).count) for x in inputs if isinstance(x, Tensor)]", "pass"),
     ),
     "promotion": (
         ("promoted", "wanted = dtypes.DEFAULT", "pass"),

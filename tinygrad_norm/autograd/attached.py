@@ -10,7 +10,7 @@ from tinygrad_norm.autograd import hooks, requests
 from tinygrad_norm.backend import Device, backend_of, transfer
 from tinygrad_norm.checks.arguments import usual_tensor
 from tinygrad_norm.checks.tensors import require_data
-from tinygrad_norm.engine.tensor import Tensor, fill, new, wrap
+from tinygrad_norm.engine.tensor import Tensor, version_of, wrap
 
 
 def _data(self: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ def _device(self: Tensor) -> Device:
 
 def _version(self: Tensor) -> int:
     """How often the memory was edited."""
-    return self.version.count
+    return version_of(self).count
 
 
 def detach_(self: Tensor) -> Tensor:
@@ -54,8 +54,7 @@ def __deepcopy__(self: Tensor, memo: dict) -> Tensor:
             "use .detach().clone()"
         )
     if id(self) not in memo:
-        memo[id(self)] = copy = new(type(self))
-        fill(copy, self.array.copy(order="K"))
+        memo[id(self)] = copy = _without_history(type(self), self.array.copy(order="K"))
         copy.needs_grad = self.needs_grad
         copy._grad = None if self._grad is None else self._grad.__deepcopy__(memo)
     return memo[id(self)]
@@ -67,8 +66,14 @@ def __reduce_ex__(self: Tensor, protocol: Any) -> tuple:
     return _unpickled, (type(self), transfer(self.array, "cpu"), home, self.requires_grad, dict(self.__dict__))
 
 
+def _without_history(kind: type, array: Any) -> Any:
+    tensor = wrap(array)
+    tensor.__class__ = kind  # a subclass has no other slots
+    return tensor
+
+
 def _unpickled(kind: type, host: np.ndarray, home: str, requires_grad: bool, attributes: dict) -> Tensor:
-    tensor = fill(new(kind), transfer(host, home))
+    tensor = _without_history(kind, transfer(host, home))
     tensor.needs_grad = requires_grad
     tensor.__dict__.update(attributes)
     return tensor

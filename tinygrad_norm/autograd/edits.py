@@ -12,7 +12,7 @@ from typing import Any
 from tinygrad_norm.autograd.views import Steps, View, replay, set_history, write_through
 from tinygrad_norm.backend import Array, overlaps_itself, xp
 from tinygrad_norm.engine.op import Node, Op, op
-from tinygrad_norm.engine.tensor import Tensor, thread, wrap
+from tinygrad_norm.engine.tensor import Tensor, thread, version_of, wrap
 
 
 @op
@@ -106,11 +106,11 @@ def reshape_in_place(x: Tensor, view: Tensor) -> None:
     if not (x.needs_grad and x.node is None):
         if x.view_of is None:  # hand the memory on to a Tensor of the old shape; x becomes a view of that
             base = wrap(x.array)
-            base.version, base.node, base.needs_grad = x.version, x.node, x.needs_grad
+            base.version, base.node, base.needs_grad = version_of(x), x.node, x.needs_grad
             is_stand_in, steps = True, view.view_of.steps
         else:
             is_stand_in, base, steps = x.view_of.is_stand_in, view.view_of.base, view.view_of.steps
-        x.view_of = View(base, steps, x.version.count, "", is_stand_in)
+        x.view_of = View(base, steps, version_of(x).count, "", is_stand_in)
     x.array = view.array
     if view.node is not None:
         set_history(x, view.node)

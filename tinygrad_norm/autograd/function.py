@@ -30,7 +30,7 @@ from tinygrad_norm.autograd.modes import no_grad
 from tinygrad_norm.backend import xp
 from tinygrad_norm.engine.broadcasting import sum_to
 from tinygrad_norm.engine.op import Node, op
-from tinygrad_norm.engine.tensor import Tensor, Version, thread, wrap
+from tinygrad_norm.engine.tensor import Tensor, Version, thread, version_of, wrap
 
 
 class Context:
@@ -78,7 +78,7 @@ class _Saved:
     """A saved Tensor. An output is kept by its array, and its Node weakly: a graph that held itself would not be freed."""
 
     def __init__(self, tensor: Tensor, output: bool) -> None:
-        self.array, self.version, self.count = tensor.array, tensor.version, tensor.version.count
+        self.array, self.version, self.count = tensor.array, version_of(tensor), version_of(tensor).count
         self.source = None if output else tensor
         self.node = weakref.ref(tensor.node) if output and tensor.node is not None else None
 

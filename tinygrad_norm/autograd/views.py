@@ -17,7 +17,7 @@ import numpy as np
 from tinygrad_norm.autograd.hooks import hooks_of, retains_grad
 from tinygrad_norm.backend import Array, shares_memory, xp
 from tinygrad_norm.engine.op import Node, op
-from tinygrad_norm.engine.tensor import Tensor, thread
+from tinygrad_norm.engine.tensor import Tensor, Version, thread, version_of
 
 Steps = tuple[tuple[Callable, dict], ...]  # ops with their settings, one after the other
 
@@ -53,7 +53,7 @@ class View:
 
         A view that was made without history, under no_grad say, of a Tensor that requires grad requires it as well.
         """
-        edits = x.version.count
+        edits = x.version.count  # type: ignore[union-attr]
         if x.needs_grad and self.synced_at == edits and not self.inherits:
             return
         base = self.root()
@@ -101,14 +101,15 @@ def make_view(op: Callable, inputs: tuple, settings: dict, result: Tensor, copie
         return
     if isinstance(result.array, np.ndarray) and not result.array.flags.writeable and source.array.flags.writeable:
         result.array.flags.writeable = True  # NumPy's broadcasting: parts in which no element comes twice may be edited
-    result.version, parent, base = source.version, source.view_of, source
+    version = result.version = source.version = source.version or Version()
+    parent, base = source.view_of, source
     before: Steps = ()
     edit_error = "" if thread.recording else _FROZEN
     if parent is not None:
         base, before, edit_error = parent.base, parent.steps, edit_error or parent.edit_error
     if len(before) == _MOST_STEPS:  # view of view of view, in a loop: they become one step
         before = ((_picked, {"places": replay(xp(base.array).arange(base.array.size).reshape(base.array.shape), before)}),)
-    result.view_of = View(base, (*before, (op, settings)), source.version.count, edit_error)
+    result.view_of = View(base, (*before, (op, settings)), version.count, edit_error)
 
 
 def view_op(forward: Callable) -> Any:
@@ -153,9 +154,10 @@ class Copies(weakref.WeakSet):
 def keep_equal(copy: Tensor, source: Tensor, op: Callable, settings: dict) -> None:
     """Make `copy` a view of source though it has memory of its own: an edit of either reaches the other."""
     make_view(op, (source,), settings, copy, copied=True)
-    if source.version.copies is None:
-        source.version.copies = Copies()
-    source.version.copies.add(copy)
+    version = version_of(source)
+    if version.copies is None:
+        version.copies = Copies()
+    version.copies.add(copy)
 
 
 def write_through(array: Array, value: Any, steps: Steps) -> None:

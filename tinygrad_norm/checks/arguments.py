@@ -241,7 +241,9 @@ def _checked(function: F, relations: list[tuple], error: type[Exception] | None)
     by_place = [(i, rules[p.name], rules[p.name].usual) for i, p in enumerate(parameters) if p.name in rules]
     by_place = [found for found in by_place if parameters[found[0]].kind is not inspect.Parameter.KEYWORD_ONLY]
     deep = [rule for rule in rules.values() if rule.is_deep]
-    is_deep = bool(deep or relations)
+    shaped = bool(relations) or any(rule.dtype for rule in deep)
+    deep_names = {rule.name for rule in deep}
+    first_deep = min((i for i, rule, _ in by_place if rule.is_deep), default=len(parameters))
     takes_numpy_names = hasattr(function, "takes_numpy_names")
     name = function.__name__
     known: set[Any] = set()
@@ -260,7 +262,8 @@ def _checked(function: F, relations: list[tuple], error: type[Exception] | None)
             for key in kwargs:
                 if key in rules and kwargs[key].__class__ not in rules[key].usual:
                     kwargs[key] = _plain(name, rules[key], kwargs[key])
-            if is_deep and ((key := _kind_of(args, kwargs)) is None or key not in known):
+            looked = shaped or count > first_deep or (kwargs and not deep_names.isdisjoint(kwargs))
+            if looked and ((key := _kind_of(args, kwargs)) is None or key not in known):
                 bound = signature.bind(*args, **kwargs)
                 bound.apply_defaults()
                 _look(name, deep, relations, bound.arguments, error)

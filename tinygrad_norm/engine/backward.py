@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
-from tinygrad_norm.backend import is_array, is_writable, xp
+from tinygrad_norm.backend import is_array, is_writable, raw, xp
 from tinygrad_norm.checks.errors import freed, modified, not_its_shape
 from tinygrad_norm.engine.broadcasting import sum_to
 from tinygrad_norm.engine.op import Node
@@ -161,8 +161,7 @@ def _fit(gx: Any, shape: tuple[int, ...], dtype: Any, node: Node) -> Any:
     if gx.shape != shape:
         if not node.plan.op.broadcasts:
             raise not_its_shape(node, gx, shape)
-        array = gx.array if isinstance(gx, Tensor) else gx
-        zeros = xp(array).zeros(shape, array.dtype)
+        zeros = xp(raw(gx)).zeros(shape, gx.dtype)
         gx = sum_to(gx if gx.ndim >= len(shape) else gx + zeros, shape)
         if gx.shape != shape:  # a vjp that gave a number, or less than the input's shape
             gx = gx + zeros
@@ -191,7 +190,7 @@ def _restored(array: Any, edge: Target, version: Any) -> Tensor:
     if isinstance(edge, Tensor):
         return edge
     tensor = wrap(array)
-    tensor.version = version or tensor.version
+    tensor.version = version
     tensor.node, tensor.needs_grad = edge, edge is not None
     return tensor
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, overload
 import numpy as np
 
 from tinygrad_norm.checks.errors import as_operand, explained, require_free_names, require_input, require_sources
-from tinygrad_norm.engine.tensor import Tensor, new, thread, wrap
+from tinygrad_norm.engine.tensor import Tensor, Version, new, thread, version_of, wrap
 from tinygrad_norm.promotion import promoted
 
 if TYPE_CHECKING:
@@ -65,14 +65,14 @@ class Plan:
         self.names = list(dict.fromkeys(asked))
         needs: tuple[str, Any] = ("constant", tuple(p in positions for p in range(arity)))
         self.sources = [needs if name == "needs" else op.sources[name] for name in self.names]
-        self.vjps = [(vjp, self._picking([self.names.index(n) for n in names])) for vjp, names in vjps]
+        self.vjps = [(vjp, _picking([self.names.index(n) for n in names])) for vjp, names in vjps]
 
-    @staticmethod
-    def _picking(slots: list[int]) -> Callable[[list], Sequence]:
-        """What takes the values in these slots out of the saved list: a slice where they come first."""
-        if slots == list(range(len(slots))):
-            return operator.itemgetter(slice(len(slots)))
-        return operator.itemgetter(*slots) if len(slots) > 1 else operator.itemgetter(slice(slots[0], slots[0] + 1))
+
+def _picking(slots: list[int]) -> Callable[[list], Sequence]:
+    """What takes the values in these slots out of the saved list: a slice where they come first."""
+    if slots == list(range(len(slots))):
+        return operator.itemgetter(slice(len(slots)))
+    return operator.itemgetter(*slots) if len(slots) > 1 else operator.itemgetter(slice(slots[0], slots[0] + 1))
 
 
 class Op:
@@ -140,10 +140,12 @@ class Op:
         for kind, at in plan.sources:
             if kind == "input":
                 if isinstance(x := inputs[at], Tensor):
-                    guards.append((len(saved), x.version, x.version.count))
+                    version = x.version = x.version or Version()
+                    guards.append((len(saved), version, version.count))
                 saved.append(arrays[at])
             elif kind == "out":
-                guards.append((len(saved), result.version, result.version.count))
+                version = result.version = result.version or Version()
+                guards.append((len(saved), version, version.count))
                 saved.append(result.array)
             elif kind == "setting":
                 saved.append(settings.get(*at))
@@ -156,7 +158,7 @@ class Op:
             elif kind == "shapes":
                 saved.append([a.shape for a in arrays])
             else:
-                guards += [(len(saved), x.version, x.version.count) for x in inputs if isinstance(x, Tensor)]
+                guards += [(len(saved), version_of(x), version_of(x).count) for x in inputs if isinstance(x, Tensor)]
                 saved.append(arrays)
         node = new(Node)
         node.plan, node.edges, node.saved, node.guards = plan, edges, saved, guards

@@ -52,7 +52,7 @@ class Tensor(Methods):
     array: Array
     needs_grad: bool  # requires_grad, as of the last refresh
     node: Node | None  # grad_fn, as of the last refresh
-    version: Version  # the edits of the memory, which views share
+    version: Version | None  # the edits of the memory, which views share; None until somebody asks: version_of
     view_of: Any  # None, or the View: of which Tensor, and how
     hooks: Any  # [4] None, or the Hooks of a leaf
     _grad: Tensor | None
@@ -60,7 +60,8 @@ class Tensor(Methods):
     __hash__ = object.__hash__
 
     def __init__(self, *data: Any, requires_grad: bool = False) -> None:
-        fill(self, new_array(*data))
+        self.array, self.needs_grad = new_array(*data), False
+        self._grad = self.version = self.hooks = self.node = self.view_of = None
         if requires_grad:
             self.requires_grad_()
 
@@ -110,34 +111,33 @@ class Tensor(Methods):
     def detach(self) -> Tensor:
         """The same memory without history; `backward` notices edits made through it."""
         result = wrap(self.array)
-        result.version = self.version
+        result.version = version_of(self)
         return result
 
 
 new = object.__new__
 
 
-def fill(tensor: Tensor, array: Array) -> Tensor:
-    """A Tensor, or one of a subclass, around an array, without history."""
-    tensor.array, tensor.needs_grad, tensor.version = array, False, Version()
-    tensor._grad = tensor.hooks = tensor.node = tensor.view_of = None
-    return tensor
-
-
 def wrap(array: Any) -> Tensor:
     """A Tensor without history around an array; a NumPy scalar, or a subclass of NumPy's array, becomes an array first."""
-    tensor = new(Tensor)  # as fill, without a call
+    tensor = new(Tensor)  # as in Tensor.__init__, without a call
     if array.__class__ is not np.ndarray:
         array = np.asarray(array) if isinstance(array, np.generic) else plain_array(array)
     tensor.array = array
-    tensor.needs_grad, tensor.version = False, Version()
-    tensor._grad = tensor.hooks = tensor.node = tensor.view_of = None
+    tensor.needs_grad = False
+    tensor._grad = tensor.version = tensor.hooks = tensor.node = tensor.view_of = None
     return tensor
 
 
+def version_of(x: Tensor) -> Version:
+    """The edits of x's memory."""
+    x.version = x.version or Version()
+    return x.version
+
+
 def mark_edited(x: Tensor, name: str) -> None:
-    """Count an edit of x's memory by the method `name`."""
-    x.version.count += 1
-    x.version.last_edit = name
-    if x.version.copies is not None:
-        x.version.copies.follow(x)
+    """Count an edit of x's memory by the method `name`. If nobody has asked, nothing was saved, and there are no views."""
+    if x.version is not None:
+        x.version.count, x.version.last_edit = x.version.count + 1, name
+        if x.version.copies is not None:
+            x.version.copies.follow(x)
