@@ -38,11 +38,6 @@ def close(found: Any, expected: Any, tolerance: float = 1e-12) -> None:
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
-def one_line(error: Exception) -> str:
-    """Its kind and its text."""
-    return f"{type(error).__name__}: {error}".replace("\n", " / ")
-
-
 def untraced() -> dict[str, str]:
     """The environment without what makes coverage trace a process: an interrupted tracer loses its place."""
     return {name: value for name, value in os.environ.items() if not name.startswith("COV")}
