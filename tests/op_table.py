@@ -699,7 +699,7 @@ def by_definition(definition: Callable) -> Callable:
 
 def divisor(x: Any, rows: Windows, columns: Windows) -> Any:
     """How many elements of the input each window sees, as avg_pool2d takes it."""
-    return on(np.outer(rows.counts(False), columns.counts(False))).to(x.dtype).array
+    return on(np.outer(pool.elements_seen(rows, False), pool.elements_seen(columns, False))).to(x.dtype).array
 
 
 def avg_pool(function: Callable) -> Callable:

@@ -33,7 +33,7 @@ WHERE = {  # the textbook functions
     "nn.functional.dropout": "keep_and_scale",
     "nn.functional.classification": "exponentials_of cross_entropy_gradient",
     "nn.functional.conv": "batch_innermost convolve convolve_weight_gradient convolve_input_gradient",
-    "nn.functional.pool": "window_maximum spread_to_maximum window_sum spread_to_windows",
+    "nn.functional.pool": "window_maximum scatter_to_maximum window_sum scatter_to_windows",
     "nn.functional.norm": "moments normalize normalize_gradients",
 }
 TEXTBOOK = {
@@ -119,11 +119,11 @@ def cases(name: str, new: Arrays, n: int) -> Iterator[tuple]:
                 "convolve_weight_gradient": (x, g, geometry),
                 "convolve_input_gradient": (g, weight, geometry),
             }[name]
-    elif name.startswith(("window", "spread")):
+    elif name.startswith(("window", "scatter")):
         for sides in ((rows, columns), (windows(2, 2, 6), windows(2, 2, 5)), (windows(2, 1, 6, 1, 2), columns)):
             x, g = new(*image), new(n, 4, *(w.count for w in sides))
             out = TEXTBOOK["window_maximum"].textbook(x, *sides)
-            yield {"spread_to_maximum": (g, x, out, *sides), "spread_to_windows": (g, *sides)}.get(name, (x, *sides))
+            yield {"scatter_to_maximum": (g, x, out, *sides), "scatter_to_windows": (g, *sides)}.get(name, (x, *sides))
     else:
         for axes, affine in (
             ((0, 2, 3), (1, 4, 1, 1)),
@@ -169,7 +169,7 @@ def test_a_stand_in_is_its_textbook_function(level, name, dtype, order, special,
     tolerance = {"float32": 2e-5, "float64": 1e-11, "float16": 5e-3}[dtype]
     for n in (3, 9, 0):
         for arguments in cases(name, Arrays(dtype, order, special), n):
-            if n == 0 and name in ("window_maximum", "spread_to_maximum", "moments", "normalize", "normalize_gradients"):
+            if n == 0 and name in ("window_maximum", "scatter_to_maximum", "moments", "normalize", "normalize_gradients"):
                 continue  # nothing of an empty batch is asked for
             with fast.level(level, share=0):
                 found = outcome(TEXTBOOK[name], arguments)
@@ -325,7 +325,7 @@ def test_a_loop_is_first_called_where_ctrl_c_does_not_reach_the_compiler() -> No
     for dtype in ("float32", "float64"):
         x = np.zeros(10, dtype)
         for _ in range(2):
-            threads.spread(loop, 10, 10, x)
+            threads.parallel_for(loop, 10, 10, x)
         assert (x == 2).all()
     assert seen == [False, True, False, True]
     assert threads.undisturbed(threading.current_thread) is not threading.main_thread()

@@ -96,6 +96,6 @@ def test_taps_name_every_input_that_an_output_sees(size, kernel, stride, before,
         pairs = zip(range(windows.count)[outputs], range(size)[inputs], strict=True)
         found |= {(o, i, at) for o, at in pairs}
     assert found == expected
-    counts = windows.counts(include_padding=False)
+    counts = pool.elements_seen(windows, include_padding=False)
     if dilation == 1 and min(counts) > 0:
         assert counts == [sum(o == k for o, _, _ in expected) for k in range(windows.count)]

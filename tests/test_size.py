@@ -55,11 +55,11 @@ def sizes_of_functions(path: Path) -> dict[str, int]:
 
 def test_the_engine_and_what_is_read_first_are_short() -> None:
     assert sum(lines_of_code(PACKAGE / name) for name in ENGINE) <= 450
-    assert sum(lines_of_code(PACKAGE / name) for name in READ_FIRST) <= 1_060
+    assert sum(lines_of_code(PACKAGE / name) for name in READ_FIRST) <= 1_000
 
 
 def test_the_package_does_not_grow() -> None:
-    assert sum(map(lines_of_code, FILES)) <= 12_400
+    assert sum(map(lines_of_code, FILES)) <= 12_450
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))

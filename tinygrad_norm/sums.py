@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm import dtypes
-from tinygrad_norm.fast import textbook
+from tinygrad_norm.fast import replaceable
 
 _FEW = 512  # so many numbers may be added one by one
 
 
-@textbook
+@replaceable
 def total(x, axes, keepdims=False):
     """x.sum(axes) in x's dtype: float16 is added up in float32, integers and bools as int64.
 

@@ -106,9 +106,11 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("__exit__", "vars(thread).update(self.before[-1])", "pass"),
         ("_resumed", "with _Recording(enabled):\n            try:", "with _Recording(True):\n            try:"),
     ),
-    "optim.optimizer": (
+    "optim.state": (
         ("_fitted", "copy=True", "copy=False"),
         ("_fitted", "value.detach().clone()", "value"),
+    ),
+    "optim.optimizer": (
         ("state_dict", "reversed(list(enumerate(order)))", "enumerate(order)"),
         ("step", "if p._grad is not None", "if True"),
     ),

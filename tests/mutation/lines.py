@@ -20,7 +20,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent.parent / "tinygrad_norm"
 NORM, LAYER, DROPOUT = "nn/functional/norm.py", "nn/norm.py", "nn/functional/dropout.py"
 GRADIENTS = "fast/norm_gradients.py"
-ARRAYS, LOOPS, STEPS, SGD, ADAM = "fast/arrays.py", "fast/norm.py", "fast/steps.py", "optim/sgd.py", "optim/adam.py"
+ARRAYS, LOOPS, STEPS, SGD, ADAM = "fast/numpy_versions.py", "fast/norm.py", "fast/steps.py", "optim/sgd.py", "optim/adam.py"
 
 # name: file, function or name assigned to, what stands there, what is planted
 MUTANTS = {

@@ -1,6 +1,6 @@
 """Quick stand-ins for textbook functions. Nobody has to read this folder to know what is computed.
 
-A function that is marked `@textbook` says in a few array lines what it does, and runs as it stands on any array. Here, and
+A function that is marked `@replaceable` says in a few array lines what it does, and runs as it stands on any array. Here, and
 only here, something quicker may be put in its place: a function of the same name and signature, in one of the files of this
 folder, of which gpu.py is for arrays on a GPU. A stand-in that does not take a case (a dtype, a memory
 order) returns NotImplemented, and the textbook function runs.
@@ -43,16 +43,16 @@ _STEPS = (StandIn("steps", "numba"),)
 _LOSS = (StandIn("loss", "numba"),)
 _POOL = (StandIn("pool", "numba"),)
 _CONV = (StandIn("conv", "numpy"),)
-_NORM = (StandIn("norm", "numba"), StandIn("arrays", "numpy"))
+_NORM = (StandIn("norm", "numba"), StandIn("numpy_versions", "numpy"))
 # for each function: from how many elements of its first argument on they are quicker (measured), and the quickest first
 STAND_INS: dict[str, Any] = {
     "batch_innermost": (0, *_CONV),
     "convolve": (0, *_CONV),
     "convolve_weight_gradient": (0, *_CONV),
     "convolve_input_gradient": (0, *_CONV),
-    "masked": (0, StandIn("arrays", "numpy")),
-    "total": (2**14, StandIn("arrays", "numpy")),
-    "sgd_step": (2**12, *_STEPS, StandIn("arrays", "numpy")),
+    "masked": (0, StandIn("numpy_versions", "numpy")),
+    "total": (2**14, StandIn("numpy_versions", "numpy")),
+    "sgd_step": (2**12, *_STEPS, StandIn("numpy_versions", "numpy")),
     "adam_step": (2**12, *_STEPS),
     "relu_gradient": (2**13, *_STEPS),
     "sigmoid_gradient": (2**13, *_STEPS),
@@ -61,12 +61,12 @@ STAND_INS: dict[str, Any] = {
     "exponentials_of": (2**13, *_LOSS),
     "cross_entropy_gradient": (2**13, *_LOSS),
     "window_maximum": (2**12, *_POOL),
-    "spread_to_maximum": (2**10, *_POOL),
+    "scatter_to_maximum": (2**10, *_POOL),
     "window_sum": (2**12, *_POOL),
-    "spread_to_windows": (2**10, *_POOL),
+    "scatter_to_windows": (2**10, *_POOL),
     "moments": (2**10, *_NORM),
     "normalize": (2**10, *_NORM),
-    "normalize_gradients": (2**10, StandIn("norm_gradients", "numba"), StandIn("arrays", "numpy")),
+    "normalize_gradients": (2**10, StandIn("norm_gradients", "numba"), StandIn("numpy_versions", "numpy")),
 }
 
 
@@ -92,7 +92,7 @@ def level(name: str, share: float = 1.0) -> Iterator[None]:
         _Level.current, _Level.share = before
 
 
-def textbook(function: Callable) -> Any:
+def replaceable(function: Callable) -> Any:
     """A function of arrays that others may stand in for; `.textbook` is the function itself."""
     name = function.__name__
     least = STAND_INS[name][0] if name in STAND_INS else float("inf")
@@ -129,13 +129,13 @@ def _quickest(name: str, level: str) -> Callable | None:
     return None
 
 
-def spread_products(compute: Callable, items: int, multiplications: int) -> None:
+def parallel_products(compute: Callable, items: int, multiplications: int) -> None:
     """Call compute(part, lo, hi) for parts that make up range(items), each of which takes so many multiplications of matrices.
 
     On several threads where BLAS can be told to use one for each.
     """
     if _Level.current == "numba" and threads.one_blas_thread():
-        threads.spread(compute, items, max(_LEAST_PRODUCT // max(multiplications, 1), 1))
+        threads.parallel_for(compute, items, max(_LEAST_PRODUCT // max(multiplications, 1), 1))
     else:
         compute(0, 0, items)
 

@@ -38,7 +38,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_norm.fast import spread_products
+from tinygrad_norm.fast import parallel_products
 
 Array = np.ndarray
 
@@ -67,7 +67,7 @@ def convolve(x: Array, weight: Array, geometry: Any) -> Array:
     def compute(part: int, lo: int, hi: int) -> None:
         np.matmul(matrix, _lower(lines, geometry, lo, hi), out=out[lo:hi].transpose(1, 0, 2, 3))
 
-    spread_products(compute, rows.count, out[0].size * matrix.shape[3])
+    parallel_products(compute, rows.count, out[0].size * matrix.shape[3])
     return _batch_first(out.reshape(rows.count, len(weight), columns.count, len(x)))
 
 
@@ -83,7 +83,7 @@ def convolve_weight_gradient(x: Array, g: Array, geometry: Any) -> Array:
     def compute(part: int, lo: int, hi: int) -> None:
         np.matmul(_lower(lines, geometry, lo, hi), outputs[:, lo:hi], out=products[:, lo:hi])  # outputs @ lines^T is slower
 
-    spread_products(compute, rows.count, products[:, 0].size * outputs.shape[2])
+    parallel_products(compute, rows.count, products[:, 0].size * outputs.shape[2])
     matrix = products.sum(axis=1)
     weight = matrix.reshape(groups, rows.kernel, x.shape[1] // groups, columns.kernel, -1).transpose(0, 4, 2, 1, 3)
     return weight.reshape(-1, *weight.shape[2:])
@@ -118,7 +118,7 @@ def convolve_input_gradient(g: Array, weight: Array, geometry: Any) -> Array:
         for j, (outputs, inputs) in enumerate(columns.taps()):
             inside[:, :, :, inputs] += folded[:, :, :, j, outputs]
 
-    spread_products(compute, rows.size, steps[0].size * lines[:, 0, 0].size)
+    parallel_products(compute, rows.size, steps[0].size * lines[:, 0, 0].size)
     return _batch_first(gx.reshape(rows.size, groups * channels, columns.size, len(g)))
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygrad_norm.fast.loops import compiled
-from tinygrad_norm.fast.threads import spread
+from tinygrad_norm.fast.compiled import compiled
+from tinygrad_norm.fast.threads import parallel_for
 
 _BLOCK = 2**14  # elements
 _LANES = 64
@@ -70,7 +70,7 @@ def exponentials_of(scores):
         return NotImplemented
     out, n = np.empty_like(scores), len(scores)
     largest, totals = np.empty((2, n, 1), scores.dtype)
-    spread(_exponentials, n, _LEAST // scores.shape[1], out, scores, largest, totals)
+    parallel_for(_exponentials, n, _LEAST // scores.shape[1], out, scores, largest, totals)
     return largest, out, totals
 
 
@@ -91,5 +91,5 @@ def cross_entropy_gradient(exponentials, totals, classes, share):
         return NotImplemented
     out = np.empty_like(exponentials)
     classes = np.ascontiguousarray(classes)
-    spread(_gradient, len(out), _LEAST // out.shape[1], out, exponentials, totals, classes, share)
+    parallel_for(_gradient, len(out), _LEAST // out.shape[1], out, exponentials, totals, classes, share)
     return out

@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_norm.fast.loops import at, compiled, order_of
-from tinygrad_norm.fast.threads import call, get_num_threads, spread
+from tinygrad_norm.fast.compiled import at, compiled, order_of
+from tinygrad_norm.fast.threads import call, get_num_threads, parallel_for
 
 Axes = tuple[int, ...]
 _CACHED = 2**15  # elements that stay in the cache anyway
@@ -233,7 +233,7 @@ def _moments(x: np.ndarray, seen: Rows) -> tuple[np.ndarray, np.ndarray]:
     first = lines.reshape(-1)[seen.first]
     threads = get_num_threads()
     totals = np.zeros((threads, 2, len(first)))
-    spread(_add_up, len(lines), _LEAST // seen.length, lines, seen.groups, seen.along_groups, first, totals, most=threads)
+    parallel_for(_add_up, len(lines), _LEAST // seen.length, lines, seen.groups, seen.along_groups, first, totals, most=threads)
     mean, variance = np.empty(len(first)), np.empty(len(first))
     call(_set_all_moments, first, mean, variance, totals, x.size // len(first))
     return mean, variance
@@ -253,14 +253,14 @@ def normalize(x, weight, bias, axes, eps, known=None):
     if known is None and seen.per_group and x.size > _CACHED:
         first = lines.reshape(-1)[seen.first]
         mean, variance = np.empty(groups), np.empty(groups)
-        spread(
+        parallel_for(
             _normalize_groups, groups, _LEAST * groups // x.size, _lines(y, seen), lines, seen.weights, seen.along_weights,
             seen.per_group, first, eps, mean, variance, centre, scale, offset, weight, bias,
         )  # fmt: skip
     else:
         mean, variance = _moments(x, seen) if known is None else [v.transpose(seen.order).reshape(-1) for v in known]
         call(_set_all_coefficients, centre, scale, offset, mean, variance, eps)
-        spread(
+        parallel_for(
             _write, len(lines), _LEAST // seen.length, _lines(y, seen), lines, seen.groups, seen.along_groups,
             seen.weights, seen.along_weights, centre, scale, offset, weight, bias,
         )  # fmt: skip

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygrad_norm.fast.loops import at, compiled
+from tinygrad_norm.fast.compiled import at, compiled
 from tinygrad_norm.fast.norm import _CACHED, _LEAST, _flat, _lines, _packed, _set_all_coefficients, rows_of
-from tinygrad_norm.fast.threads import call, get_num_threads, spread
+from tinygrad_norm.fast.threads import call, get_num_threads, parallel_for
 
 # ---- the loops of the gradients -----------------------------------------------------------
 
@@ -231,13 +231,13 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
     recent = np.zeros((threads, 2, ones.size if seen.along_weights else 0), x.dtype)
     places = seen.groups, seen.along_groups, seen.weights, seen.along_weights
     if seen.per_group and x.size > _CACHED:
-        spread(
+        parallel_for(
             _gradient_of_groups, groups, _LEAST * groups // x.size, _lines(gx, seen), _lines(g, seen), lines, *places,
             seen.per_group, mean, variance, eps, centre, scale, offset, slope, shift, ones, sums, affine, recent,
             most=threads,
         )  # fmt: skip
     else:
-        spread(
+        parallel_for(
             _add_gradients, rows, least, _lines(g, seen), lines, *places, seen.same, centre, scale, offset, ones, sums, affine,
             recent, most=threads,
         )  # fmt: skip
@@ -245,7 +245,7 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
             call(_set_sums, ones, scale, offset, sums, affine)
         call(_set_slopes, slope, shift, centre, mean, variance, eps, sums, x.size // groups)
         if needs[0]:
-            spread(
+            parallel_for(
                 _write_gradient, rows, least, _lines(gx, seen), _lines(g, seen), lines, *places, centre, scale, slope, shift,
                 ones,
             )  # fmt: skip

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_norm.fast.loops import compiled
-from tinygrad_norm.fast.threads import spread
+from tinygrad_norm.fast.compiled import compiled
+from tinygrad_norm.fast.threads import parallel_for
 
 _LEAST = 2**17  # elements for which a second thread is worth waking
 
@@ -53,7 +53,7 @@ def _maximum(out, x, kh, sh, ph, dh, kw, sw, pw, dw, part, lo, hi):
 
 
 @compiled
-def _spread_maximum(gx, g, x, out, taken, kh, sh, ph, dh, kw, sw, pw, dw, part, lo, hi):
+def _scatter_to_maximum(gx, g, x, out, taken, kh, sh, ph, dh, kw, sw, pw, dw, part, lo, hi):
     """Channels lo to hi: g goes to the first place of each window that holds the maximum, or to the last nan."""
     height, _, width, batch = x.shape
     free = taken[part]
@@ -123,11 +123,11 @@ def window_maximum(x, rows, columns):
     if lines is None:
         return NotImplemented
     out = _new(x, rows.count, columns.count, False)
-    spread(_maximum, len(out), _LEAST * len(out) // x.size, out, lines, *_windows(rows, columns))
+    parallel_for(_maximum, len(out), _LEAST * len(out) // x.size, out, lines, *_windows(rows, columns))
     return out.transpose(3, 1, 0, 2)
 
 
-def spread_to_maximum(g, x, out, rows, columns):
+def scatter_to_maximum(g, x, out, rows, columns):
     """g, put where the maximum of each window was found."""
     lines, best = (_lines(x), _lines(out)) if _fits(x) and g.dtype == x.dtype else (None, None)
     if lines is None or best is None:
@@ -135,7 +135,9 @@ def spread_to_maximum(g, x, out, rows, columns):
     given = np.ascontiguousarray(g.transpose(2, 1, 3, 0))
     gx, channels = _new(x, rows.size, columns.size, True), x.shape[1]
     taken = np.empty((channels, len(x)), np.uint8)
-    spread(_spread_maximum, channels, _LEAST * channels // x.size, gx, given, lines, best, taken, *_windows(rows, columns))
+    parallel_for(
+        _scatter_to_maximum, channels, _LEAST * channels // x.size, gx, given, lines, best, taken, *_windows(rows, columns)
+    )
     return gx.transpose(3, 1, 0, 2)
 
 
@@ -145,15 +147,15 @@ def window_sum(x, rows, columns):
     if lines is None:
         return NotImplemented
     out = _new(x, rows.count, columns.count, False)
-    spread(_sum, len(out), _LEAST * len(out) // x.size, out, lines, *_windows(rows, columns))
+    parallel_for(_sum, len(out), _LEAST * len(out) // x.size, out, lines, *_windows(rows, columns))
     return out.transpose(3, 1, 0, 2)
 
 
-def spread_to_windows(g, rows, columns):
+def scatter_to_windows(g, rows, columns):
     """Each input gets the sum of the gradients of the windows that see it."""
     if not _fits(g):
         return NotImplemented
     given = np.ascontiguousarray(g.transpose(2, 1, 3, 0))
     gx, channels = _new(g, rows.size, columns.size, True), g.shape[1]
-    spread(_spread_sum, channels, _LEAST * channels // gx.size, gx, given, *_windows(rows, columns))
+    parallel_for(_spread_sum, channels, _LEAST * channels // gx.size, gx, given, *_windows(rows, columns))
     return gx.transpose(3, 1, 0, 2)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_norm.fast.loops import compiled, order_of
-from tinygrad_norm.fast.threads import spread
+from tinygrad_norm.fast.compiled import compiled, order_of
+from tinygrad_norm.fast.threads import parallel_for
 
 _LEAST = 2**17  # elements for which a second thread is worth waking
 
@@ -59,10 +59,10 @@ def sgd_step(p, g, v, lr, momentum, keep, weight_decay, nesterov, maximize):
     of = p.dtype.type
     sign = of(-1.0 if maximize else 1.0)
     if v is None:
-        spread(_sgd_without_momentum, p.size, _LEAST, *flat, of(lr), of(weight_decay), sign)
+        parallel_for(_sgd_without_momentum, p.size, _LEAST, *flat, of(lr), of(weight_decay), sign)
     else:
         numbers = map(of, (lr, momentum, keep, weight_decay))
-        spread(_sgd, p.size, _LEAST, *flat, *numbers, bool(nesterov), sign)
+        parallel_for(_sgd, p.size, _LEAST, *flat, *numbers, bool(nesterov), sign)
     return None
 
 
@@ -82,7 +82,7 @@ def adam_step(p, g, m, v, largest, rate, root, beta1, beta2, eps, decay, shrink,
     if flat is None or largest is not None:
         return NotImplemented
     numbers = (rate, root, beta1, 1 - beta1, beta2, 1 - beta2, eps, decay, shrink, -1.0 if maximize else 1.0)
-    spread(_adam, p.size, _LEAST, *flat, *map(p.dtype.type, numbers))
+    parallel_for(_adam, p.size, _LEAST, *flat, *map(p.dtype.type, numbers))
     return None
 
 
@@ -115,7 +115,7 @@ def _gradient(loop: Any, g: np.ndarray, y: np.ndarray) -> Any:
     flat = _flat(gx, g, y)
     if flat is None:
         return NotImplemented
-    spread(loop, y.size, _LEAST, *flat)
+    parallel_for(loop, y.size, _LEAST, *flat)
     return gx
 
 
@@ -147,5 +147,5 @@ def keep_and_scale(x, kept, p):
         return NotImplemented
     y = np.empty_like(x)
     share = x.dtype.type(1 - p)
-    spread(_keep_and_scale, x.size, _LEAST, y.reshape(-1), x.reshape(-1), np.ascontiguousarray(kept).reshape(-1), share)
+    parallel_for(_keep_and_scale, x.size, _LEAST, y.reshape(-1), x.reshape(-1), np.ascontiguousarray(kept).reshape(-1), share)
     return y

@@ -46,7 +46,7 @@ def set_num_threads(num: int) -> None:
     set_blas_threads(num)
 
 
-def spread(loop: Callable, items: int, least: int, *arguments: Any, most: int | None = None) -> None:
+def parallel_for(loop: Callable, items: int, least: int, *arguments: Any, most: int | None = None) -> None:
     """Call loop(*arguments, part, first, last) for parts that make up range(items), of at least `least` items each.
 
     most: no more parts than that; as many as there are threads without it. A loop in which each part has memory of its own

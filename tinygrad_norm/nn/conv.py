@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor
+from tinygrad_norm.checks.sizes import padding_pairs, pair, single, sizes_of
 from tinygrad_norm.nn import functional as F
 from tinygrad_norm.nn.derived import Derived
-from tinygrad_norm.nn.functional.conv import padding_pairs, pair
-from tinygrad_norm.nn.functional.unfold import single
 from tinygrad_norm.nn.layers import reset_weight_and_bias
 from tinygrad_norm.nn.module import Module
 from tinygrad_norm.nn.parameter import Parameter
 from tinygrad_norm.ops.creation import empty
-from tinygrad_norm.ops.shape import sizes_of
 
 _PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
 

@@ -6,13 +6,13 @@ import math
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor
+from tinygrad_norm.checks.sizes import sizes_of
 from tinygrad_norm.nn import functional as F
 from tinygrad_norm.nn import init
 from tinygrad_norm.nn.derived import Derived
 from tinygrad_norm.nn.module import Module
 from tinygrad_norm.nn.parameter import Parameter
 from tinygrad_norm.ops.creation import empty, full
-from tinygrad_norm.ops.shape import sizes_of
 
 
 class Identity(Module):

@@ -7,12 +7,12 @@ from typing import Any
 
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.autograd.edits import require_writable
+from tinygrad_norm.checks.sizes import sizes_of
 from tinygrad_norm.engine.tensor import mark_edited
 from tinygrad_norm.nn import functional as F
 from tinygrad_norm.nn.module import Module
 from tinygrad_norm.nn.parameter import Parameter
 from tinygrad_norm.ops.creation import ones, tensor, zeros
-from tinygrad_norm.ops.shape import sizes_of
 
 
 class _Norm(Module):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor
+from tinygrad_norm.checks.sizes import sizes_of
 from tinygrad_norm.nn import functional as F
 from tinygrad_norm.nn.module import Module
-from tinygrad_norm.ops.shape import sizes_of
 
 
 class _Pad2d(Module):

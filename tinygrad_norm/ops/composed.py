@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import xp
+from tinygrad_norm.checks.sizes import normalize_dim
 from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.elementwise import div, mul
@@ -17,7 +18,7 @@ from tinygrad_norm.ops.gathering import at_least_1d, take_along_dim
 from tinygrad_norm.ops.joining import as_list, cat, narrow
 from tinygrad_norm.ops.reduce import mean, numpy_names, std, var
 from tinygrad_norm.ops.select import where
-from tinygrad_norm.ops.shape import broadcast_to, normalize_dim, reshape
+from tinygrad_norm.ops.shape import broadcast_to, reshape
 
 
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:

@@ -10,9 +10,9 @@ import numpy as np
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, is_grad_enabled, op
 from tinygrad_norm.backend import backend_of, load, transfer
+from tinygrad_norm.checks.sizes import normalize_dim, sizes_of
 from tinygrad_norm.ops.creation import full, tensor
 from tinygrad_norm.ops.joining import unbind
-from tinygrad_norm.ops.shape import normalize_dim, sizes_of
 from tinygrad_norm.promotion import NUMBERS
 
 

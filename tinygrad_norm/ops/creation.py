@@ -15,8 +15,8 @@ import numpy as np
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.backend import Array, backend_of, get_backend, is_array, module_for, plain_array, transfer
+from tinygrad_norm.checks.sizes import sizes_of
 from tinygrad_norm.engine.tensor import wrap
-from tinygrad_norm.ops.shape import sizes_of
 from tinygrad_norm.promotion import NUMBERS, converted, promote
 
 

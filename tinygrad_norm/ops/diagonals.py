@@ -8,8 +8,8 @@ from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.autograd.edits import write_view
 from tinygrad_norm.autograd.views import view_op
 from tinygrad_norm.backend import xp
+from tinygrad_norm.checks.sizes import normalize_dim, sizes_of
 from tinygrad_norm.ops.indexing import _place
-from tinygrad_norm.ops.shape import normalize_dim, sizes_of
 
 # ---- parts of matrices --------------------------------------------------------------------
 

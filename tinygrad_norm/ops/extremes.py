@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import xp
+from tinygrad_norm.checks.sizes import normalize_dim, sizes_of
 from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.ops.gathering import at_least_1d, take_along_dim
 from tinygrad_norm.ops.indexing import _getitem
-from tinygrad_norm.ops.reduce import Dim, axes_of, count_of, numpy_names, spread
-from tinygrad_norm.ops.select import maximum, minimum, select, where
-from tinygrad_norm.ops.shape import normalize_dim, sizes_of
+from tinygrad_norm.ops.reduce import Dim, axes_of, count_of, expand_back, numpy_names
+from tinygrad_norm.ops.select import keep_where, maximum, minimum, where
 
 # ---- the extremes themselves --------------------------------------------------------------
 
@@ -26,13 +26,13 @@ def _extreme(name: str) -> Callable:
 
     def vjp(g, x, out, x_shape, axes, keepdims):
         """Equal extremes share the gradient. With a nan in the slice it is nan; of all elements at once, the nan share it."""
-        out = spread(out, x_shape, axes, keepdims)
+        out = expand_back(out, x_shape, axes, keepdims)
         at = x == out
         if len(axes) == len(x_shape):
             at = at | ((x != x) & (out != out))
         count = at.sum(axis=axes, keepdims=True).astype("float64")
-        share = (spread(g, x_shape, axes, keepdims) / where(count == 0, 1.0, count)).astype(g.dtype)
-        return where(count == 0, math.nan, select(share, at)).astype(g.dtype)
+        share = (expand_back(g, x_shape, axes, keepdims) / where(count == 0, 1.0, count)).astype(g.dtype)
+        return where(count == 0, math.nan, keep_where(share, at)).astype(g.dtype)
 
     extreme.vjp(x=vjp)
     extreme.op.name = f"a{name}"

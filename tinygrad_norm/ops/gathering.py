@@ -7,10 +7,11 @@ from typing import Any
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.backend import backend_of, xp
+from tinygrad_norm.checks.sizes import normalize_dim
 from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.ops.creation import full
 from tinygrad_norm.ops.indexing import _getitem, _place, with_item
-from tinygrad_norm.ops.shape import flatten, in_own_shape, normalize_dim, reshape, unsqueeze
+from tinygrad_norm.ops.shape import flatten, in_own_shape, reshape, unsqueeze
 
 
 def _grid(shape: tuple[int, ...], sizes: tuple[int, ...], dim: int, index: Any) -> tuple:

@@ -9,8 +9,9 @@ from typing import Any
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.autograd.views import view_op
 from tinygrad_norm.backend import xp
+from tinygrad_norm.checks.sizes import Ints, normalize_dim, normalize_dims, sizes_of
 from tinygrad_norm.engine.tensor import wrap
-from tinygrad_norm.ops.shape import Ints, flatten, normalize_dim, normalize_dims, sizes_of, unsqueeze
+from tinygrad_norm.ops.shape import flatten, unsqueeze
 from tinygrad_norm.promotion import promote
 
 # ---- cat and stack ------------------------------------------------------------------------

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import xp
+from tinygrad_norm.checks.sizes import sizes_of
 from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.ops.joining import narrow
-from tinygrad_norm.ops.shape import sizes_of
 
 # ---- padding ------------------------------------------------------------------------------
 

@@ -12,10 +12,10 @@ import numpy as np
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.backend import backend_of, module_for, xp
+from tinygrad_norm.checks.sizes import sizes_of
 from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.generator import Generator, default_generator
 from tinygrad_norm.ops.creation import made, number, shape_of
-from tinygrad_norm.ops.shape import sizes_of
 
 
 def _random(name: str, doc: str, draw: str) -> Any:

@@ -15,12 +15,13 @@ import numpy as np
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import xp
+from tinygrad_norm.checks.sizes import normalize_dim, normalize_dims
 from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.ops.convert import clone, to
 from tinygrad_norm.ops.elementwise import abs, pow, sign
 from tinygrad_norm.ops.joining import cat, flip
-from tinygrad_norm.ops.select import select, where
-from tinygrad_norm.ops.shape import _broadcast_to, in_own_shape, in_shape, move_to_front, normalize_dim, normalize_dims
+from tinygrad_norm.ops.select import keep_where, where
+from tinygrad_norm.ops.shape import _broadcast_to, in_own_shape, in_shape, move_to_front
 from tinygrad_norm.ops.unary import zeros_of
 from tinygrad_norm.sums import total
 from tinygrad_norm.warn import warn
@@ -43,7 +44,7 @@ def axes_of(x: Any, dim: Any) -> tuple[int, ...]:
     return (dim % ndim,) if dim.__class__ is int and -ndim <= dim < ndim else normalize_dims(ndim, dim)
 
 
-def spread(g: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> Any:
+def expand_back(g: Any, shape: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> Any:
     """The adjoint of summing: g repeated along the axes that were summed over."""
     if not keepdims and len(axes) < len(shape):
         g = g.reshape([1 if i in axes else n for i, n in enumerate(shape)])
@@ -85,7 +86,7 @@ def _sum(x, *, axes, keepdims):
     return total(x, axes, keepdims)
 
 
-_sum.vjp(x=lambda g, x_shape, axes, keepdims: spread(g, x_shape, axes, keepdims))
+_sum.vjp(x=lambda g, x_shape, axes, keepdims: expand_back(g, x_shape, axes, keepdims))
 
 
 @op
@@ -94,7 +95,7 @@ def _mean(x, *, axes, keepdims):
     return (total(numbers, axes, keepdims) / count_of(x.shape, axes)).astype(x.dtype)
 
 
-_mean.vjp(x=lambda g, x_shape, axes, keepdims: spread(divided(g, count_of(x_shape, axes)), x_shape, axes, keepdims))
+_mean.vjp(x=lambda g, x_shape, axes, keepdims: expand_back(divided(g, count_of(x_shape, axes)), x_shape, axes, keepdims))
 
 
 @numpy_names
@@ -143,7 +144,7 @@ def _squares(x, *, axes, keepdims):
 
 def _squares_vjp(g, x, x_shape, axes, keepdims):
     average = x.mean(axis=axes, keepdims=True) if math.prod(x_shape) else 0
-    return spread(g, x_shape, axes, keepdims) * ((x - average) * 2)
+    return expand_back(g, x_shape, axes, keepdims) * ((x - average) * 2)
 
 
 _squares.vjp(x=_squares_vjp)
@@ -211,7 +212,7 @@ def _norm_vjp(g, x, out, p, axes):
         size = abs(x)
         at = (size == out) | ((x != x) & (out != out))
         share = g / at.sum(axis=axes, keepdims=True)
-        return sign(x) * select(share.astype(g.dtype), at)
+        return sign(x) * keep_where(share.astype(g.dtype), at)
     if p == 1:
         return g * sign(x)
     if p == 2:

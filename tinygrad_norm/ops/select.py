@@ -28,7 +28,7 @@ def _select(x, *, mask):
 _select.vjp(x=lambda g, mask: _select(g, mask=mask))
 
 
-def select(x: Any, mask: Any) -> Any:
+def keep_where(x: Any, mask: Any) -> Any:
     """x where the mask holds, else 0."""
     mask = raw(mask)
     return _select(x, mask=np.asarray(mask) if isinstance(mask, np.generic) else mask)
@@ -118,7 +118,7 @@ def minimum(input, other):
 
 def _shared(g, a, b, lost):
     """The gradient of a, which is half where a and b are equal, and none where a has lost."""
-    return select(where(a == b, g / 2, g), raw(lost) ^ True)
+    return keep_where(where(a == b, g / 2, g), raw(lost) ^ True)
 
 
 maximum.vjp(
@@ -142,7 +142,7 @@ def _inside(x, low, high):
     return x >= low if high is None else (x >= low) & (x <= high)
 
 
-_clamp.vjp(input=lambda g, input, min, max: select(g, _inside(input, min, max)))
+_clamp.vjp(input=lambda g, input, min, max: keep_where(g, _inside(input, min, max)))
 
 
 @elementwise
@@ -160,12 +160,12 @@ def _clamp_both(input, min, max):
     return xp(input, min, max).clip(input, min, max)
 
 
-_clamp_min.vjp(input=lambda g, input, min: select(g, input >= min), min=lambda g, input, min: select(g, input < min))
-_clamp_max.vjp(input=lambda g, input, max: select(g, input <= max), max=lambda g, input, max: select(g, input > max))
+_clamp_min.vjp(input=lambda g, input, min: keep_where(g, input >= min), min=lambda g, input, min: keep_where(g, input < min))
+_clamp_max.vjp(input=lambda g, input, max: keep_where(g, input <= max), max=lambda g, input, max: keep_where(g, input > max))
 _clamp_both.vjp(
-    input=lambda g, input, min, max: select(g, _inside(input, min, max)),
-    min=lambda g, input, min, max: select(g, (input < min) & (min < max)),
-    max=lambda g, input, min, max: select(g, (input > max) | (max < min)),
+    input=lambda g, input, min, max: keep_where(g, _inside(input, min, max)),
+    min=lambda g, input, min, max: keep_where(g, (input < min) & (min < max)),
+    max=lambda g, input, min, max: keep_where(g, (input > max) | (max < min)),
 )
 
 

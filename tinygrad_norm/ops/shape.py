@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from operator import index as as_index
 from typing import Any
 
 import numpy as np
@@ -18,51 +17,8 @@ from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.autograd.views import keep_equal, replay, view_op
 from tinygrad_norm.backend import xp
 from tinygrad_norm.checks.arguments import require_kind
+from tinygrad_norm.checks.sizes import Ints, normalize_dim, normalize_dims, sizes_of
 from tinygrad_norm.engine.broadcasting import sum_to
-
-Ints = int | Sequence[int]
-
-
-def normalize_dims(ndim: int, dim: Any) -> tuple[int, ...]:
-    """The dimensions counted from 0. Raises IndexError out of range, RuntimeError for doubles, TypeError for no integers."""
-    dims = tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
-    bound = max(ndim, 1)
-    result = []
-    for d in dims:
-        if isinstance(d, (bool, np.bool_)):
-            raise TypeError(f"dim must be an integer or a tuple of integers, but got {dim!r}")
-        try:
-            at = as_index(d)
-        except TypeError:
-            raise TypeError(f"dim must be an integer or a tuple of integers, but got {dim!r}") from None
-        if not -bound <= at < bound:
-            raise IndexError(f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], but got {at})")
-        if at % bound in result:
-            raise RuntimeError(f"dim {at % bound} appears multiple times in the list of dims")
-        result.append(at % bound)
-    return tuple(result) if ndim else ()
-
-
-def normalize_dim(ndim: int, dim: Any) -> int:
-    """One dimension, counted from 0; 0 for a tensor without dimensions."""
-    if dim.__class__ is int and -ndim <= dim < ndim:
-        return dim % ndim
-    if isinstance(dim, (tuple, list)):
-        raise TypeError(f"dim must be an integer, but got {dim!r}")
-    return (normalize_dims(ndim, dim) or (0,))[0]
-
-
-def sizes_of(sizes: tuple, given: Any = None, name: str = "size") -> tuple[int, ...]:
-    """Sizes given as separate arguments, as one sequence, or by name."""
-    if given is not None:
-        sizes = (given,)
-    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
-        sizes = tuple(sizes[0])
-    try:
-        return tuple(map(as_index, sizes))
-    except TypeError:
-        raise TypeError(f"{name} must be integers, but got {sizes!r}") from None
-
 
 # ---- reshape ------------------------------------------------------------------------------
 

@@ -9,10 +9,11 @@ import numpy as np
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import xp
+from tinygrad_norm.checks.sizes import normalize_dim
 from tinygrad_norm.engine.broadcasting import sum_over
 from tinygrad_norm.ops.convert import to
-from tinygrad_norm.ops.reduce import Dim, axes_of, floating, numpy_names, spread, wide
-from tinygrad_norm.ops.shape import in_own_shape, in_shape, normalize_dim
+from tinygrad_norm.ops.reduce import Dim, axes_of, expand_back, floating, numpy_names, wide
+from tinygrad_norm.ops.shape import in_own_shape, in_shape
 from tinygrad_norm.ops.unary import exp
 from tinygrad_norm.sums import total
 
@@ -32,7 +33,7 @@ def _logsumexp(x, *, axes, keepdims):
 
 _logsumexp.vjp(
     x=lambda g, x, out, x_shape, axes, keepdims: (
-        spread(g, x_shape, axes, keepdims) * exp(x - spread(out, x_shape, axes, keepdims))
+        expand_back(g, x_shape, axes, keepdims) * exp(x - expand_back(out, x_shape, axes, keepdims))
     )
 )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.backend import Array, xp
-from tinygrad_norm.fast import textbook
+from tinygrad_norm.fast import replaceable
 
 
 @functools.cache
@@ -50,7 +50,7 @@ def erf(x: Array) -> Array:
     return xp(x).where(z < 0.5, x * (2 / math.sqrt(math.pi)) * series, xp(x).copysign(1 - tail, x))
 
 
-@textbook
+@replaceable
 def masked(x, mask):
     """x where the mask is True, else 0; a product would make nan of infinity."""
     return xp(x).where(mask, x, 0).astype(x.dtype, copy=False)

@@ -15,7 +15,7 @@ from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise
 from tinygrad_norm.backend import raw, xp
 from tinygrad_norm.engine.tensor import wrap
-from tinygrad_norm.fast import textbook
+from tinygrad_norm.fast import replaceable
 from tinygrad_norm.ops import special
 
 
@@ -60,7 +60,7 @@ cosh = _unary("cosh", "(e**input + e**-input) / 2.", lambda g, input: g * sinh(i
 tanh = _unary("tanh", "(e**input - e**-input) / (e**input + e**-input).", lambda g, out: tanh_gradient(g, out))
 
 
-@textbook
+@replaceable
 def tanh_gradient(g, y):
     """g * (1 - y**2), y = tanh(x)."""
     return g * (1 - y * y)
@@ -115,7 +115,7 @@ def sigmoid(input):
     return xp(input).reciprocal(out, out=out)
 
 
-@textbook
+@replaceable
 def sigmoid_gradient(g, y):
     """g * y * (1 - y), y = sigmoid(x)."""
     return g * (y * (1 - y))
@@ -132,7 +132,7 @@ def relu(input):
     return xp(input).maximum(input, 0)
 
 
-@textbook
+@replaceable
 def relu_gradient(g, y):
     """g where y = relu(x) is not 0: it is never negative, and a nan lets the gradient through."""
     return special.masked(g, y != 0)

@@ -10,11 +10,11 @@ import numpy as np
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.backend import Array, xp
 from tinygrad_norm.engine.tensor import wrap
-from tinygrad_norm.fast import textbook
+from tinygrad_norm.fast import replaceable
 from tinygrad_norm.optim.optimizer import Optimizer, number, plain
 
 
-@textbook
+@replaceable
 def adam_step(p, g, m, v, largest, rate, root, beta1, beta2, eps, decay, shrink, maximize):
     """One step of the rule below, in place on p, m, v and largest.
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor, enable_grad
 from tinygrad_norm.autograd.edits import require_writable
-from tinygrad_norm.backend import Array, is_array, xp
-from tinygrad_norm.checks.arguments import require_state_dict
+from tinygrad_norm.backend import Array, xp
 from tinygrad_norm.engine.tensor import mark_edited, wrap
 from tinygrad_norm.nn.parameter import reset_gradient
-from tinygrad_norm.ops.convert import to
+from tinygrad_norm.optim.state import load
 from tinygrad_norm.warn import warn
-
-IGNORED = ("foreach", "capturable", "differentiable", "fused")  # PyTorch's ways to run the same rule
 
 
 class Optimizer:
@@ -137,20 +133,7 @@ class Optimizer:
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a state_dict of the same optimizer on the same parameters; nothing changes if it does not fit."""
-        require_state_dict(state_dict)
-        saved = state_dict["param_groups"]
-        if len(saved) != len(self.param_groups):
-            raise ValueError("loaded state dict has a different number of parameter groups")
-        if any(len(s["params"]) != len(g["params"]) for s, g in zip(saved, self.param_groups)):
-            raise ValueError("loaded state dict contains a parameter group that doesn't match the size of optimizer's group")
-        order = dict(zip((i for s in saved for i in s["params"]), (p for g in self.param_groups for p in g["params"])))
-        loaded: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
-        for key, values in state_dict["state"].items():
-            p = order[key if key in order else int(key)]
-            loaded[p] = {name: _fitted(name, value, p) for name, value in values.items()}
-        self.state = loaded
-        for group, new in zip(self.param_groups, saved):
-            group.update({name: copy.deepcopy(value) for name, value in new.items() if name not in ("params", "param_names")})
+        self.state = load(self, state_dict)
 
     def __repr__(self) -> str:
         shown = f"{type(self).__name__} ("
@@ -158,18 +141,6 @@ class Optimizer:
             settings = (f"    {name}: {group[name]}\n" for name in sorted(group) if name != "params")
             shown += f"\nParameter Group {i}\n" + "".join(settings)
         return shown + ")"
-
-
-def _fitted(name: str, value: Any, p: Tensor) -> Any:
-    """A value of a loaded state in memory of its own, with the parameter's dtype and device."""
-    value = wrap(value) if is_array(value) else value
-    if not isinstance(value, Tensor):
-        return value
-    if name == "step" or not value.ndim:
-        return value.detach().clone()
-    if value.array.shape != p.array.shape:
-        raise ValueError(f"loaded state {name!r} has shape {list(value.shape)}, its parameter {list(p.shape)}")
-    return to(value.detach(), p, copy=True)
 
 
 def plain(value: Any) -> Any:

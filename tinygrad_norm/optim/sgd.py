@@ -6,11 +6,11 @@ from typing import Any
 
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.backend import Array
-from tinygrad_norm.fast import textbook
+from tinygrad_norm.fast import replaceable
 from tinygrad_norm.optim.optimizer import Optimizer
 
 
-@textbook
+@replaceable
 def sgd_step(p, g, v, lr, momentum, keep, weight_decay, nesterov, maximize):
     """One step of the rule below, in place on p and v, which starts with zeros; keep: 1 - dampening, 1 in the first step."""
     if maximize:

@@ -7,7 +7,7 @@ from typing import Any
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.checks.kinds import Num
-from tinygrad_norm.nn.functional.conv import pair
+from tinygrad_norm.checks.sizes import pair
 from tinygrad_norm.nn.functional.pool import avg_pool2d
 from tinygrad_norm.ops.joining import cat
 from tinygrad_norm.ops.reduce import mean

@@ -11,11 +11,11 @@ from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import xp
 from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.checks.kinds import Reduction
-from tinygrad_norm.fast import textbook
+from tinygrad_norm.fast import replaceable
 from tinygrad_norm.nn.functional.loss import reduced, reduction_of
 from tinygrad_norm.ops.gathering import gather
 from tinygrad_norm.ops.reduce import sum, wide
-from tinygrad_norm.ops.select import select, where
+from tinygrad_norm.ops.select import keep_where, where
 from tinygrad_norm.ops.softmax import log_softmax
 
 
@@ -39,8 +39,8 @@ def nll_loss(
     kept = target != ignore_index
     classes = where(kept, target, 0)
     chosen = gather(input, axis, classes.unsqueeze(axis)).squeeze(axis)
-    weights = kept.to(input.dtype) if weight is None else select(weight[classes], kept)
-    losses = select(-chosen * weights, kept)
+    weights = kept.to(input.dtype) if weight is None else keep_where(weight[classes], kept)
+    losses = keep_where(-chosen * weights, kept)
     if reduction != "mean":
         return reduced(losses, reduction)
     return sum(losses) / sum(weights)
@@ -51,7 +51,7 @@ def cross_entropy_definition(input: Any, target: Any, *, ignore_index: int | Non
     return nll_loss(log_softmax(input, 1), target, ignore_index=-100 if ignore_index is None else ignore_index)
 
 
-@textbook
+@replaceable
 def exponentials_of(scores):
     """The largest score of each row (N, 1), exp(scores - largest), so that none overflows, and their sums (N, 1)."""
     largest = scores.max(axis=1, keepdims=True)
@@ -59,7 +59,7 @@ def exponentials_of(scores):
     return largest, exponentials, exponentials.sum(axis=1, keepdims=True)
 
 
-@textbook
+@replaceable
 def cross_entropy_gradient(exponentials, totals, classes, share):
     """(softmax - one_hot) * share, with a share (N, 1) for each row."""
     one_hot = classes[:, None] == xp(exponentials).arange(exponentials.shape[1])
@@ -140,10 +140,10 @@ def _loss_of_all_classes(
 ) -> Tensor:
     """-sum over all classes of their logarithms: the loss of a target that is spread evenly, for the rows that count."""
     kept = target != ignore_index
-    losses = select(-sum(logs if weight is None else logs * _per_class(weight, logs, axis), axis), kept)
+    losses = keep_where(-sum(logs if weight is None else logs * _per_class(weight, logs, axis), axis), kept)
     if reduction != "mean":
         return reduced(losses, reduction)
-    counts = kept.to(logs.dtype) if weight is None else select(weight[where(kept, target, 0)], kept)
+    counts = kept.to(logs.dtype) if weight is None else keep_where(weight[where(kept, target, 0)], kept)
     return sum(losses) / sum(counts)
 
 

@@ -7,19 +7,20 @@ ops below has the other two as its derivatives. That makes derivatives of any or
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import xp
 from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.checks.kinds import Num, PositiveInt, Same
+from tinygrad_norm.checks.sizes import padding_pairs, pair
 from tinygrad_norm.engine.broadcasting import sum_over
-from tinygrad_norm.fast import textbook
+from tinygrad_norm.fast import replaceable
 from tinygrad_norm.nn.functional.window import Windows
 from tinygrad_norm.ops.linalg import einsum
 from tinygrad_norm.ops.padding import pad
 from tinygrad_norm.ops.reduce import wide
-from tinygrad_norm.ops.shape import in_own_shape, reshape, sizes_of, unsqueeze
+from tinygrad_norm.ops.shape import in_own_shape, reshape, unsqueeze
 
 Pair = int | tuple[int, int]
 Sizes = tuple[int, ...]
@@ -69,7 +70,7 @@ def places(i: int, windows: Windows) -> slice:
 # Chellapilla, Puri and Simard 2006, "High performance convolutional neural networks for document processing".
 
 
-@textbook
+@replaceable
 def batch_innermost(x):
     """x itself; what stands in for this may give it another order in memory."""
     return x
@@ -99,7 +100,7 @@ def image_of(columns, x_shape, geometry):
     return x
 
 
-@textbook
+@replaceable
 def convolve(x, weight, geometry):
     """out (N, O, H', W') = weight (O, C / groups, kh, kw) @ columns of x."""
     rows, columns, groups = geometry
@@ -108,7 +109,7 @@ def convolve(x, weight, geometry):
     return out.astype(x.dtype, copy=False).reshape(len(x), len(weight), rows.count, columns.count)
 
 
-@textbook
+@replaceable
 def convolve_weight_gradient(x, g, geometry):
     """The sum over the batch of g @ columns^T."""
     rows, columns, groups = geometry
@@ -117,7 +118,7 @@ def convolve_weight_gradient(x, g, geometry):
     return matrix.astype(x.dtype, copy=False).reshape(g.shape[1], x.shape[1] // groups, rows.kernel, columns.kernel)
 
 
-@textbook
+@replaceable
 def convolve_input_gradient(g, weight, geometry):
     """weight^T @ g are the gradients of the columns; they are added where the columns came from."""
     rows, columns, groups = geometry
@@ -212,30 +213,3 @@ def _geometry(shape: Sizes, kernel: Sizes, strides: Sizes, padding: Sizes | str,
             "Kernel size can't be greater than actual input size"
         )
     return Geometry(rows, columns, groups)
-
-
-def pair(value: Any, name: str, least: int | None = None) -> tuple[int, int]:
-    """One number for both dimensions, or one for each. Raises RuntimeError unless they are `least` at least."""
-    if value.__class__ is int:
-        value = (value, value)
-    if not (value.__class__ is tuple and len(value) == 2 and value[0].__class__ is value[1].__class__ is int):
-        numbers = sizes_of((value,), None, name)
-        value = numbers * 2 if len(numbers) == 1 else numbers
-    if len(value) != 2 or (least is not None and min(value) < least):
-        expected = "" if least is None else f" of at least {least}"
-        raise RuntimeError(f"{name} must either be a single int, or a tuple of two ints,{expected} but got {value!r}")
-    return value
-
-
-def padding_pairs(padding: Any, kernel: Sizes, stride: Sizes, dilation: Sizes) -> tuple[tuple[int, int], ...]:
-    """How many zeros before and after, for each dimension; of an odd number the larger part comes after."""
-    if padding == "valid":
-        return ((0, 0),) * len(kernel)
-    if padding == "same":
-        if any(s != 1 for s in stride):
-            raise RuntimeError("padding='same' is not supported for strided convolutions")
-        totals = [d * (k - 1) for k, d in zip(kernel, dilation)]
-        return tuple((total // 2, total - total // 2) for total in totals)
-    if isinstance(padding, str) or min(padding) < 0:
-        raise RuntimeError(f"padding has to be 'same', 'valid' or numbers (negative padding is not supported), got {padding!r}")
-    return tuple((p, p) for p in padding)

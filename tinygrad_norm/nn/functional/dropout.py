@@ -12,13 +12,13 @@ from tinygrad_norm.backend import xp
 from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.checks.kinds import Float, Probability
 from tinygrad_norm.engine.tensor import wrap
-from tinygrad_norm.fast import textbook
+from tinygrad_norm.fast import replaceable
 from tinygrad_norm.generator import Generator, default_generator
 from tinygrad_norm.ops.inplace import overwrite
 from tinygrad_norm.ops.select import where
 
 
-@textbook
+@replaceable
 def keep_and_scale(x, kept, p):
     """x / (1 - p) where kept, 0 elsewhere."""
     return x / (1 - p) * kept if p < 1 else x * 0

@@ -30,7 +30,7 @@ from tinygrad_norm.backend import Array, xp
 from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.checks.kinds import Float, NonNegative, PositiveInt, SameOrFloat32
 from tinygrad_norm.engine.tensor import mark_edited
-from tinygrad_norm.fast import textbook
+from tinygrad_norm.fast import replaceable
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.creation import ones_like
 from tinygrad_norm.ops.shape import reshape
@@ -73,7 +73,7 @@ def normalize_definition(
     return reshape(y, shape)
 
 
-@textbook
+@replaceable
 def moments(x, axes):
     """E[x] and Var[x] over `axes`, in float64, so that a large mean does no harm."""
     mean = x.mean(axis=axes, keepdims=True, dtype="float64")
@@ -81,7 +81,7 @@ def moments(x, axes):
     return mean, (c * c).mean(axis=axes, keepdims=True)
 
 
-@textbook
+@replaceable
 def normalize(x, weight, bias, axes, eps, known=None):
     """y = (x - E[x]) / sqrt(Var[x] + eps) * weight + bias, and the moments, unless they are known already."""
     mean, variance = moments(x, axes) if known is None else known
@@ -93,7 +93,7 @@ def normalize(x, weight, bias, axes, eps, known=None):
     return y.astype(x.dtype), mean, variance
 
 
-@textbook
+@replaceable
 def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
     """The gradients of x, weight and bias, given g, that of y.
 

@@ -18,9 +18,10 @@ from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import Array, xp
 from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.checks.kinds import Number
+from tinygrad_norm.checks.sizes import pair
 from tinygrad_norm.engine.tensor import wrap
-from tinygrad_norm.fast import textbook
-from tinygrad_norm.nn.functional.conv import Pair, pair, places
+from tinygrad_norm.fast import replaceable
+from tinygrad_norm.nn.functional.conv import Pair, places
 from tinygrad_norm.nn.functional.window import Windows
 from tinygrad_norm.ops.joining import stack
 from tinygrad_norm.ops.padding import pad
@@ -73,6 +74,23 @@ def _stacked(x: Tensor, rows: Windows, columns: Windows, value: float) -> Tensor
     return stack(seen, -1)
 
 
+def _overlap(w: Windows) -> bool:
+    """Whether two windows may see the same input."""
+    return w.dilation * (w.kernel - 1) >= w.stride
+
+
+def _tile(w: Windows) -> bool:
+    """Whether each input is seen once."""
+    return w.kernel == w.stride and w.dilation == 1 and w.count * w.kernel == w.size and not w.before
+
+
+def elements_seen(w: Windows, include_padding: bool) -> list[int]:
+    """How many inputs each window sees: with the padding, which ends where it was asked to end, or without."""
+    low, high = (-w.before, w.size + w.after) if include_padding else (0, w.size)
+    starts = [o * w.stride - w.before for o in range(w.count)]
+    return [min(s + w.kernel, high) - max(s, low) for s in starts]
+
+
 # ---- the textbook -------------------------------------------------------------------------
 
 
@@ -92,7 +110,7 @@ def _like(x: Array, height: int, width: int, value: float) -> Array:
 
 def _to_be_filled(g: Array, rows: Windows, columns: Windows) -> Array:
     """The inputs' gradient: zeros, but where all will be written anyway."""
-    if rows.tile and columns.tile:
+    if all(map(_tile, (rows, columns))):
         return xp(g).empty((rows.size, g.shape[1], columns.size, len(g)), g.dtype).transpose(3, 1, 0, 2)
     return _like(g, rows.size, columns.size, 0)
 
@@ -111,7 +129,7 @@ def _folded(x: Array, rows: Windows, columns: Windows, combine: Callable, neutra
     return out
 
 
-@textbook
+@replaceable
 def window_maximum(x: Array, rows: Windows, columns: Windows) -> Array:
     """The largest input of each window; nan if one is nan."""
     lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
@@ -135,11 +153,11 @@ def _first(x: Array, out: Array, rows: Windows, columns: Windows) -> Iterator[tu
         yield outputs, inputs, here
 
 
-@textbook
-def spread_to_maximum(g: Array, x: Array, out: Array, rows: Windows, columns: Windows) -> Array:
+@replaceable
+def scatter_to_maximum(g: Array, x: Array, out: Array, rows: Windows, columns: Windows) -> Array:
     """g, put where the maximum of each window was found; ties go to the first, of several nan the last gets it."""
     gx = _to_be_filled(g, rows, columns)
-    overlap = rows.overlap or columns.overlap
+    overlap = any(map(_overlap, (rows, columns)))
     for outputs, inputs, here in _first(x, out, rows, columns):
         if overlap:
             gx[inputs] += masked(g[outputs], here)
@@ -166,17 +184,17 @@ def maximum_indices(x: Array, out: Array, rows: Windows, columns: Windows) -> Ar
     return found
 
 
-@textbook
+@replaceable
 def window_sum(x: Array, rows: Windows, columns: Windows) -> Array:
     """The sum of the inputs of each window."""
     return _folded(x, rows, columns, xp(x).add, 0)
 
 
-@textbook
-def spread_to_windows(g: Array, rows: Windows, columns: Windows) -> Array:
+@replaceable
+def scatter_to_windows(g: Array, rows: Windows, columns: Windows) -> Array:
     """The adjoint of window_sum: each input gets the sum of the gradients of the windows that see it."""
     gx = _to_be_filled(g, rows, columns)
-    overlap = rows.overlap or columns.overlap
+    overlap = any(map(_overlap, (rows, columns)))
     for outputs, inputs in _taps(rows, columns):
         if overlap:
             gx[inputs] += g[outputs]
@@ -202,8 +220,8 @@ def _max_pool2d(x, *, rows, columns):
 
 
 @op
-def _spread_maximum(g, *, x, maximum, rows, columns):
-    return spread_to_maximum(g, x, maximum, rows, columns)
+def _scatter_to_maximum(g, *, x, maximum, rows, columns):
+    return scatter_to_maximum(g, x, maximum, rows, columns)
 
 
 @op
@@ -212,13 +230,13 @@ def _pick_maximum(values, *, x, maximum, rows, columns):
 
 
 _max_pool2d.vjp(
-    x=lambda g, x, maximum, rows, columns: _spread_maximum(g, x=raw(x), maximum=maximum, rows=rows, columns=columns)
+    x=lambda g, x, maximum, rows, columns: _scatter_to_maximum(g, x=raw(x), maximum=maximum, rows=rows, columns=columns)
 )
-_spread_maximum.vjp(
+_scatter_to_maximum.vjp(
     g=lambda g_out, x, maximum, rows, columns: _pick_maximum(g_out, x=x, maximum=maximum, rows=rows, columns=columns)
 )
 _pick_maximum.vjp(
-    values=lambda g, x, maximum, rows, columns: _spread_maximum(g, x=x, maximum=maximum, rows=rows, columns=columns)
+    values=lambda g, x, maximum, rows, columns: _scatter_to_maximum(g, x=x, maximum=maximum, rows=rows, columns=columns)
 )
 
 
@@ -267,12 +285,12 @@ def _avg_pool2d(x, *, rows, columns, divisor):
 
 
 @op
-def _spread_mean(g, *, rows, columns, divisor):
-    return spread_to_windows(g / divisor, rows, columns)
+def _scatter_mean(g, *, rows, columns, divisor):
+    return scatter_to_windows(g / divisor, rows, columns)
 
 
-_avg_pool2d.vjp(x=lambda g, rows, columns, divisor: _spread_mean(g, rows=rows, columns=columns, divisor=divisor))
-_spread_mean.vjp(g=lambda g_out, rows, columns, divisor: _avg_pool2d(g_out, rows=rows, columns=columns, divisor=divisor))
+_avg_pool2d.vjp(x=lambda g, rows, columns, divisor: _scatter_mean(g, rows=rows, columns=columns, divisor=divisor))
+_scatter_mean.vjp(g=lambda g_out, rows, columns, divisor: _avg_pool2d(g_out, rows=rows, columns=columns, divisor=divisor))
 
 
 @checked("input.ndim in (3, 4)", "divisor_override != 0")
@@ -294,7 +312,7 @@ def avg_pool2d(
     rows, columns = _windows(input, kernel_size, stride, padding, 1, ceil_mode)
     divisor: Any = divisor_override
     if divisor is None:
-        heights, widths = rows.counts(count_include_pad), columns.counts(count_include_pad)
+        heights, widths = (elements_seen(side, count_include_pad) for side in (rows, columns))
         if len({*heights}) == len({*widths}) == 1:
             divisor = heights[0] * widths[0]
         else:

@@ -7,11 +7,12 @@ from typing import Any
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.checks.kinds import Num, PositiveInt, Same
-from tinygrad_norm.nn.functional.conv import Pair, conv2d, pair, places
+from tinygrad_norm.checks.sizes import pair, single
+from tinygrad_norm.nn.functional.conv import Pair, conv2d, places
 from tinygrad_norm.nn.functional.window import Windows
 from tinygrad_norm.ops.joining import stack
 from tinygrad_norm.ops.padding import pad
-from tinygrad_norm.ops.shape import in_own_shape, reshape, sizes_of, unsqueeze
+from tinygrad_norm.ops.shape import in_own_shape, reshape, unsqueeze
 
 
 @checked("input.ndim in (2, 3)", error=RuntimeError)
@@ -32,14 +33,6 @@ def conv1d(
     padding = padding if isinstance(padding, str) else (0, single(padding, "padding"))
     out = conv2d(unsqueeze(input, -2), unsqueeze(weight, -2), bias, strides, padding, dilations, groups)
     return in_own_shape(out, (*out.array.shape[:-2], out.array.shape[-1]))
-
-
-def single(value: Any, name: str) -> int:
-    """One number, also in a sequence of one."""
-    numbers = sizes_of((value,), None, name)
-    if len(numbers) != 1:
-        raise RuntimeError(f"{name} must be a single int, but got {value!r}")
-    return numbers[0]
 
 
 @checked("input.ndim in (3, 4)")

@@ -41,25 +41,9 @@ class Windows:
             count -= 1
         return count
 
-    @property
-    def overlap(self) -> bool:
-        """Whether two windows may see the same input."""
-        return self.dilation * (self.kernel - 1) >= self.stride
-
-    @property
-    def tile(self) -> bool:
-        """Whether each input is seen once."""
-        return self.kernel == self.stride and self.dilation == 1 and self.count * self.kernel == self.size and not self.before
-
     def taps(self) -> list[tuple[slice, slice]]:
         """For each i: the slice of the outputs that see an input there, and the slice of those inputs."""
         return _taps(self)
-
-    def counts(self, include_padding: bool) -> list[int]:
-        """How many inputs each window sees: with the padding, which ends where it was asked to end, or without."""
-        low, high = (-self.before, self.size + self.after) if include_padding else (0, self.size)
-        starts = [o * self.stride - self.before for o in range(self.count)]
-        return [min(s + self.kernel, high) - max(s, low) for s in starts]
 
 
 @functools.lru_cache(maxsize=256)
