@@ -68,3 +68,21 @@ def test_a_variable_shows_all_of_a_traceback() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False)
     assert done.stderr.count("module.py") == 2
     assert "arguments.py" in done.stderr
+
+
+def test_a_call_that_was_right_once_is_looked_at_again_where_it_differs() -> None:
+    mean, var = x(3), x(3)
+    F.batch_norm(x(2, 3), mean, var)
+    with pytest.raises(RuntimeError, match="running_mean.requires_grad = True"):
+        F.batch_norm(x(2, 3), mean.clone().requires_grad_(), var)
+    F.group_norm(x(2, 4), 2)
+    for wrong in (lambda: F.group_norm(x(2, 4), 3), lambda: F.group_norm(x(2, 4), 2, x(4).double())):
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="num_groups = 3|mixed dtype"):
+                wrong()
+
+
+def test_an_error_bears_one_note_of_a_call_that_of_the_function_the_user_called() -> None:
+    with pytest.raises(RuntimeError, match="to have 4 channels") as caught:
+        F.conv1d(x(1, 3, 8), x(2, 4, 3))
+    assert [note.partition("(")[0] for note in caught.value.__notes__] == ["in conv1d"]

@@ -1,4 +1,4 @@
-"""Would the suite notice what a tired colleague might write? Fifty-two mistakes, in modules, optimizers, data, files and autograd.
+"""Would the suite notice what a tired colleague might write? Fifty-seven mistakes, in modules, optimizers, data, files and autograd.
 
     python tests/mutation/by_hand.py
 
@@ -27,12 +27,12 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "autograd.hooks": (
         ("seen", "list(self.seeing.values())", "self.seeing.values()"),
-        ("deposit", "list(self.waiting.values())", "self.waiting.values()"),
+        ("call_waiting", "list(self.waiting.values())", "self.waiting.values()"),
         ("register_hook", "self.grad_fn or self", "self"),
     ),
     "autograd.requests": (
         ("_cotangent", "if g.array.dtype == out.array.dtype else g.to(out.array.dtype)", ""),
-        ("grad", "result[i] = own(gradient, True)", "pass"),
+        ("_for_each", "result[i] = own(gradient, True)", "pass"),
     ),
     "autograd.views": (("refresh", "x.needs_grad = self.inherits = base.needs_grad", "x.needs_grad = self.inherits = True"),),
     "backend": (
@@ -55,16 +55,14 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("apply", "bound.apply_defaults()", "pass"),
         ("apply", "any(out is x for x in inputs)", "False"),
     ),
-    "ops.indexing": (
+    "ops.indexing": (("_raw_part", "index.array.copy() if", "index.array if"),),
+    "ops.gathering": (
         ("index_select", "index.array.reshape(-1).copy()", "index.array.reshape(-1)"),
         ("gather", "index.array.copy()", "index.array"),
-        ("_raw_part", "index.array.copy() if", "index.array if"),
         ("index_add", "index.array.copy()", "index.array"),
     ),
-    "ops.joining": (
-        ("_padded_along", "n + min(before, 0) + min(after, 0)", "n + min(before, 0)"),
-        ("_parts", "part.view_of.edit_error = _FROZEN", "pass"),
-    ),
+    "ops.padding": (("_padded_along", "n + min(before, 0) + min(after, 0)", "n + min(before, 0)"),),
+    "ops.joining": (("_parts", "part.view_of.edit_error = _FROZEN", "pass"),),
     "ops.composed": (
         (
             "cumprod",
@@ -80,17 +78,25 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("__setattr__", "self._non_persistent.discard(name)", "pass"),
         ("to", "for t in (part, part.grad):", "for t in (part,):"),
         ("__call__", "list(self._hooks.values())", "self._hooks.values()"),
-        ("load_state_dict", "own[key].detach().copy_(state_dict[key])", "own[key].data = state_dict[key].detach()"),
         (
             "state_dict",
             "if name not in self._non_persistent:",
             "if name not in self._non_persistent or kind == 'buffer' and prefix:",
         ),
-        ("_named", "if remove_duplicate:", "if False:"),
+    ),
+    "nn.state": (("_take", "current.detach().copy_(value)", "current.data = value.detach()"),),
+    "nn.tree": (("_named", "if remove_duplicate:", "if False:"),),
+    "checks.arguments": (
+        ("_kind_of", "(array.shape, array.dtype, value.needs_grad)", "(array.shape, array.dtype)"),
+        ("_match", "fits and (letter", "True or (letter"),
+        ("_look", "if rule.choices and value not in rule.choices:", "if False:"),
+    ),
+    "checks.notes": (("told", "notes.pop()", "pass"), ("without_wrappers", "at.tb_next = inner.tb_next", "at = inner")),
+    "optim.state": (
+        ("load", "copy.deepcopy(value)", "value"),
+        ("_fitted", "return to(value.detach(), p, copy=True)", "return to(value.detach(), p)"),
     ),
     "optim.optimizer": (
-        ("load_state_dict", "copy.deepcopy(value)", "value"),
-        ("_fitted", "return to(value.detach(), p, copy=True)", "return to(value.detach(), p)"),
         ("add_param_group", 'param_group["params"] = items', "pass"),
         ("state_dict", "dict(s) for p, s", "s for p, s"),
     ),
@@ -106,10 +112,10 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("__iter__", "len(self) - start", "_AT_ONCE"),
     ),
     "data.loader": (("_next_items", "if not batch or", "if len(batch) < self.batch_size or"),),
-    "fast": (("textbook", "if level not in found:", "if not found:"),),
+    "fast": (("replaceable", "if level not in found:", "if not found:"),),
     "saving": (
         ("_is_kept", "and dtype.isnative", ""),
-        ("save", "_remove_abandoned(path.parent)", "pass"),
+        ("_write", "_remove_abandoned(path.parent)", "pass"),
         ("_remove_abandoned", "except ProcessLookupError:", "finally:"),
     ),
     "gradcheck": (

@@ -1,4 +1,4 @@
-"""Would the suite notice a mistake in the engine? Plant fifty, one at a time, and run the tests.
+"""Would the suite notice a mistake in the engine? Plant sixty-seven, one at a time, and run the tests.
 
     python tests/mutation/engine.py
 
@@ -49,7 +49,7 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("_fit", "gx = sum_to(gx if gx.ndim >= len(shape) else gx + zeros, shape)", "gx = gx.reshape(-1)[:1].reshape((1,) * len(shape))"),
         ("deposit", "leaf._grad = old + gradient", "leaf._grad = gradient"),
         ("deposit", 'mark_edited(old, "backward")', "pass"),
-        ("_used_up", "if not uses[edge]:", "if True:"),
+        ("_deposit_used_up", "if not uses[edge] and edge in arrived:", "if edge in arrived:"),
         ("reachable", "reverse=True", "reverse=False"),
     ),
     "autograd.higher": (
@@ -62,7 +62,7 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "autograd.requests": (
         ("_backward", "create_graph if retain is None else retain", "create_graph or retain"),
         ("grad", "create_graph if retain_graph is None else retain_graph", "create_graph or retain_graph"),
-        ("grad", "elif not allow_unused:", "elif False:"),
+        ("_for_each", "elif not allow_unused:", "elif False:"),
         ("_backward", "x.retain_grad()", "pass"),
         ("roots_of", "out.array.size != 1", "False"),
         ("roots_of", "or (out.view_of is not None and out.view_of.inherits)", ""),

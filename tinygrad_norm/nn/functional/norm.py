@@ -19,7 +19,7 @@ Instance: Ulyanov, Vedaldi and Lempitsky 2016, arXiv:1607.08022. Group: Wu and H
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ from tinygrad_norm.ops.shape import reshape
 from tinygrad_norm.ops.unary import rsqrt
 
 Axes = tuple[int, ...]
-AXES: dict[str, Callable[[int], Axes]] = {  # what the moments run over, by the table above, of x as it is seen there
+AXES = {  # what the moments run over, by the table above, of x as it is seen there
     "batch": lambda ndim: (0, *range(2, ndim)),
     "layer": lambda ndim: tuple(range(1, ndim)),  # of (N, *shape)
     "instance": lambda ndim: tuple(range(2, ndim)),
