@@ -17,7 +17,7 @@ from typing import Any
 
 import tinygrad_norm as tn
 from tinygrad_norm import dtypes, ops
-from tinygrad_norm.autograd import attached
+from tinygrad_norm.autograd import tensor_methods
 
 PACKAGE = Path(__file__).parent.parent / "tinygrad_norm"
 HEAD = '"""Made by tests/stubs.py of the tables in ops/__init__.py."""\n\n'
@@ -125,7 +125,7 @@ def methods() -> str:
             lines.append(f"    def {name}(self, other: Any) -> Tensor: ...{ignored}")
         else:
             lines.append("    " + declaration(name, method, True))
-    lines += ["    " + declaration(name, method, True) for name, method in attached.METHODS.items()]
+    lines += ["    " + declaration(name, method, True) for name, method in tensor_methods.METHODS.items()]
     for name, kind in ATTACHED.items():
         lines += ["    @property", f"    def {name}(self) -> {kind}: ..."]
     lines += ["    @data.setter", "    def data(self, value: Tensor) -> None: ..."]

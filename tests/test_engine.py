@@ -465,3 +465,85 @@ def test_fractions_leave_no_item_out(fractions, sizes) -> None:
     parts = data.random_split(range(11), fractions)
     assert [len(p) for p in parts] == sizes
     assert sorted(i for p in parts for i in p.indices) == list(range(11))
+
+
+# ---- what somebody else knows too ---------------------------------------------------------
+
+
+def test_a_gradient_that_a_hook_has_seen_or_given_is_not_the_one_in_grad() -> None:
+    x, y, seen, given = leaf([1.0]), leaf([1.0]), [], constant([5.0])
+    x.register_hook(seen.append)
+    y.register_hook(lambda g: given)
+    for _ in range(2):
+        (3 * x + 4 * y).sum().backward()
+    assert [float(g) for g in seen] == [3.0, 3.0]
+    assert (float(given), float(x.grad), float(y.grad)) == (5.0, 6.0, 10.0)
+
+
+def test_one_array_as_the_gradient_of_inputs_that_are_not_neighbours() -> None:
+    @tn.op
+    def total(a, b, c):
+        return a + b + c
+
+    @total.joint_vjp
+    def _vjp(g):
+        h = 2 * g
+        return h, 3 * g, h
+
+    a, b, c = leaf([1.0]), leaf([1.0]), leaf([1.0])
+    total(a, b, c).sum().backward()
+    total(a, constant([1.0]), constant([1.0])).sum().backward()
+    assert (float(a.grad), float(b.grad), float(c.grad)) == (4.0, 3.0, 2.0)
+
+
+def test_a_joint_vjp_gives_one_gradient_for_each_input() -> None:
+    @tn.op
+    def total(a, b, c):
+        return a + b + c
+
+    total.joint_vjp(lambda g: (g, g))
+    for inputs in ((leaf([1.0]),) * 3, (constant([1.0]), leaf([1.0]), leaf([1.0]))):
+        with pytest.raises(RuntimeError, match="TotalBackward returned 2 gradients for the 3 inputs of total"):
+            total(*inputs).sum().backward()
+
+
+def test_a_vjp_that_takes_arrays_for_tensors_is_told_so() -> None:
+    @tn.op
+    def twice(a, b):
+        return a * b
+
+    twice.vjp(a=lambda g, b: g * b, b=lambda g, a: g.unsqueeze(0)[0] * a)
+    with pytest.raises(TypeError, match=r"the vjp of twice for the input 'b': .*unsqueeze.*: vjps get arrays"):
+        twice(leaf([1.0]), leaf([2.0])).sum().backward()
+    twice.vjp(b=lambda g, a: 1.0)
+    with pytest.raises(TypeError, match="the vjp of twice for the input 'b': .*an array of the input's shape"):
+        twice(leaf([1.0]), leaf([2.0])).sum().backward()
+
+
+def test_an_input_of_an_op_may_have_a_default() -> None:
+    @tn.op
+    def scale(x, n=2):
+        return x * n
+
+    scale.vjp(x=lambda g, n: g * n)
+    x = leaf([1.0])
+    scale(x).sum().backward()
+    assert float(x.grad) == 2.0
+
+
+def test_gradients_of_gradients_add_up_also_under_no_grad() -> None:
+    x = leaf([2.0])
+    y = (x**3).sum()
+    with tn.no_grad():
+        for _ in range(2):
+            y.backward(retain_graph=True, create_graph=True)
+    assert x.grad.requires_grad
+    assert float(tn.grad(x.grad.sum(), x)[0]) == 24.0
+
+
+def test_a_hook_that_waits_is_not_called_without_a_gradient() -> None:
+    x, called = leaf([1.0]), []
+    x.register_hook(lambda g: x.requires_grad_(False) and None)
+    x.register_post_accumulate_grad_hook(lambda p: called.append(p.grad))
+    (2 * x).sum().backward()
+    assert called == []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import traceback
+import weakref
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,23 @@ def test_an_error_bears_one_note_of_a_call_that_of_the_function_the_user_called(
     with pytest.raises(RuntimeError, match="to have 4 channels") as caught:
         F.conv1d(x(1, 3, 8), x(2, 4, 3))
     assert [note.partition("(")[0] for note in caught.value.__notes__] == ["in conv1d"]
+
+
+def test_what_is_remembered_of_a_call_is_no_tensor_and_fits_no_other_call() -> None:
+    inputs = [x(2, 4) for _ in range(3)]
+    alive = [weakref.ref(t) for t in inputs]
+    for t in inputs:
+        F.group_norm(input=t, num_groups=2, weight=x(4))
+        F.gelu(input=t)
+    del inputs, t
+    gc.collect()
+    assert [ref() for ref in alive] == [None] * 3
+    mean, var = x(3), x(3)
+    call = dict(running_mean=mean, running_var=var, training=True)
+    F.batch_norm(x(2, 3), **call)
+    mean.requires_grad_()
+    with pytest.raises(RuntimeError, match="running_mean.requires_grad = True"):
+        F.batch_norm(x(2, 3), **call)
+    F.layer_norm(x(3, 2), normalized_shape=(2,))
+    with pytest.raises((RuntimeError, TypeError)):
+        F.layer_norm(x(3, 2), ("normalized_shape", (2,)))

@@ -320,7 +320,7 @@ def test_a_stand_in_belongs_to_its_level(monkeypatch) -> None:
     def probe(x):
         return "textbook"
 
-    run = fast.textbook(probe)
+    run = fast.replaceable(probe)
     for name in ("numpy", "off", "numba", "numpy", "off"):
         with fast.level(name):
             assert run(np.ones(3)) == ("textbook" if name == "off" else name)

@@ -629,3 +629,27 @@ def test_a_writer_takes_tensors(tmp_path) -> None:
         writer.add_images("images", tn.rand(2, 1, 4, 4), 0)
         writer.add_parameters(net, 0)
     assert any(path.stat().st_size for path in tmp_path.rglob("events*"))
+
+
+def test_a_lazy_layer_can_be_the_base_of_a_users_own() -> None:
+    class Mine(nn.LazyLinear):
+        pass
+
+    layer = Mine(3)
+    assert layer(tn.ones(2, 5)).shape == (2, 3)
+    assert layer.weight.shape == (3, 5)
+
+
+def test_a_layer_of_a_users_own_function() -> None:
+    class Scaled(nn.derived.Derived, of=lambda x, factor=2.0: x * factor):
+        """x times factor."""
+
+    assert Scaled(3.0)(tn.ones(1)).tolist() == [3.0]
+
+
+def test_a_deep_copy_keeps_attributes() -> None:
+    x = tn.ones(2)
+    x.note = ["kept"]
+    copied = copy.deepcopy(x)
+    assert copied.note == ["kept"]
+    assert copied.note is not x.note

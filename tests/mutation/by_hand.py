@@ -26,8 +26,8 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("deposit", "or is_writable(old.array))", "or True)"),
     ),
     "autograd.hooks": (
-        ("seen", "list(self.seeing.values())", "self.seeing.values()"),
-        ("call_waiting", "list(self.waiting.values())", "self.waiting.values()"),
+        ("_run", "list(self.seeing.values())", "self.seeing.values()"),
+        ("deposited", "list(self.waiting.values())", "self.waiting.values()"),
         ("register_hook", "self.grad_fn or self", "self"),
     ),
     "autograd.requests": (
@@ -42,7 +42,7 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "autograd.edits": (
         ("reshape_in_place", "is_stand_in, base, steps = x.view_of.is_stand_in,", "is_stand_in, base, steps = False,"),
     ),
-    "autograd.attached": (
+    "autograd.tensor_methods": (
         (
             "__deepcopy__",
             "copy._grad = None if self._grad is None else self._grad.__deepcopy__(memo)",
@@ -87,7 +87,7 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "nn.state": (("_take", "current.detach().copy_(value)", "current.data = value.detach()"),),
     "nn.tree": (("_named", "if remove_duplicate:", "if False:"),),
     "checks.arguments": (
-        ("_kind_of", "(array.shape, array.dtype, value.needs_grad)", "(array.shape, array.dtype)"),
+        ("_memo_key", "(array.shape, array.dtype, value.needs_grad)", "(array.shape, array.dtype)"),
         ("_match", "fits and (letter", "True or (letter"),
         ("_look", "if rule.choices and value not in rule.choices:", "if False:"),
     ),

@@ -36,8 +36,9 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("_walk", "if node in captured:", "if False:"),
         ("_walk", "if not (leaf.view_of and leaf.view_of.inherits):", "if True:"),
         ("_walk", "if gx is None or (needed is not None and target not in needed):", "if gx is None:"),
-        ("_walk", "(gx is g or gx is last)", "(gx is last and gx is not g)"),
-        ("_walk", "(gx is g or gx is last)", "gx is g"),
+        ("_walk", "known = {id(g)}", "known = set()"),
+        ("_walk", "known.add(id(gx))", "pass"),
+        ("_gradients", "if len(given) != plan.arity:", "if False:"),
         ("_walk", "arrived[target] = arrived[target] + gx", "arrived[target] = gx"),
         ("_walk", "if gx.shape != like.shape or gx.dtype is not like.dtype:", "if False:"),
         ("differentiate", "thread.recording = before", "pass"),
@@ -52,12 +53,13 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("_deposit_used_up", "if not uses[edge] and edge in arrived:", "if edge in arrived:"),
         ("reachable", "reverse=True", "reverse=False"),
     ),
-    "autograd.higher": (
+    "autograd.create_graph": (
         ("_through_definition", "_same(x) if isinstance(x := value[name], Tensor) and x.needs_grad else x", "x if (x := value[name]) is not None else x"),
     ),
     "autograd.hooks": (
-        ("arrived", "backward.deposit(tensor, backward.own(g, True), True)", "backward.deposit(tensor, backward.own(g, False), True)"),
-        ("seen", "g = replacement", "return replacement"),
+        ("at_leaf", "backward.own(self._run(g), True)", "self._run(g)"),
+        ("on_gradient", "backward.deposit(tensor, backward.own(g, True), True)", "backward.deposit(tensor, backward.own(g, False), True)"),
+        ("_run", "g = replacement", "return replacement"),
     ),
     "autograd.requests": (
         ("_backward", "create_graph if retain is None else retain", "create_graph or retain"),
@@ -83,7 +85,7 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("mark_edited", "if x.version.copies is not None:", "if False:"),
     ),
     "checks.tensors": (("require_gradient", "if g.array.shape != x.array.shape:", "if False:"),),
-    "autograd.attached": (("__deepcopy__", 'self.array.copy(order="K")', "self.array"),),
+    "autograd.tensor_methods": (("__deepcopy__", 'self.array.copy(order="K")', "self.array"),),
     "autograd.edits": (
         ("before_edit", "source = replay(x.view_of.root(), x.view_of.steps)", "pass"),
         ("check_editable", "if x.needs_grad and x.node is None:", "if False:"),

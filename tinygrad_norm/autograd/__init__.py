@@ -33,14 +33,14 @@ The engine itself is in `tinygrad_norm.engine`; this folder is what attaches its
     hooks.py        hooks, retain_grad
     views.py        Tensors that share memory
     edits.py        edits in place
-    higher.py       derivatives of fused ops under create_graph
+    create_graph.py what backward needs to be differentiated again
     function.py     ops with a context, as PyTorch writes them
     functional.py   Jacobians and Hessians
     anomaly.py      where a nan came from
-    attached.py     the other methods of Tensor that PyTorch has here
+    tensor_methods.py  the other methods of Tensor that PyTorch has here
 """
 
-from tinygrad_norm.autograd import attached, functional, higher  # noqa: F401 (they attach themselves)
+from tinygrad_norm.autograd import create_graph, functional, tensor_methods  # noqa: F401 (they attach themselves)
 from tinygrad_norm.autograd.anomaly import (
     detect_anomaly,
     is_anomaly_check_nan_enabled,

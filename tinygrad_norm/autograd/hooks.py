@@ -31,17 +31,20 @@ class Hooks:
         """Whether x has asked for the gradient."""
         return self.retained is not None and self.retained() is x
 
-    def arrived(self, g: Any, create_graph: bool) -> Any:
+    def on_gradient(self, g: Any, create_graph: bool) -> Any:
         """The final gradient of a Node, an array or a Tensor, after the hooks; left where retain_grad asked for it."""
         if self.seeing:
-            g = self.seen(g if create_graph else backward.own(g, True))
+            g = self._run(g if create_graph else backward.own(g, True))
             g = g if create_graph else g.array
         if self.retained is not None and (tensor := self.retained()) is not None:
-            with backward.depositing:
-                backward.deposit(tensor, backward.own(g, True), True)
+            backward.deposit(tensor, backward.own(g, True), True)
         return g
 
-    def seen(self, g: Tensor) -> Tensor:
+    def at_leaf(self, g: Tensor) -> Tensor:
+        """The gradient of a leaf after the hooks: a copy, since they may have kept what they saw or gave."""
+        return backward.own(self._run(g), True) if self.seeing else g
+
+    def _run(self, g: Tensor) -> Tensor:
         """The gradient after each hook has seen it, and perhaps replaced it."""
         for hook in list(self.seeing.values()):
             replacement = hook(g)
@@ -50,16 +53,7 @@ class Hooks:
                 g = replacement
         return g
 
-    def deposit(self, leaf: Tensor, gradient: Tensor, create_graph: bool) -> None:
-        """The gradient of a leaf into its `.grad`, and then the hooks that wait for it there."""
-        if not leaf.needs_grad:  # any more
-            return
-        gradient = self.seen(gradient)
-        with backward.depositing:
-            backward.deposit(leaf, gradient, create_graph)
-        self.call_waiting(leaf)
-
-    def call_waiting(self, leaf: Tensor) -> None:
+    def deposited(self, leaf: Tensor) -> None:
         """Call the hooks that wait for the gradient of a leaf, which is there now."""
         for hook in list(self.waiting.values()):
             hook(leaf)

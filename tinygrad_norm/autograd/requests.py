@@ -9,9 +9,7 @@ from typing import Any
 from tinygrad_norm.backend import is_array, xp
 from tinygrad_norm.checks.arguments import require_kind
 from tinygrad_norm.checks.errors import mixed_devices
-from tinygrad_norm.engine import backward as engine
 from tinygrad_norm.engine.backward import Target, differentiate, own, target_of
-from tinygrad_norm.engine.op import Node
 from tinygrad_norm.engine.tensor import Tensor, wrap
 from tinygrad_norm.warn import warn
 
@@ -75,18 +73,7 @@ def _backward(outputs: list[Tensor], cotangents: Any, retain: Any, create_graph:
         x.retain_grad()  # for those that are no leaves: their gradient is left there while the walk passes
     before, _ends.callbacks = _ends.callbacks, []
     try:
-        gradients = differentiate(roots, only, create_graph if retain is None else retain, create_graph, deposits=True)
-        with engine.depositing:
-            for target, gradient in gradients.items():
-                if target.__class__ is Node or not target.needs_grad:
-                    continue
-                if target._grad is None:
-                    target._grad = gradient
-                else:
-                    engine.deposit(target, gradient, create_graph)
-        for leaf in gradients:
-            if leaf.hooks is not None and leaf.__class__ is not Node:
-                leaf.hooks.call_waiting(leaf)
+        differentiate(roots, only, create_graph if retain is None else retain, create_graph, deposits=True)
         callbacks = _ends.callbacks
     finally:
         _ends.callbacks = before

@@ -3,8 +3,9 @@
     @checked("C % num_groups == 0")
     def group_norm(input: Float[Tensor, "N C *S"], num_groups: PositiveInt, weight: Float[Tensor, "C"] | None = None):
 
-kinds.py has the words. Of each argument its class is looked at in every call; shapes, dtypes, ranges, choices, and the
-relations that `checked` is given, once for each kind of call. What goes wrong later gets a note with the call.
+kinds.py has the words. Classes are looked at in every call; shapes, dtypes, ranges, choices, and the relations that `checked`
+is given, once for each combination of shapes, dtypes and settings, which is remembered. What goes wrong later gets a note with
+the call.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def _rule(p: inspect.Parameter) -> Rule | None:
     if kind not in _KINDS:
         return None
     usual, fits = _KINDS[kind]
-    if "dtype" in more:  # of a function that vjps do not call
+    if "dtype" in more:  # arrays are refused: no vjp calls such a function
         usual, fits = ONLY_TENSORS, lambda x: hasattr(x, "needs_grad")
     if rest or p.default is None:
         or_none = {id(TENSORS): TENSORS_OR_NONE, id(ONLY_TENSORS): ONLY_TENSORS_OR_NONE}
@@ -190,7 +191,8 @@ def _match(name: str, rule: Rule, shape: tuple, known: dict[str, Any], origin: d
                 known[letter], origin[letter] = size, f" (from {rule.name} {tuple(shape)})"
             fits = fits and (letter == "..." or size == (int(letter) if letter.isdigit() else known[letter]))
     if not fits:
-        where = ", ".join(f"{letter} = {known[letter]}{origin[letter]}" for letter in letters if letter in known)
+        bound = [letter for letter in (letter.lstrip("*") for letter in letters) if letter in known]
+        where = ", ".join(f"{letter} = {known[letter]}{origin[letter]}" for letter in bound)
         expected = "(" + ", ".join(letters) + ("," if len(letters) == 1 else "") + ")"
         text = f"{rule.name} has shape {tuple(shape)}, expected {expected}" + (f" with {where}" if where else "")
         if len(letters) == 1 and letters[0] in known and len(shape) == 1:
@@ -263,7 +265,7 @@ def _checked(function: F, relations: list[tuple], error: type[Exception] | None)
                 if key in rules and kwargs[key].__class__ not in rules[key].usual:
                     kwargs[key] = _plain(name, rules[key], kwargs[key])
             looked = shaped or count > first_deep or (kwargs and not deep_names.isdisjoint(kwargs))
-            if looked and ((key := _kind_of(args, kwargs)) is None or key not in known):
+            if looked and ((key := _memo_key(args, kwargs)) is None or key not in known):
                 bound = signature.bind(*args, **kwargs)
                 bound.apply_defaults()
                 _look(name, deep, relations, bound.arguments, error)
@@ -282,25 +284,29 @@ def _checked(function: F, relations: list[tuple], error: type[Exception] | None)
 
 def look_at_settings(name: str, function: Callable, settings: dict[str, Any]) -> None:
     """Raise, in the name of a layer, for settings that its function would refuse."""
-    rules = [function.rules[key] for key in settings if key in function.rules]  # type: ignore[attr-defined]
+    known = getattr(function, "rules", {})
+    rules = [known[key] for key in settings if key in known]
     for rule in rules:
         if settings[rule.name].__class__ not in rule.usual:
             settings[rule.name] = _plain(name, rule, settings[rule.name])
     _look(name, [rule for rule in rules if rule.is_deep], [], settings, None)
 
 
-def _kind_of(args: tuple, kwargs: dict) -> Any:
+_SIMPLE = {int, float, bool, str, type(None)}
+
+
+def _memo_key(args: tuple, kwargs: dict) -> Any:
     """What a call has in common with others that need no second look: shapes, dtypes, settings. None if that cannot be told."""
-    found: list[Any] = []
-    for value in args if not kwargs else (*args, *kwargs.items()):
+    found: list[Any] = [len(args)]
+    for value in (*args, *kwargs, *kwargs.values()) if kwargs else args:
         array = getattr(value, "array", None)
-        found += (value.__class__, value) if array is None else (array.shape, array.dtype, value.needs_grad)
-    kind = tuple(found)
-    try:
-        hash(kind)
-    except TypeError:  # a list, an array
-        return None
-    return kind
+        if array is not None:
+            found += (array.shape, array.dtype, value.needs_grad)
+        elif value.__class__ in _SIMPLE or (value.__class__ is tuple and _SIMPLE.issuperset(map(type, value))):
+            found += (value.__class__, value)
+        else:
+            return None
+    return tuple(found)
 
 
 def require_state_dict(value: Any) -> None:

@@ -139,6 +139,36 @@ def not_its_shape(node: Any, gx: Any, shape: tuple[int, ...]) -> RuntimeError:
     )
 
 
+def not_one_for_each(node: Any, given: Any) -> RuntimeError:
+    """The error for a joint vjp that gave too many gradients, or too few."""
+    return RuntimeError(
+        f"{node.name()} returned {len(given)} gradients for the {node.plan.arity} inputs of {node.plan.op.name}: "
+        "a joint vjp gives one for each, None for those that have none"
+    )
+
+
+def explain_vjp(error: AttributeError) -> None:
+    """Raise TypeError if a vjp asked an array for what only a Tensor has, or gave a number where an array is expected."""
+    at, node, done = error.__traceback__, None, 0
+    while at is not None:
+        names, name = at.tb_frame.f_locals, at.tb_frame.f_code.co_name
+        if name == "_walk" and "node" in names:
+            node = names["node"]
+            done = next((i for i, gx in enumerate(names.get("gradients", ())) if gx is error.obj), 0)
+        elif name == "_gradients":
+            done = len(names.get("gradients", ()))
+        at = at.tb_next
+    if node is None or not isinstance(error.obj, (*NUMBERS, np.ndarray)):
+        return
+    op = node.plan.op
+    of = "" if node.plan.joint else f" for the input {op.inputs[0 if op.variadic else node.plan.positions[done]]!r}"
+    number = error.name == "shape" and isinstance(error.obj, NUMBERS)
+    what = "it has to give an array of the input's shape" if number else "vjps get arrays (Tensors under create_graph)"
+    raise TypeError(f"the vjp of {op.name}{of}: {error}: {what}. Write it in operators, array methods and ops") from cause(
+        error
+    )
+
+
 # ---- in the declaration of an op ----------------------------------------------------------
 
 

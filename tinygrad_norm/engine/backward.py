@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
-from tinygrad_norm.backend import is_array, is_writable, raw, xp
-from tinygrad_norm.checks.errors import freed, modified, not_its_shape
+from tinygrad_norm.backend import is_writable, raw, xp
+from tinygrad_norm.checks.errors import explain_vjp, freed, modified, not_its_shape, not_one_for_each
 from tinygrad_norm.engine.broadcasting import sum_to
 from tinygrad_norm.engine.op import Node
 from tinygrad_norm.engine.tensor import Tensor, mark_edited, thread, wrap
@@ -32,21 +32,22 @@ def target_of(x: Tensor) -> Target:
 def differentiate(
     roots: Roots, wanted: Sequence[Tensor] | None, retain: bool, create_graph: bool, deposits: bool = False
 ) -> dict[Target, Tensor]:
-    """As _walk, which runs in the mode that create_graph asks for.
+    """As _walk, which runs in the mode that create_graph asks for; deposits: the gradients are left in `.grad` of the leaves.
 
-    One call between `try` and `finally`, so that Ctrl-C leaves the mode as it was: between the call of a manager and its
-    first line it would not, and Python 3.13 does not run `finally` for one that comes at the jump back of a loop.
+    `try` and `finally`, and no context manager: Ctrl-C could fall between entering a manager and its first line. One call
+    between them, since Python 3.13 does not run `finally` for a Ctrl-C at the jump back of a loop.
     """
     before, thread.recording = thread.recording, create_graph
     try:
         return _walk(roots, wanted, retain, create_graph, deposits)
+    except AttributeError as error:
+        explain_vjp(error)  # [3]
+        raise
     finally:
         thread.recording = before
 
 
-def _walk(
-    roots: Roots, wanted: Sequence[Tensor] | None, retain: bool, create_graph: bool, deposits: bool
-) -> dict[Target, Tensor]:
+def _walk(roots: Roots, wanted: Any, retain: bool, create_graph: bool, deposits: bool) -> dict[Target, Tensor]:
     """The final gradients of the leaves, or of `wanted` if given, as Tensors nobody else holds.
 
     The Nodes are visited from the newest to the oldest: when one is reached, all that used its value have been, and what has
@@ -54,12 +55,11 @@ def _walk(
     there. What is left at the end belongs to the leaves.
 
     deposits: a leaf with a hook that waits for its `.grad` gets it as soon as all its uses have been visited.
-    A gradient that somebody else knows too goes to a leaf as a view, so that own() copies it.
+    A gradient array that is known elsewhere too goes to a leaf as a view, so that own() copies it.
     """
     nodes, uses = reachable(roots)
     captured: set[Target] = set(map(target_of, wanted or ()))
-    leading = set(nodes) if wanted is None else _leading_to(captured, nodes)  # the Nodes to run
-    needed = None if wanted is None else leading | captured
+    needed = None if wanted is None else _leading_to(captured, nodes)  # the targets that have to get a gradient; None for all
     arrived: dict[Target, Any] = {}  # the sums of the gradients that have come so far
     final: dict[Target, Tensor] = {}
     for target, g in roots:
@@ -68,13 +68,14 @@ def _walk(
     for node in nodes:
         if (g := arrived.pop(node, None)) is not None:
             if node.hooks is not None:
-                g = node.hooks.arrived(g, create_graph)  # [4]
+                g = node.hooks.on_gradient(g, create_graph)  # [4]
             if node in captured:
                 final[node] = own(g, True)
-            gradients = _gradients(node, g, retain, create_graph, needed) if node in leading else ()
+            leads = needed is None or not needed.isdisjoint(node.edges)
+            gradients = _gradients(node, g, retain, create_graph, needed) if leads else ()
             for see in thread.observers if gradients else ():
                 see.walked(node, g, gradients)  # [5]
-            last = g
+            known = {id(g)}
             for target, gx in zip(node.edges, gradients):
                 if gx is None or (needed is not None and target not in needed):
                     continue
@@ -84,13 +85,16 @@ def _walk(
                 if target in arrived:  # a new array: what has arrived may be known elsewhere
                     arrived[target] = arrived[target] + gx
                 else:
-                    arrived[target] = gx[...] if (gx is g or gx is last) and like is not target else gx
-                last = gx
+                    arrived[target] = gx[...] if id(gx) in known and like is not target else gx
+                known.add(id(gx))
         if uses and deposits:
             _deposit_used_up(node, uses, arrived, create_graph)
     for leaf, g in arrived.items():
         if not (leaf.view_of and leaf.view_of.inherits):
-            final[leaf] = own(g) if leaf.hooks is None else leaf.hooks.seen(own(g))  # [4]
+            final[leaf] = own(g) if leaf.hooks is None else leaf.hooks.at_leaf(own(g))  # [4]
+    for leaf, gradient in final.items() if deposits else ():
+        if leaf.__class__ is not Node:
+            deposit(leaf, gradient, create_graph)
     return final
 
 
@@ -116,14 +120,14 @@ def _deposit_used_up(node: Node, uses: dict[Tensor, int], arrived: dict[Target, 
         if edge in uses:
             uses[edge] -= 1
             if not uses[edge] and edge in arrived:
-                edge.hooks.deposit(edge, own(arrived.pop(edge)), create_graph)  # [4]
+                deposit(edge, edge.hooks.at_leaf(own(arrived.pop(edge))), create_graph)  # [4]
 
 
 def _leading_to(captured: set[Target], nodes: list[Node]) -> set[Target]:
-    """The Nodes from which one of the captured targets can be reached."""
-    leading: set[Target] = set()
+    """The captured targets, and the Nodes from which one of them can be reached."""
+    leading = set(captured)
     for node in reversed(nodes):
-        if any(edge in leading or edge in captured for edge in node.edges):
+        if not leading.isdisjoint(node.edges):
             leading.add(node)
     return leading
 
@@ -143,13 +147,15 @@ def _gradients(node: Node, g: Any, retain: bool, create_graph: bool, needed: set
         if not retain:
             node.saved = None
     if create_graph:
-        saved = _as_tensors(node, saved)
+        saved = plan.op.with_histories(node, saved)
         if plan.op.definition is not None:
             return plan.op.through_definition(node, saved, g)
     if plan.joint:
         vjp, pick = plan.vjps[0]
         given = vjp(g, *pick(saved))
-        return given if len(given) == len(node.edges) else [given[p] for p in plan.positions]
+        if len(given) != plan.arity:
+            raise not_one_for_each(node, given)
+        return given if plan.arity == len(node.edges) else [given[p] for p in plan.positions]
     gradients = []
     for (vjp, pick), edge in zip(plan.vjps, node.edges):
         gradients.append(vjp(g, *pick(saved)) if needed is None or edge in needed else None)
@@ -168,31 +174,6 @@ def _fit(gx: Any, shape: tuple[int, ...], dtype: Any, node: Node) -> Any:
     if gx.dtype != dtype:
         gx = gx.to(dtype) if isinstance(gx, Tensor) else gx.astype(dtype)
     return gx
-
-
-# ---- derivatives of derivatives -----------------------------------------------------------
-
-
-def _as_tensors(node: Node, saved: list) -> list:
-    """The saved values with the histories they had when they were saved."""
-    values = list(saved)
-    versions = {slot: version for slot, version, _ in node.guards}
-    edges = dict(zip(node.plan.positions, node.edges))
-    for slot, (kind, at) in enumerate(node.plan.sources):
-        if kind == "out" or (kind == "input" and is_array(saved[slot])):
-            values[slot] = _restored(saved[slot], node if kind == "out" else edges.get(at), versions.get(slot))
-        elif kind == "inputs":
-            values[slot] = [_restored(a, edges.get(p), None) if is_array(a) else a for p, a in enumerate(saved[slot])]
-    return values
-
-
-def _restored(array: Any, edge: Target, version: Any) -> Tensor:
-    if isinstance(edge, Tensor):
-        return edge
-    tensor = wrap(array)
-    tensor.version = version
-    tensor.node, tensor.needs_grad = edge, edge is not None
-    return tensor
 
 
 # ---- where gradients end ------------------------------------------------------------------
@@ -214,12 +195,17 @@ if hasattr(os, "register_at_fork"):  # in the child the thread that held it is n
 
 
 def deposit(leaf: Tensor, gradient: Tensor, anew: bool) -> None:
-    """Add to leaf.grad: in its memory, or (anew) as a new Tensor with a history."""
-    old = leaf._grad
-    if old is None:
-        leaf._grad = gradient
-    elif anew or not (getattr(old.array.flags, "carray", False) or is_writable(old.array)):  # one that was assigned
-        leaf._grad = old + gradient
-    else:
-        old.array += gradient.array
-        mark_edited(old, "backward")
+    """Add to leaf.grad: in its memory, or (anew) as a new Tensor with a history. Then its hooks that wait for that run."""
+    if not leaf.needs_grad:  # any more
+        return
+    with depositing:
+        old = leaf._grad
+        if old is None:
+            leaf._grad = gradient
+        elif anew or not (getattr(old.array.flags, "carray", False) or is_writable(old.array)):  # one that was assigned
+            leaf._grad = old + gradient
+        else:
+            old.array += gradient.array
+            mark_edited(old, "backward")
+    if leaf.hooks is not None:
+        leaf.hooks.deposited(leaf)  # [4]

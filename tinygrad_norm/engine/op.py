@@ -56,10 +56,10 @@ class Plan:
     """
 
     def __init__(self, op: Op, positions: tuple[int, ...], arity: int) -> None:
-        self.op, self.positions, self.joint = op, positions, op.joint is not None
+        self.op, self.positions, self.arity, self.joint = op, positions, arity, op.joint is not None
         vjps = [op.vjp_for(p) for p in positions]
         asked = [name for _, names in vjps for name in names]
-        self.used = len(dict.fromkeys(asked))  # the values after these are for the definition only
+        self.used = len(dict.fromkeys(asked))  # how many vjps ask for; the others are for the definition
         if op.definition is not None:  # create_graph runs the definition on inputs and settings
             asked += [*op.inputs, *op.settings]
         self.names = list(dict.fromkeys(asked))
@@ -78,7 +78,8 @@ def _picking(slots: list[int]) -> Callable[[list], Sequence]:
 class Op:
     """An op as the engine sees it: its forward function, its signature, its vjps, a Plan for each set of inputs."""
 
-    through_definition: Callable  # the gradients of a fused op under create_graph: see autograd/higher.py
+    with_histories: Callable  # what create_graph needs: see autograd/create_graph.py
+    through_definition: Callable
 
     def __init__(self, forward: Callable, definition: Callable | None, broadcasts: bool, keeps: tuple[str, ...]) -> None:
         self.forward, self.definition, self.broadcasts, self.keeps = forward, definition, broadcasts, keeps
@@ -87,7 +88,7 @@ class Op:
         parameters = inspect.signature(forward).parameters.values()
         self.settings = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         self.inputs = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
-        self.optional = {p.name for p in parameters if p.default is None}
+        self.optional = {p.name: p.default for p in parameters if p.default is not p.empty}
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         require_free_names(self)
         # where a name that a vjp asks for comes from: a kind, and what to look up there
@@ -130,7 +131,7 @@ class Op:
     def record(
         self, key: int, edges: list, inputs: Sequence, arrays: Sequence, settings: dict, result: Tensor, kept: Any = ()
     ) -> Node:
-        """The Node of a call. key: the inputs that need a gradient, one bit each, and a 1 after the last input."""
+        """The Node of a call. key: bit p is set if input p needs a gradient; one bit more marks the number of inputs."""
         plan = self.plans.get(key)
         if plan is None:
             positions = tuple(p for p in range(len(inputs)) if key >> p & 1)
@@ -174,7 +175,7 @@ class Op:
         missing = [name for name in self.inputs[len(inputs) :] if name not in rest and name not in self.optional]
         if missing:
             raise TypeError(f"{self.name}(): missing a required argument: {', '.join(map(repr, missing))}")
-        return (*inputs, *(rest.pop(name, None) for name in self.inputs[len(inputs) :])), rest
+        return (*inputs, *(rest.pop(name, self.optional.get(name)) for name in self.inputs[len(inputs) :])), rest
 
 
 @overload

@@ -27,8 +27,10 @@ class Lazy(Module):
     size: str
     __signature__: inspect.Signature
 
-    def __init_subclass__(cls, size: str, **more: Any) -> None:
+    def __init_subclass__(cls, size: str = "", **more: Any) -> None:
         super().__init_subclass__(**more)
+        if not size:  # a user's subclass
+            return
         cls.size, cls.becomes = size, cls.__mro__[2]
         cls.__signature__ = inspect.Signature(list(inspect.signature(cls.becomes).parameters.values())[1:])
 
@@ -69,6 +71,7 @@ class Lazy(Module):
         for name, buffer in layer.named_buffers():
             if not getattr(self, name).numel():
                 setattr(self, name, to(buffer, getattr(self, name)))
+        del self._given
 
     def _size_in(self, input: Tensor) -> int:
         raise NotImplementedError

@@ -229,14 +229,14 @@ def remember(running_mean: Tensor, running_var: Tensor, momentum: float, mean: A
     count = size // mean.size
     new_moments = (running_mean, mean), (running_var, variance * (count / (count - 1)))
     for running, _ in new_moments:
-        require_writable(running.array, "batch_norm's update")
+        require_writable(running.array, "the running moments' update")
     for running, new in new_moments:
         per_channel = new.reshape(new.shape[:2])
         if len(per_channel) > 1:  # over the samples, for instance norm
             per_channel = per_channel.mean(axis=0, keepdims=True)
         running.array *= 1 - momentum
         running.array += momentum * per_channel[0]
-        mark_edited(running, "batch_norm's update")
+        mark_edited(running, "the running moments' update")
 
 
 def _by_running_moments(x: Tensor, mean: Any, variance: Any, weight: Any, bias: Any, eps: float) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,7 @@ def __deepcopy__(self: Tensor, memo: dict) -> Tensor:
     if id(self) not in memo:
         memo[id(self)] = copy = _without_history(type(self), self.array.copy(order="K"))
         copy.needs_grad = self.needs_grad
+        copy.__dict__.update(deepcopy(self.__dict__, memo))
         copy._grad = None if self._grad is None else self._grad.__deepcopy__(memo)
     return memo[id(self)]
 
