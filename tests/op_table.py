@@ -789,7 +789,7 @@ case(
 )
 case(
     "dropout",
-    lambda x, kept, p: _dropout(x, kept=on(kept).array, p=p),
+    lambda x, kept, p: _dropout(x, on(kept), p=p),
     dropped(),
     lambda x, kept, p: np.where(kept, x / (1 - p), 0.0) if p < 1 else x * 0,
 )

@@ -100,3 +100,10 @@ def test_the_published_net_of_ten_thousand_inputs(seed) -> None:
     assert abs(net(x).item() - 10000) < 500
     net.eval()
     assert net(x).item() == 10000
+
+
+def test_the_mask_is_let_go_of_by_backward() -> None:
+    y = F.dropout(leaf(np.ones(8)), 0.5).sum()
+    y.backward()
+    with pytest.raises(RuntimeError, match="a second time"):
+        y.backward()

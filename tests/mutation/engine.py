@@ -30,9 +30,9 @@ SUITE = (
 # module: (function, what stands there, what is planted), ...
 MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "engine.backward": (
-        ("_walk", "arrived[target] + g if target in arrived else g if", "g if"),
+        ("_walk", "arrived[target] = arrived[target] + g if target in arrived else g\n", "arrived[target] = g\n"),
         ("_walk", "if needed is None or target in needed:", "if True:"),
-        ("_walk", "else g[...]", "else g"),
+        ("_walk", "g = g if target.__class__ is Node else g[...]", "pass"),
         ("_walk", "if node in captured:", "if False:"),
         ("_walk", "if not (leaf.view_of and leaf.view_of.inherits):", "if True:"),
         ("_walk", "if gx is None or (needed is not None and target not in needed):", "if gx is None:"),

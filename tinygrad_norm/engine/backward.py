@@ -1,7 +1,7 @@
 """The walk: from the newest Node to the oldest.
 
-`loss.backward()` checks what it is asked for (autograd/requests.py), calls `differentiate`, and puts what that finds into
-`.grad` of the leaves (`deposit`); `autograd.grad` returns it. Both come down to `_walk`.
+`loss.backward()` checks what it is asked for (autograd/requests.py) and calls `differentiate`. That finds the gradients in one
+walk through the graph (`_walk`) and leaves them in `.grad` of the leaves (`deposit`); `autograd.grad` returns them instead.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def _walk(roots: Roots, wanted: Any, retain: bool, create_graph: bool, deposits:
     final: dict[Target, Tensor] = {}
     for target, g in roots:
         if needed is None or target in needed:
-            arrived[target] = arrived[target] + g if target in arrived else g if target.__class__ is Node else g[...]
+            g = g if target.__class__ is Node else g[...]
+            arrived[target] = arrived[target] + g if target in arrived else g
     for node in nodes:
         if (g := arrived.pop(node, None)) is not None:
             if node.hooks is not None:

@@ -25,12 +25,12 @@ def keep_and_scale(x, kept, p):
 
 
 @op
-def _dropout(x, *, kept, p):
+def _dropout(x, kept, *, p):
     """Forward and backward are the same."""
     return keep_and_scale(x, kept, p)
 
 
-_dropout.vjp(x=lambda g, kept, p: _dropout(g, kept=kept, p=p))
+_dropout.vjp(x=lambda g, kept, p: _dropout(g, kept, p=p))
 
 
 @checked
@@ -119,5 +119,5 @@ def _dropped(
         check_editable(input, name)
     p, module = float(p), xp(input.array)
     kept = (generator or default_generator).uniform(shape, "float32", module) >= p
-    out = _dropout(input, kept=kept, p=p)
+    out = _dropout(input, wrap(kept), p=p)
     return overwrite(input, out, name) if inplace else out
