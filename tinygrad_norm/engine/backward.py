@@ -72,8 +72,7 @@ def _walk(roots: Roots, wanted: Any, retain: bool, create_graph: bool, deposits:
                 g = node.hooks.on_gradient(g, create_graph)  # [4]
             if node in captured:
                 final[node] = own(g, True)
-            leads = needed is None or not needed.isdisjoint(node.edges)
-            gradients = _gradients(node, g, retain, create_graph, needed) if leads else ()
+            gradients = _gradients(node, g, retain, create_graph, needed)
             for see in thread.observers if gradients else ():
                 see.walked(node, g, gradients)  # [5]
             known = {id(g)}
@@ -136,8 +135,12 @@ def _leading_to(captured: set[Target], nodes: list[Node]) -> set[Target]:
 def _gradients(node: Node, g: Any, retain: bool, create_graph: bool, needed: set[Target] | None) -> Sequence[Any]:
     """The gradients of a Node's inputs, given that of its output: one for each edge, None for those not needed.
 
+    None at all, and nothing is looked at, where the Node leads to nothing that is needed.
+
     Raises RuntimeError where the saved values are gone, or were edited since. They are let go of, unless retained.
     """
+    if needed is not None and needed.isdisjoint(node.edges):
+        return ()
     plan, saved = node.plan, node.saved
     if saved is None:
         raise freed(node)
