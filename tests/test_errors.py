@@ -108,3 +108,20 @@ def test_what_is_remembered_of_a_call_is_no_tensor_and_fits_no_other_call() -> N
     F.layer_norm(x(3, 2), normalized_shape=(2,))
     with pytest.raises((RuntimeError, TypeError)):
         F.layer_norm(x(3, 2), ("normalized_shape", (2,)))
+
+
+def test_an_error_in_other_words_still_shows_where_it_arose() -> None:
+    with pytest.raises(TypeError) as caught:
+        tn.cat([x(2), 3.0])
+    assert traceback.extract_tb(caught.value.__traceback__)[-1].name != "cat"
+
+
+def test_a_note_can_be_made_of_any_argument() -> None:
+    class Unprintable:
+        def __repr__(self) -> str:
+            raise RuntimeError("mine")
+
+    for value in (Unprintable(), [[1.0] * 1000] * 10_000, {"a": Unprintable()}):
+        with pytest.raises((TypeError, ValueError, RuntimeError)) as caught:
+            F.group_norm(x(2, 4), value)
+        assert len(caught.value.__notes__[0]) < 200

@@ -221,9 +221,9 @@ def checked(*relations: str | tuple[str, type[Exception]], error: type[Exception
 def checked(*relations: Any, error: type[Exception] | None = None) -> Any:
     """Decorator: look at the arguments of a function as its annotations, and these relations, say.
 
-    Raises TypeError for an argument of another kind; RuntimeError for a dtype, a shape or a relation, ValueError for a range
-    or a choice, unless `error` is given. A Tensor may also be an array, since vjps call these functions with arrays, of which
-    NumPy makes scalars where they have no dimensions.
+    Raises TypeError for an argument of another kind, RuntimeError for a shape; `error`, if given, else RuntimeError for a dtype
+    or a relation, and ValueError for a range or a choice. What is annotated as Tensor alone may be an array too, since vjps
+    call these functions with arrays, of which NumPy makes scalars where they have no dimensions.
     """
     if relations and callable(relations[0]):
         return checked()(relations[0])

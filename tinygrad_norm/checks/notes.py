@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import reprlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -72,10 +73,12 @@ def in_words(name: str, given: Mapping[Any, Any], error: Exception) -> Exception
     elif isinstance(error, AttributeError) and error.name is not None:
         wrong = next((key for key, value in given.items() if value is error.obj), None)
         better = TypeError(f"{name}(): {text}") if wrong is None else _unfit(name, wrong, error.obj)
-    elif isinstance(error, (ArithmeticError, StopIteration)) or (isinstance(error, KeyError) and " " not in str(error.args[0])):
+    elif isinstance(error, (ArithmeticError, StopIteration)) or (
+        isinstance(error, KeyError) and " " not in str(error.args[:1])
+    ):
         better = TypeError(f"{name}(): {type(error).__name__} {text}")
     better.__dict__.update(error.__dict__)
-    return better
+    return better.with_traceback(error.__traceback__)
 
 
 def _unfit(name: str, argument: str, value: Any) -> TypeError:
@@ -89,7 +92,7 @@ def short(value: Any) -> str:
         return f"{type(value).__name__} of shape {list(array.shape)}"
     if value.__class__ in (tuple, list) and len(value) < 5:
         return f"({', '.join(map(short, value))})" if value.__class__ is tuple else f"[{', '.join(map(short, value))}]"
-    text = repr(value)
+    text = reprlib.repr(value)  # of a long list in a moment, of an object that cannot be printed too
     return text if len(text) < 40 else type(value).__name__
 
 
