@@ -302,8 +302,10 @@ def _memo_key(args: tuple, kwargs: dict) -> Any:
         array = getattr(value, "array", None)
         if array is not None:
             found += (array.shape, array.dtype, value.needs_grad)
-        elif value.__class__ in _SIMPLE or (value.__class__ is tuple and _SIMPLE.issuperset(map(type, value))):
+        elif value.__class__ in _SIMPLE:
             found += (value.__class__, value)
+        elif value.__class__ in (tuple, list) and _SIMPLE.issuperset(map(type, value)):
+            found += (value.__class__, tuple(value))
         else:
             return None
     return tuple(found)
