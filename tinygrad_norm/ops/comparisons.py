@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,55 +14,57 @@ from tinygrad_norm.checks.errors import explain, not_an_operand
 from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.promotion import NUMBERS, common_dtype, converted
 
-# ---- comparisons: no gradient -------------------------------------------------------------
 
-
-def _operand(x: Any) -> Any:
-    return plain_array(x) if isinstance(x, np.ndarray) else raw(x)
-
-
-def _compare(name: str, input: Any, other: Any, ufunc: str = "") -> Tensor:
-    """NumPy's comparison, its ufunc of that name or of its own, after the promotion that arithmetic would do."""
-    operands = [_operand(input), _operand(other)]
+def _computed(name: str, compute: str | Callable, integers: bool, *inputs: Any) -> Tensor:
+    """NumPy's function of that name, or an operator, after the promotion that arithmetic would do."""
+    operands = [plain_array(x) if isinstance(x, np.ndarray) else raw(x) for x in inputs]
     for x in operands:
         if not isinstance(x, NUMBERS) and not is_array(x):
             raise not_an_operand(name, x)
     dtype = common_dtype(operands)
-    a, b = (converted(x, dtype) for x in operands)
+    if integers and dtype.kind == "f":
+        raise RuntimeError(f"{name}: not supported for {dtype}: use bools or integers")
+    same = [converted(x, dtype) for x in operands]
     try:
-        return wrap(getattr(xp(a, b), ufunc or name)(a, b))
+        return wrap((getattr(xp(*same), compute) if isinstance(compute, str) else compute)(*same))
     except Exception as error:
         raise explain(name, [x for x in operands if is_array(x)], True, error) or error from error
 
 
-def eq(input: Tensor, other: Any) -> Tensor:
-    """input == other, elementwise; a bool Tensor."""
-    return _compare("eq", input, other, "equal")
+def _of_two(name: str, doc: str, compute: str | Callable, other: str, integers: bool = False) -> Callable[[Any, Any], Tensor]:
+    """A function of input and other, which is annotated so."""
+
+    def function(input, other):
+        return _computed(name, compute, integers, input, other)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = doc
+    function.__annotations__ = {"input": "Any" if integers else "Tensor", "other": other, "return": "Tensor"}
+    return function
 
 
-def ne(input: Tensor, other: Any) -> Tensor:
-    """input != other, elementwise; a bool Tensor."""
-    return _compare("ne", input, other, "not_equal")
+eq = _of_two("eq", "input == other, elementwise; a bool Tensor.", "equal", "Any")
+ne = _of_two("ne", "input != other, elementwise; a bool Tensor.", "not_equal", "Any")
+lt = _of_two("lt", "input < other, elementwise; a bool Tensor.", "less", "Any")
+le = _of_two("le", "input <= other, elementwise; a bool Tensor.", "less_equal", "Any")
+gt = _of_two("gt", "input > other, elementwise; a bool Tensor.", "greater", "Any")
+ge = _of_two("ge", "input >= other, elementwise; a bool Tensor.", "greater_equal", "Any")
+logical_and = _of_two("logical_and", "Whether both are true (not 0), elementwise.", "logical_and", "Tensor")
+logical_or = _of_two("logical_or", "Whether one or both are true (not 0), elementwise.", "logical_or", "Tensor")
+logical_xor = _of_two("logical_xor", "Whether just one is true (not 0), elementwise.", "logical_xor", "Tensor")
+bitwise_and = _of_two("bitwise_and", "And, bit by bit; for bools, and.", operator.and_, "Any", True)
+bitwise_or = _of_two("bitwise_or", "Or, bit by bit; for bools, or.", operator.or_, "Any", True)
+bitwise_xor = _of_two("bitwise_xor", "Exclusive or, bit by bit; for bools, exclusive or.", operator.xor, "Any", True)
 
 
-def lt(input: Tensor, other: Any) -> Tensor:
-    """input < other, elementwise; a bool Tensor."""
-    return _compare("lt", input, other, "less")
+def logical_not(input: Tensor) -> Tensor:
+    """Whether input is 0, elementwise."""
+    return wrap(xp(input.array).logical_not(input.array))
 
 
-def le(input: Tensor, other: Any) -> Tensor:
-    """input <= other, elementwise; a bool Tensor."""
-    return _compare("le", input, other, "less_equal")
-
-
-def gt(input: Tensor, other: Any) -> Tensor:
-    """input > other, elementwise; a bool Tensor."""
-    return _compare("gt", input, other, "greater")
-
-
-def ge(input: Tensor, other: Any) -> Tensor:
-    """input >= other, elementwise; a bool Tensor."""
-    return _compare("ge", input, other, "greater_equal")
+def bitwise_not(input: Tensor) -> Tensor:
+    """Not, bit by bit; for bools, not."""
+    return _computed("bitwise_not", operator.invert, True, input)
 
 
 def __eq__(input: Tensor, other: Any) -> Any:
@@ -95,63 +98,6 @@ def isclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8
 def allclose(input: Tensor, other: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """Whether isclose holds for all elements: one bool."""
     return bool(isclose(input, other, rtol, atol, equal_nan).array.all())
-
-
-# ---- logic --------------------------------------------------------------------------------
-
-
-def logical_and(input: Tensor, other: Tensor) -> Tensor:
-    """Whether both are true (not 0), elementwise."""
-    return _compare("logical_and", input, other)
-
-
-def logical_or(input: Tensor, other: Tensor) -> Tensor:
-    """Whether one or both are true (not 0), elementwise."""
-    return _compare("logical_or", input, other)
-
-
-def logical_xor(input: Tensor, other: Tensor) -> Tensor:
-    """Whether just one is true (not 0), elementwise."""
-    return _compare("logical_xor", input, other)
-
-
-def logical_not(input: Tensor) -> Tensor:
-    """Whether input is 0, elementwise."""
-    return wrap(xp(input.array).logical_not(input.array))
-
-
-def _bitwise(name: str, function: Any, *inputs: Any) -> Tensor:
-    operands = [_operand(x) for x in inputs]
-    for x in operands:
-        if not isinstance(x, NUMBERS) and not is_array(x):
-            raise not_an_operand(name, x)
-    dtype = common_dtype(operands)
-    if dtype.kind == "f":
-        raise RuntimeError(f"{name}: not supported for {dtype}: use bools or integers")
-    try:
-        return wrap(function(*(converted(x, dtype) for x in operands)))
-    except Exception as error:
-        raise explain(name, [x for x in operands if is_array(x)], True, error) or error from error
-
-
-def bitwise_and(input: Any, other: Any) -> Tensor:
-    """And, bit by bit; for bools, and."""
-    return _bitwise("bitwise_and", operator.and_, input, other)
-
-
-def bitwise_or(input: Any, other: Any) -> Tensor:
-    """Or, bit by bit; for bools, or."""
-    return _bitwise("bitwise_or", operator.or_, input, other)
-
-
-def bitwise_xor(input: Any, other: Any) -> Tensor:
-    """Exclusive or, bit by bit; for bools, exclusive or."""
-    return _bitwise("bitwise_xor", operator.xor, input, other)
-
-
-def bitwise_not(input: Tensor) -> Tensor:
-    """Not, bit by bit; for bools, not."""
-    return _bitwise("bitwise_not", operator.invert, input)
 
 
 # ---- what is not finite -------------------------------------------------------------------
