@@ -116,6 +116,13 @@ def test_an_error_in_other_words_still_shows_where_it_arose() -> None:
     assert traceback.extract_tb(caught.value.__traceback__)[-1].name != "cat"
 
 
+def test_a_letter_stands_for_one_size() -> None:
+    with pytest.raises(RuntimeError, match=r"weight should contain 4 elements not 5: .* with C = 4 \(from input \(2, 4\)\)"):
+        F.group_norm(x(2, 4), 2, x(5))
+    with pytest.raises(RuntimeError, match=r"weight has shape \(1, 1\), expected \(O, C, K\)"):
+        F.conv1d(x(1, 1, 4), x(1, 1))
+
+
 def test_a_note_can_be_made_of_any_argument() -> None:
     class Unprintable:
         def __repr__(self) -> str:

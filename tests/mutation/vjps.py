@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,12 +27,23 @@ sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.par
 from op_table import CASES, Case
 from test_autograd import test_gradients_come_back_in_the_dtype_of_their_input
 from test_backend import test_gradients_flow_between_backends
-from test_distributed import test_all_reduce_in_one_process_is_the_identity
+from test_distributed import (
+    test_all_reduce_in_one_process_is_the_identity,
+    test_sync_batch_norm_over_two_shares_is_batch_norm_over_both,
+)
 
 from tinygrad_norm import testing
 from tinygrad_norm.engine.op import Op, Plan
 
+
+def sync_norm_of_two_shares() -> None:
+    """SyncBatchNorm over two threads that stand for processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        test_sync_batch_norm_over_two_shares_is_batch_norm_over_both((3, 2), True, False, "numpy", patch)
+
+
 OTHER_TESTS = {
+    "sync_normalize": [sync_norm_of_two_shares],
     "to_dtype": [test_gradients_come_back_in_the_dtype_of_their_input],
     "all_reduce": [test_all_reduce_in_one_process_is_the_identity],
     "to_device": [test_gradients_flow_between_backends],  # the table goes there and back, and -1 * -1 is 1

@@ -158,7 +158,7 @@ def explain_vjp(error: AttributeError) -> None:
         elif name == "_gradients":
             done = len(names.get("gradients", ()))
         at = at.tb_next
-    if node is None or not isinstance(error.obj, (*NUMBERS, np.ndarray)):
+    if node is None or not (isinstance(error.obj, NUMBERS) or is_array(error.obj)):
         return
     op = node.plan.op
     of = "" if node.plan.joint else f" for the input {op.inputs[0 if op.variadic else node.plan.positions[done]]!r}"

@@ -100,8 +100,8 @@ def replaceable(function: Callable) -> Any:
 
     @functools.wraps(function)
     def run(x: Any, *rest: Any) -> Any:
-        level = _Level.current if x.__class__ is np.ndarray or _Level.current == "off" else "gpu"
-        if level == "gpu" or x.size >= least * _Level.share:
+        level = _Level.current if x.__class__ is np.ndarray else "gpu"
+        if _Level.current != "off" and (level == "gpu" or x.size >= least * _Level.share):
             if level not in found:
                 found[level] = getattr(gpu, name, None) if level == "gpu" else _quickest(name, level)
             quick = found[level]
