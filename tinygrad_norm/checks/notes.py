@@ -73,12 +73,15 @@ def in_words(name: str, given: Mapping[Any, Any], error: Exception) -> Exception
     elif isinstance(error, AttributeError) and error.name is not None:
         wrong = next((key for key, value in given.items() if value is error.obj), None)
         better = TypeError(f"{name}(): {text}") if wrong is None else _unfit(name, wrong, error.obj)
-    elif isinstance(error, (ArithmeticError, StopIteration)) or (
-        isinstance(error, KeyError) and " " not in str(error.args[:1])
-    ):
+    elif isinstance(error, (ArithmeticError, StopIteration)) or (isinstance(error, KeyError) and not _is_sentence(error)):
         better = TypeError(f"{name}(): {type(error).__name__} {text}")
     better.__dict__.update(error.__dict__)
     return better.with_traceback(error.__traceback__)
+
+
+def _is_sentence(error: KeyError) -> bool:
+    """Whether a KeyError says something, and does not only bear the key that is missing."""
+    return bool(error.args) and isinstance(error.args[0], str) and " " in error.args[0]
 
 
 def _unfit(name: str, argument: str, value: Any) -> TypeError:
