@@ -211,7 +211,7 @@ def _relation(given: str | tuple[str, type[Exception]]) -> tuple[str, Any, list[
 
 
 _NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim"}
-_MOST_KNOWN = 4096  # kinds of calls that are remembered
+_MOST_KNOWN = 4096  # kinds of calls that are remembered at a time
 
 
 @overload
@@ -269,8 +269,8 @@ def _checked(function: F, relations: list[tuple], error: type[Exception] | None)
                 bound = signature.bind(*args, **kwargs)
                 bound.apply_defaults()
                 _look(name, deep, relations, bound.arguments, error)
-                if key is not None and len(known) < _MOST_KNOWN:
-                    known.add(key)
+                if key is not None:
+                    known.clear() if len(known) >= _MOST_KNOWN else known.add(key)
             return function(*args, **kwargs)
         except Exception as found:
             better = told(name, signature, args, kwargs, found)
