@@ -23,8 +23,8 @@ from lines import planted
 
 TESTS = Path(__file__).parent.parent
 SUITE = (
-    "test_engine test_edits test_autograd test_anomaly test_inplace test_tensor test_corners test_like_pytorch test_less_common "
-    "test_nn test_optim test_saving test_data test_by_hand test_errors test_hidden_state"
+    "test_errors test_engine test_edits test_autograd test_anomaly test_inplace test_tensor test_corners test_like_pytorch test_less_common "
+    "test_nn test_optim test_saving test_data test_by_hand test_hidden_state"
 ).split()
 
 # module: (function, what stands there, what is planted), ...
