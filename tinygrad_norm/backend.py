@@ -17,7 +17,7 @@ import contextlib
 import importlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -293,6 +293,16 @@ def overlaps_itself(array: Array) -> bool:
             return array.size > 0
         reach += step * (n - 1)
     return False
+
+
+def apart(arrays: Sequence[Any]) -> list[Any]:
+    """The arrays, and Nones, with a view in the place of one that comes again."""
+    known: set[int] = set()
+    result = []
+    for a in arrays:
+        result.append(a[...] if a is not None and id(a) in known else a)
+        known.add(id(a))
+    return result
 
 
 def shares_memory(array: Array, source: Array) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
-from tinygrad_norm.backend import is_writable, raw, xp
+from tinygrad_norm.backend import apart, is_writable, raw, xp
 from tinygrad_norm.checks.errors import explain_vjp, freed, modified, not_its_shape, not_one_for_each
 from tinygrad_norm.engine.broadcasting import sum_to
 from tinygrad_norm.engine.op import Node
@@ -75,7 +75,7 @@ def _walk(roots: Roots, wanted: Any, retain: bool, create_graph: bool, deposits:
             gradients = _gradients(node, g, retain, create_graph, needed)
             for see in thread.observers if gradients else ():
                 see.walked(node, g, gradients)  # [5]
-            known = {id(g)}
+            last = g
             for target, gx in zip(node.edges, gradients):
                 if gx is None or (needed is not None and target not in needed):
                     continue
@@ -85,8 +85,8 @@ def _walk(roots: Roots, wanted: Any, retain: bool, create_graph: bool, deposits:
                 if target in arrived:  # a new array: what has arrived may be known elsewhere
                     arrived[target] = arrived[target] + gx
                 else:
-                    arrived[target] = gx[...] if id(gx) in known and like is not target else gx
-                known.add(id(gx))
+                    arrived[target] = gx[...] if (gx is g or gx is last) and like is not target else gx
+                last = gx
         if uses and deposits:
             _deposit_used_up(node, uses, arrived, create_graph)
     for leaf, g in arrived.items():
@@ -159,6 +159,8 @@ def _gradients(node: Node, g: Any, retain: bool, create_graph: bool, needed: set
         given = vjp(g, *pick(saved))
         if len(given) != plan.arity:
             raise not_one_for_each(node, given)
+        if plan.arity > 2 and len(set(map(id, given))) < plan.arity:
+            given = apart(given)
         return given if plan.arity == len(node.edges) else [given[p] for p in plan.positions]
     gradients = []
     for (vjp, pick), edge in zip(plan.vjps, node.edges):
