@@ -57,7 +57,7 @@ def _walk(roots: Roots, wanted: Any, retain: bool, create_graph: bool, deposits:
     deposits: a leaf with a hook that waits for its `.grad` gets it as soon as all its uses have been visited.
     A gradient array that is known elsewhere too goes to a leaf as a view, so that own() copies it.
     """
-    nodes, uses = reachable(roots)
+    (nodes, uses), observers = reachable(roots), thread.observers
     captured: set[Target] = set(map(target_of, wanted or ()))
     needed = None if wanted is None else _leading_to(captured, nodes)  # the targets that have to get a gradient; None for all
     arrived: dict[Target, Any] = {}  # the sums of the gradients that have come so far
@@ -73,7 +73,7 @@ def _walk(roots: Roots, wanted: Any, retain: bool, create_graph: bool, deposits:
             if node in captured:
                 final[node] = own(g, True)
             gradients = _gradients(node, g, retain, create_graph, needed)
-            for see in thread.observers if gradients else ():
+            for see in observers if gradients else ():
                 see.walked(node, g, gradients)  # [5]
             last = g
             for target, gx in zip(node.edges, gradients):
