@@ -1,6 +1,6 @@
 """Would the suite notice what a tired colleague might write? Fifty-seven mistakes, in modules, optimizers, data, files and autograd.
 
-    python tests/mutation/by_hand.py
+    python tests/mutation/by_hand.py        # PLANTED=0/2 and PLANTED=1/2: half of them
 
 As engine.py: each is a few words changed in one function. The first fourteen once went unnoticed. Prints each as it is done, and
 killed of planted; exits with 1 if one survives.
