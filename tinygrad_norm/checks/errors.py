@@ -164,9 +164,8 @@ def explain_vjp(error: AttributeError) -> None:
     of = "" if node.plan.joint else f" for the input {op.inputs[0 if op.variadic else node.plan.positions[done]]!r}"
     number = error.name == "shape" and isinstance(error.obj, NUMBERS)
     what = "it has to give an array of the input's shape" if number else "vjps get arrays (Tensors under create_graph)"
-    raise TypeError(f"the vjp of {op.name}{of}: {error}: {what}. Write it in operators, array methods and ops") from cause(
-        error
-    )
+    advice = f"{what}. Write it in operators, array methods and ops"
+    raise TypeError(f"the vjp of {op.name}{of}: {error}: {advice}") from cause(error)
 
 
 # ---- in the declaration of an op ----------------------------------------------------------

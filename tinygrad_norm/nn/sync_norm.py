@@ -15,6 +15,7 @@ from tinygrad_norm.checks.arguments import checked
 from tinygrad_norm.checks.kinds import Float, Positive, SameOrFloat32
 from tinygrad_norm.mpi import all_reduce, get_world_size, part_of
 from tinygrad_norm.nn.functional.norm import (
+    AXES,
     Axes,
     affine_of,
     channels_of,
@@ -122,7 +123,7 @@ def sync_batch_norm(
     group: Any,
 ) -> Tensor:
     """As batch_norm in training, over N and *S of all processes of the group."""
-    axes = (0, *range(2, input.ndim))
+    axes = AXES["batch"](input.ndim)
     with part_of("SyncBatchNorm in training"):
         mean, variance, count = moments_of_all(input.array, axes, group)
     if count <= 1:
