@@ -38,53 +38,12 @@ from tinygrad_norm.ops import functions as _functions
 from tinygrad_norm.saving import load, save
 
 __version__ = "0.1.0"
-__all__ = [
-    "Generator",
-    "Size",
-    "Tensor",
-    "accelerator",
-    "autograd",
-    "backend",
-    "backends",
-    "channels_last",
-    "contiguous_format",
-    "cuda",
-    "data",
-    "default_generator",
-    "device",
-    "draw",
-    "elementwise",
-    "enable_grad",
-    "get_backend",
-    "get_num_threads",
-    "grad",
-    "gradcheck",
-    "gradgradcheck",
-    "inf",
-    "inference_mode",
-    "is_anomaly_check_nan_enabled",
-    "is_anomaly_enabled",
-    "is_grad_enabled",
-    "keep_freed_memory",
-    "load",
-    "manual_seed",
-    "nan",
-    "nn",
-    "no_grad",
-    "op",
-    "optim",
-    "pi",
-    "preserve_format",
-    "save",
-    "set_backend",
-    "set_default_device",
-    "set_grad_enabled",
-    "set_num_threads",
-    "utils",
-    *_functions,
-    *_created,
-    *dtypes.NAMES,
-]
+__all__ = ["Generator", "Size", "Tensor", "accelerator", "autograd", "backend", "backends", "channels_last"]
+__all__ += ["contiguous_format", "cuda", "data", "default_generator", "device", "draw", "elementwise", "enable_grad"]
+__all__ += ["get_backend", "get_num_threads", "grad", "gradcheck", "gradgradcheck", "inf", "inference_mode"]
+__all__ += ["is_anomaly_check_nan_enabled", "is_anomaly_enabled", "is_grad_enabled", "keep_freed_memory", "load"]
+__all__ += ["manual_seed", "nan", "nn", "no_grad", "op", "optim", "pi", "preserve_format", "save", "set_backend"]
+__all__ += ["set_default_device", "set_grad_enabled", "set_num_threads", "utils", *_functions, *_created, *dtypes.NAMES]
 
 globals().update(_functions | _created | {name: getattr(dtypes, name) for name in dtypes.NAMES})
 trace = drawing.trace  # of a matrix too

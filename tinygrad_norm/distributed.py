@@ -23,16 +23,6 @@ from tinygrad_norm.mpi import all_reduce, barrier, end_all_on_error, get_rank, g
 from tinygrad_norm.nn.parallel import DistributedDataParallel, broadcast_parameters
 from tinygrad_norm.nn.sync_norm import SyncBatchNorm
 
-__all__ = [
-    "DistributedDataParallel",
-    "DistributedSampler",
-    "SyncBatchNorm",
-    "all_reduce",
-    "barrier",
-    "broadcast_parameters",
-    "end_all_on_error",
-    "get_rank",
-    "get_world_size",
-    "set_timeout",
-]
+__all__ = ["DistributedDataParallel", "DistributedSampler", "SyncBatchNorm", "all_reduce", "barrier"]
+__all__ += ["broadcast_parameters", "end_all_on_error", "get_rank", "get_world_size", "set_timeout"]
 convert_sync_batchnorm = SyncBatchNorm.convert_sync_batchnorm

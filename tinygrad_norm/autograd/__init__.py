@@ -69,28 +69,9 @@ def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:
     return data.detach().requires_grad_(requires_grad)
 
 
-__all__ = [
-    "Function",
-    "Node",
-    "RemovableHandle",
-    "Size",
-    "Tensor",
-    "Variable",
-    "backward",
-    "detect_anomaly",
-    "elementwise",
-    "enable_grad",
-    "functional",
-    "grad",
-    "inference_mode",
-    "is_anomaly_check_nan_enabled",
-    "is_anomaly_enabled",
-    "is_grad_enabled",
-    "no_grad",
-    "op",
-    "set_detect_anomaly",
-    "set_grad_enabled",
-]
+__all__ = ["Function", "Node", "RemovableHandle", "Size", "Tensor", "Variable", "backward", "detect_anomaly"]
+__all__ += ["elementwise", "enable_grad", "functional", "grad", "inference_mode", "is_anomaly_check_nan_enabled"]
+__all__ += ["is_anomaly_enabled", "is_grad_enabled", "no_grad", "op", "set_detect_anomaly", "set_grad_enabled"]
 
 note_all(globals(), ["backward", "grad"])
 

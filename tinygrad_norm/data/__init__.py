@@ -16,29 +16,10 @@ from tinygrad_norm.data.sampler import (
 )
 from tinygrad_norm.missing import listed, missing_in
 
-__all__ = [
-    "BatchSampler",
-    "ConcatDataset",
-    "DataLoader",
-    "Dataset",
-    "DistributedSampler",
-    "IterableDataset",
-    "RandomSampler",
-    "Sampler",
-    "SequentialSampler",
-    "Subset",
-    "SubsetRandomSampler",
-    "TensorDataset",
-    "WeightedRandomSampler",
-    "default_collate",
-    "default_convert",
-    "digits",
-    "fashion_mnist",
-    "mnist",
-    "random_split",
-    "read_idx",
-    "write_idx",
-]
+__all__ = ["BatchSampler", "ConcatDataset", "DataLoader", "Dataset", "DistributedSampler", "IterableDataset"]
+__all__ += ["RandomSampler", "Sampler", "SequentialSampler", "Subset", "SubsetRandomSampler", "TensorDataset"]
+__all__ += ["WeightedRandomSampler", "default_collate", "default_convert", "digits", "fashion_mnist", "mnist"]
+__all__ += ["random_split", "read_idx", "write_idx"]
 
 note_all(globals(), __all__)
 

@@ -53,73 +53,15 @@ from tinygrad_norm.nn.parameter import Parameter, UninitializedParameter
 from tinygrad_norm.nn.summary import summary
 from tinygrad_norm.nn.sync_norm import SyncBatchNorm
 
-__all__ = [
-    "ELU",
-    "GELU",
-    "SELU",
-    "AdaptiveAvgPool2d",
-    "AlphaDropout",
-    "AvgPool2d",
-    "BCELoss",
-    "BCEWithLogitsLoss",
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "BatchNorm3d",
-    "Conv1d",
-    "Conv2d",
-    "CrossEntropyLoss",
-    "Dropout",
-    "Dropout1d",
-    "Dropout2d",
-    "Dropout3d",
-    "Embedding",
-    "Flatten",
-    "GroupNorm",
-    "HuberLoss",
-    "Identity",
-    "InstanceNorm1d",
-    "InstanceNorm2d",
-    "InstanceNorm3d",
-    "L1Loss",
-    "LayerNorm",
-    "LazyBatchNorm1d",
-    "LazyBatchNorm2d",
-    "LazyBatchNorm3d",
-    "LazyConv1d",
-    "LazyConv2d",
-    "LazyLinear",
-    "LeakyReLU",
-    "Linear",
-    "LogSigmoid",
-    "LogSoftmax",
-    "MSELoss",
-    "MaxPool2d",
-    "Module",
-    "ModuleDict",
-    "ModuleList",
-    "NLLLoss",
-    "PReLU",
-    "Parameter",
-    "ReLU",
-    "ReflectionPad2d",
-    "ReplicationPad2d",
-    "Sequential",
-    "SiLU",
-    "Sigmoid",
-    "SmoothL1Loss",
-    "Softmax",
-    "Softplus",
-    "SyncBatchNorm",
-    "Tanh",
-    "Unflatten",
-    "UninitializedParameter",
-    "ZeroPad2d",
-    "functional",
-    "init",
-    "parallel",
-    "summary",
-    "utils",
-]
+__all__ = ["ELU", "GELU", "SELU", "AdaptiveAvgPool2d", "AlphaDropout", "AvgPool2d", "BCELoss", "BCEWithLogitsLoss"]
+__all__ += ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Conv1d", "Conv2d", "CrossEntropyLoss", "Dropout", "Dropout1d"]
+__all__ += ["Dropout2d", "Dropout3d", "Embedding", "Flatten", "GroupNorm", "HuberLoss", "Identity", "InstanceNorm1d"]
+__all__ += ["InstanceNorm2d", "InstanceNorm3d", "L1Loss", "LayerNorm", "LazyBatchNorm1d", "LazyBatchNorm2d"]
+__all__ += ["LazyBatchNorm3d", "LazyConv1d", "LazyConv2d", "LazyLinear", "LeakyReLU", "Linear", "LogSigmoid"]
+__all__ += ["LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleDict", "ModuleList", "NLLLoss", "PReLU", "Parameter"]
+__all__ += ["ReLU", "ReflectionPad2d", "ReplicationPad2d", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax"]
+__all__ += ["Softplus", "SyncBatchNorm", "Tanh", "Unflatten", "UninitializedParameter", "ZeroPad2d", "functional"]
+__all__ += ["init", "parallel", "summary", "utils"]
 
 note_all(globals(), __all__)
 

@@ -67,34 +67,14 @@ CREATION = {
     printing: "set_printoptions",
 }
 ALIASES = {
-    "true_divide": "div",
-    "divide": "div",
-    "subtract": "sub",
-    "multiply": "mul",
-    "negative": "neg",
-    "absolute": "abs",
-    "fix": "trunc",
-    "arcsin": "asin",
-    "arccos": "acos",
-    "arctan": "atan",
-    "arctan2": "atan2",
-    "row_stack": "vstack",
-    "clip": "clamp",
-    "concat": "cat",
-    "concatenate": "cat",
-    "ger": "outer",
-    "greater": "gt",
-    "greater_equal": "ge",
-    "less": "lt",
-    "less_equal": "le",
-    "not_equal": "ne",
-    "swapdims": "transpose",
-    "moveaxis": "movedim",
+    "div": "true_divide divide",
+    "cat": "concat concatenate",
+    **dict(sub="subtract", mul="multiply", neg="negative", abs="absolute", trunc="fix", clamp="clip", outer="ger"),
+    **dict(asin="arcsin", acos="arccos", atan="arctan", atan2="arctan2", gt="greater", ge="greater_equal", lt="less"),
+    **dict(le="less_equal", ne="not_equal", transpose="swapdims", movedim="moveaxis", vstack="row_stack"),
 }
 
-_NOT_METHODS = {
-    *("cat", "stack", "einsum", "concat", "concatenate", "meshgrid", "vstack", "hstack", "row_stack", "var_mean", "std_mean")
-}
+_NOT_METHODS = "cat stack einsum concat concatenate meshgrid vstack hstack row_stack var_mean std_mean".split()
 _ONLY_METHODS: dict[Any, str] = {
     shape: "view expand repeat view_as reshape_as expand_as",
     joining: "unfold select",
@@ -113,7 +93,7 @@ def _checked(function: Any) -> Any:
 
 
 functions = {name: _checked(getattr(module, name)) for module, names in FUNCTIONS.items() for name in names.split()}
-functions |= {alias: functions[name] for alias, name in ALIASES.items()}
+functions |= {alias: functions[name] for name, aliases in ALIASES.items() for alias in aliases.split()}
 created = {name: checked(getattr(creation, name)) for creation, names in CREATION.items() for name in names.split()}
 
 _methods: dict[str, Any] = {name: function for name, function in functions.items() if name not in _NOT_METHODS}
@@ -129,71 +109,46 @@ _methods |= {
     "T": property(lambda self: shape.permute(self, *range(self.ndim)[::-1])),
     "mT": property(lambda self: shape.transpose(self, -2, -1)),
 }
+OPERATORS = {  # what Python calls for a + b, and what for a += b
+    "add": (elementwise._add, "add_"),
+    "sub": (elementwise._sub, "sub_"),
+    "mul": (elementwise.mul, "mul_"),
+    "truediv": (elementwise._div, "div_"),
+    "floordiv": (elementwise.floor_divide, "floor_divide_"),
+    "mod": (elementwise.remainder, "remainder_"),
+    "pow": (elementwise.pow, "pow_"),
+    "and": (comparisons.bitwise_and, "bitwise_and_"),
+    "or": (comparisons.bitwise_or, "bitwise_or_"),
+    "xor": (comparisons.bitwise_xor, "bitwise_xor_"),
+    "matmul": (linalg.matmul, None),
+}
+
+
+def _reflected(operator: Any) -> Any:
+    """What Python calls for 1 - x: the operator with its operands the other way round."""
+    return lambda self, other: operator(other, self)
+
+
+for _name, (_operator, _inplace) in OPERATORS.items():
+    _commutes = _name in ("add", "mul", "and", "or", "xor")
+    _methods |= {f"__{_name}__": _operator, f"__r{_name}__": _operator if _commutes else _reflected(_operator)}
+    _methods |= {f"__i{_name}__": inplace.METHODS[_inplace]} if _inplace else {}
+_methods |= {f"__{name}__": getattr(comparisons, name) for name in ("lt", "le", "gt", "ge")}
 _methods |= {
-    "__add__": elementwise._add,
-    "__radd__": elementwise._add,
-    "__sub__": elementwise._sub,
-    "__rsub__": lambda self, other: elementwise._sub(other, self),
-    "__mul__": elementwise.mul,
-    "__rmul__": elementwise.mul,
-    "__truediv__": elementwise._div,
-    "__rtruediv__": lambda self, other: elementwise._div(other, self),
-    "__floordiv__": elementwise.floor_divide,
-    "__rfloordiv__": lambda self, other: elementwise.floor_divide(other, self),
-    "__mod__": elementwise.remainder,
-    "__rmod__": lambda self, other: elementwise.remainder(other, self),
-    "__pow__": elementwise.pow,
-    "__rpow__": lambda self, other: elementwise.pow(other, self),
-    "__matmul__": linalg.matmul,
-    "__rmatmul__": lambda self, other: linalg.matmul(other, self),
+    "__eq__": comparisons.__eq__,
+    "__ne__": comparisons.__ne__,
+    "__invert__": comparisons.bitwise_not,
     "__neg__": elementwise.neg,
     "__pos__": lambda self: self,
     "__abs__": elementwise.abs,
-    "__eq__": comparisons.__eq__,
-    "__ne__": comparisons.__ne__,
-    "__lt__": comparisons.lt,
-    "__le__": comparisons.le,
-    "__gt__": comparisons.gt,
-    "__ge__": comparisons.ge,
-    "__and__": comparisons.bitwise_and,
-    "__rand__": comparisons.bitwise_and,
-    "__or__": comparisons.bitwise_or,
-    "__ror__": comparisons.bitwise_or,
-    "__xor__": comparisons.bitwise_xor,
-    "__rxor__": comparisons.bitwise_xor,
-    "__invert__": comparisons.bitwise_not,
-    "__iadd__": inplace.METHODS["add_"],
-    "__isub__": inplace.METHODS["sub_"],
-    "__imul__": inplace.METHODS["mul_"],
-    "__itruediv__": inplace.METHODS["div_"],
-    "__ifloordiv__": inplace.METHODS["floor_divide_"],
-    "__imod__": inplace.METHODS["remainder_"],
-    "__ipow__": inplace.METHODS["pow_"],
-    "__iand__": inplace.METHODS["bitwise_and_"],
-    "__ior__": inplace.METHODS["bitwise_or_"],
-    "__ixor__": inplace.METHODS["bitwise_xor_"],
     "__getitem__": indexing.getitem,
     "__setitem__": inplace.setitem,
     "__repr__": printing.to_string,
     "__array_ufunc__": numpy_api.array_ufunc,
     "__array_function__": numpy_api.array_function,
 }
-_methods |= {
-    name: getattr(convert, name)
-    for name in [
-        "__array__",
-        "__format__",
-        "__bool__",
-        "__float__",
-        "__int__",
-        "__index__",
-        "__len__",
-        "__iter__",
-        "__contains__",
-        "__dlpack__",
-        "__dlpack_device__",
-    ]
-}
+_SPECIAL = "array format bool float int index len iter contains dlpack dlpack_device"
+_methods |= {f"__{name}__": getattr(convert, f"__{name}__") for name in _SPECIAL.split()}
 
 
 def _missing(self: Tensor, name: str) -> Any:

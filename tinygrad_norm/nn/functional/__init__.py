@@ -41,53 +41,12 @@ from tinygrad_norm.ops import gathering, inplace, linalg, padding, unary
 linear, one_hot, pad = checked(linalg.linear), checked(gathering.one_hot), checked(padding.pad)
 relu_, sigmoid, tanh = checked(inplace.relu_), checked(unary.sigmoid), checked(unary.tanh)
 
-__all__ = [
-    "adaptive_avg_pool2d",
-    "alpha_dropout",
-    "avg_pool1d",
-    "avg_pool2d",
-    "batch_norm",
-    "binary_cross_entropy",
-    "binary_cross_entropy_with_logits",
-    "conv1d",
-    "conv2d",
-    "cosine_similarity",
-    "cross_entropy",
-    "dropout",
-    "dropout1d",
-    "dropout2d",
-    "dropout3d",
-    "elu",
-    "embedding",
-    "gelu",
-    "group_norm",
-    "huber_loss",
-    "instance_norm",
-    "kl_div",
-    "l1_loss",
-    "layer_norm",
-    "leaky_relu",
-    "linear",
-    "log_softmax",
-    "logsigmoid",
-    "max_pool2d",
-    "mse_loss",
-    "nll_loss",
-    "normalize",
-    "one_hot",
-    "pad",
-    "prelu",
-    "relu",
-    "relu_",
-    "selu",
-    "sigmoid",
-    "silu",
-    "smooth_l1_loss",
-    "softmax",
-    "softplus",
-    "tanh",
-    "unfold",
-]
+__all__ = ["adaptive_avg_pool2d", "alpha_dropout", "avg_pool1d", "avg_pool2d", "batch_norm", "binary_cross_entropy"]
+__all__ += ["binary_cross_entropy_with_logits", "conv1d", "conv2d", "cosine_similarity", "cross_entropy", "dropout"]
+__all__ += ["dropout1d", "dropout2d", "dropout3d", "elu", "embedding", "gelu", "group_norm", "huber_loss"]
+__all__ += ["instance_norm", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid"]
+__all__ += ["max_pool2d", "mse_loss", "nll_loss", "normalize", "one_hot", "pad", "prelu", "relu", "relu_", "selu"]
+__all__ += ["sigmoid", "silu", "smooth_l1_loss", "softmax", "softplus", "tanh", "unfold"]
 
 __getattr__ = missing_in("tinygrad_norm.nn.functional", globals())
 __dir__ = listed(globals())
