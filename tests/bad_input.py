@@ -223,7 +223,7 @@ CALLS = [
     F.kl_div(x, y, reduction='batchmean', log_target=True)
     F.prelu(x, v)
     T.set_printoptions(profile='default')
-    F.batch_norm(img, b4, b4 + 1, b4, b4, True, 0.1, 1e-5)
+    F.batch_norm(img, b4 + 0, b4 + 1, b4, b4, True, 0.1, 1e-5)
     F.batch_norm(img, b4, b4 + 1, b4, b4, False, 0.1, 1e-5)
     F.binary_cross_entropy(p, p, reduction='mean')
     F.binary_cross_entropy_with_logits(x, p, reduction='sum')

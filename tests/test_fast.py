@@ -159,13 +159,14 @@ def test_every_stand_in_is_tried() -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
 @pytest.mark.parametrize("name", TEXTBOOK)
 @pytest.mark.parametrize(
-    ("level", "together"),
+    ("level", "shared"),
     [("numpy", False), pytest.param("numba", False, marks=needs_numba), pytest.param("numba", True, marks=needs_numba)],
-    ids=["numpy", "numba", "numba, groups together"],
+    ids=["numpy", "numba", "numba, rows shared by threads"],
 )
-def test_a_stand_in_is_its_textbook_function(level, name, dtype, order, special, together, monkeypatch) -> None:
-    if together:  # as of arrays that are too large for the cache
-        monkeypatch.setattr(importlib.import_module("tinygrad_norm.fast.norm"), "_CACHED", 0)
+def test_a_stand_in_is_its_textbook_function(level, name, dtype, order, special, shared, monkeypatch) -> None:
+    if shared:
+        monkeypatch.setattr(importlib.import_module("tinygrad_norm.fast.norm"), "_LEAST", 1)
+        monkeypatch.setattr(threads, "_count", 3)
     tolerance = {"float32": 2e-5, "float64": 1e-11, "float16": 5e-3}[dtype]
     for n in (3, 9, 0):
         for arguments in cases(name, Arrays(dtype, order, special), n):
@@ -189,7 +190,6 @@ def test_the_number_of_threads_changes_rounding_at_most(threads, monkeypatch) ->
     x, g, weight = new(8, 6, 5, 4), new(8, 6, 5, 4), new(1, 6, 5, 4)
     for module in ("norm", "steps", "pool", "loss"):
         monkeypatch.setattr(importlib.import_module(f"tinygrad_norm.fast.{module}"), "_LEAST", 1)
-    monkeypatch.setattr(importlib.import_module("tinygrad_norm.fast.norm"), "_CACHED", 0)
     tn.set_num_threads(threads)
     try:
         assert tn.get_num_threads() == threads
@@ -315,20 +315,32 @@ def test_ctrl_c_inside_of_loops_leaves_a_process_that_works() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120, env=untraced())
 
 
-def test_a_loop_is_first_called_where_ctrl_c_does_not_reach_the_compiler() -> None:
-    seen: list[bool] = []
+@needs_numba
+def test_a_loop_is_compiled_where_ctrl_c_does_not_come_up() -> None:
+    from numba.core import event
 
-    def loop(x: np.ndarray, part: int, lo: int, hi: int) -> None:
-        seen.append(threading.current_thread() is threading.main_thread())
-        x[lo:hi] += 1
+    from tinygrad_norm.fast.compiled import compiled
 
-    for dtype in ("float32", "float64"):
-        x = np.zeros(10, dtype)
-        for _ in range(2):
-            threads.parallel_for(loop, 10, 10, x)
-        assert (x == 2).all()
-    assert seen == [False, True, False, True]
-    assert threads.undisturbed(threading.current_thread) is not threading.main_thread()
+    class Listener(event.Listener):
+        threads: list[threading.Thread] = []
+
+        def on_start(self, event: Any) -> None:
+            self.threads.append(threading.current_thread())
+
+        def on_end(self, event: Any) -> None:
+            pass
+
+    made: dict[str, Any] = {}  # from no file, beside which the machine code could be kept
+    exec("def loop(x, part, lo, hi):\n    for i in range(lo, hi):\n        x[i] += 1\n", made)
+    found = compiled(made["loop"])
+    with event.install_listener("numba:compile", listener := Listener()):
+        for dtype in ("float32", "float64"):
+            for x in (np.zeros(10, dtype), np.zeros((10, 2), dtype)[:, 0]):  # other types of arguments
+                for _ in range(2):
+                    threads.parallel_for(found, 10, 10, x)
+                assert (x == 2).all()
+    assert len(listener.threads) >= 4
+    assert threading.main_thread() not in listener.threads
 
 
 @needs_numba

@@ -50,6 +50,8 @@ def code_of(page: Path) -> str:
     """What stands under "The code"."""
     files, names = named_on(page)
     parts = [HEAD]
+    if gone := [name for name in names if not any(name in definitions(path) for path in files)]:
+        raise ValueError(f"{page.name} speaks of {', '.join(gone)}, which its files do not have: correct the page")
     for path in dict.fromkeys(files):
         there, lines, place = definitions(path), path.read_text().splitlines(), path.relative_to(ROOT).as_posix()
         for name in names:

@@ -22,15 +22,22 @@ from numba import njit
 from numba.core import types
 from numba.extending import overload
 
+from tinygrad_norm.fast.threads import undisturbed
+
 _OPTIONS: Any = dict(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"}, _nrt=False)
 
 
-def compiled(function: Callable) -> Any:
+def compiled(function: Callable, **options: Any) -> Any:
     """The function as a loop in machine code, made when it is first called with arguments of these types."""
     try:
-        return njit(**_OPTIONS, cache=True)(function)
+        loop: Any = njit(**_OPTIONS, **options, cache=True)(function)
     except RuntimeError:  # there is no folder that may be written to
-        return njit(**_OPTIONS)(function)
+        loop = njit(**_OPTIONS, **options)(function)
+    loop._compile_for_args = functools.partial(undisturbed, loop._compile_for_args)  # what Numba calls for new types
+    return loop
+
+
+inlined = functools.partial(compiled, forceinline=True)  # a part of other loops: to hand over dozens of arguments takes .1 us
 
 
 @functools.lru_cache(maxsize=256)

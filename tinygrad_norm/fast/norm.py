@@ -8,9 +8,11 @@ every element. So one loop serves all four norms, in any memory order:
     batch norm of (N, C)            a row is a sample: a group and a weight for each element
     layer norm of (N, D)            a row is a sample: one group, a weight for each element
 
-`groups[r]` is the group of row r, of its first element if groups change along the row; `weights[r]` likewise.
+Rows that make up whole groups are a block: it is read again, to be written, while it is in the cache. Blocks are shared among
+threads; where all rows are one block, its rows are, first to add up, then to write.
 
-Sums are float64. Before anything is squared, the group's first element is taken off, so that a large mean does no harm.
+Sums are float64. Before anything is squared, the mean of the group's first few elements is taken off, its centre, so that a
+large mean does no harm.
 """
 
 from __future__ import annotations
@@ -21,11 +23,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_norm.fast.compiled import at, compiled, order_of
-from tinygrad_norm.fast.threads import call, get_num_threads, parallel_for
+from tinygrad_norm.fast.compiled import at, compiled, inlined, order_of
+from tinygrad_norm.fast.threads import get_num_threads, parallel_for
 
 Axes = tuple[int, ...]
-_CACHED = 2**15  # elements that stay in the cache anyway
 _LEAST = 2**17  # elements for which a second thread is worth waking
 
 
@@ -33,27 +34,38 @@ _LEAST = 2**17  # elements for which a second thread is worth waking
 
 
 class Rows(NamedTuple):
-    """Memory as rows. order: the dimensions, slowest first; groups, weights: of each row; along_*: whether they change
-    along a row; same: True if groups and weights change along the same dimensions; first: where each group
-    has its first element; per_group: how many rows follow one another in each group, 0 where groups do not lie together.
+    """What the loops have to know of rows. groups, weights: the number of each row's group and weight, or of those of its first
+    element; first: where in memory each group begins; along_groups, along_weights: whether groups and weights change along a
+    row; same: whether they change along the same dimensions; per_block: how many rows are a block.
+    """
+
+    groups: np.ndarray
+    weights: np.ndarray
+    first: np.ndarray
+    along_groups: bool
+    along_weights: bool
+    same: bool
+    per_block: int
+
+
+class Layout(NamedTuple):
+    """How memory is rows. order: the dimensions, slowest first; back: undoes it; lines: the shape (rows, length);
+    groups, blocks: how many; of_groups: the shape of a number for each group, in memory order.
     """
 
     order: Axes
     back: Axes
-    length: int
-    groups: np.ndarray
-    weights: np.ndarray
-    along_groups: bool
-    along_weights: bool
-    same: bool
-    first: np.ndarray
-    per_group: int
+    lines: Axes
+    groups: int
+    blocks: int
+    of_groups: Axes
+    rows: Rows
 
 
 @functools.lru_cache(maxsize=256)
-def rows_of(shape: Axes, strides: Axes, axes: Axes, affine: Axes) -> Rows:
+def layout_of(shape: Axes, strides: Axes, axes: Axes, affine: Axes) -> Layout:
     """The rows of an array that is packed in memory, for moments over `axes` and a weight of the shape `affine`."""
-    order = tuple(sorted(range(len(shape)), key=lambda i: (-strides[i], i)))
+    order = order_of(strides)
     back = tuple(sorted(range(len(order)), key=order.__getitem__))
     kinds = {i: (i not in axes, affine[i] > 1) for i in order if shape[i] > 1}  # whether group and weight change along i
     row: list[int] = []  # the dimensions that make up a row: the fastest, and those before it of the same kind
@@ -72,30 +84,82 @@ def rows_of(shape: Axes, strides: Axes, axes: Axes, affine: Axes) -> Rows:
     groups = numbers([i for i in order if i not in axes])
     weights = numbers([i for i in order if affine[i] > 1])
     length = math.prod(shape[i] for i in row)
-    _, rows = np.unique(groups, return_index=True)
-    first = rows[:, None] * length + (np.arange(length) if along_groups else np.arange(1))
-    together = not along_groups and bool((np.diff(groups) >= 0).all())
-    per_group = len(groups) // len(rows) if together else 0
+    _, starts = np.unique(groups, return_index=True)
+    first = starts[:, None] * length + (np.arange(length) if along_groups else np.arange(1))
+    blocks = len(starts) if (np.diff(groups) >= 0).all() else 1
     same = along_groups and all(in_group == in_weight for in_group, in_weight in kinds.values())
-    return Rows(order, back, length, groups, weights, along_groups, along_weights, same, first.reshape(-1), per_group)
+    of_groups = tuple(1 if i in axes else shape[i] for i in order)
+    rows = Rows(groups, weights, first.reshape(-1), along_groups, along_weights, same, len(groups) // blocks)
+    return Layout(order, back, (len(groups), length), first.size, blocks, of_groups, rows)
 
 
-def _packed(x: np.ndarray) -> np.ndarray:
+def packed(x: np.ndarray) -> np.ndarray:
     """x, or a copy, without gaps in memory."""
     return x if x.flags.c_contiguous or x.transpose(order_of(x.strides)).flags.c_contiguous else x.copy()
+
+
+def as_lines(x: np.ndarray, layout: Layout) -> np.ndarray:
+    """x as its rows."""
+    return x.transpose(layout.order).reshape(layout.lines)
+
+
+def flat(v: Any, default: float, dtype: np.dtype, layout: Layout) -> np.ndarray:
+    """The numbers of a weight that the loops look up, in memory order; without one, so many of the default."""
+    if v is None:
+        return np.full(layout.lines[1] if layout.rows.along_weights else 1, default, dtype)
+    return np.ascontiguousarray(v.transpose(layout.order), dtype).reshape(-1)
+
+
+def of_groups(v: np.ndarray, layout: Layout) -> np.ndarray:
+    """A number for each group, in the array's order of dimensions."""
+    return v.reshape(layout.of_groups).transpose(layout.back)
+
+
+def sharing(layout: Layout, size: int) -> int:
+    """How many threads share the rows of a single block; 0 where blocks are what is shared, or there is too little to share."""
+    threads = min(get_num_threads(), size // _LEAST)
+    return threads if threads > layout.blocks else 0
 
 
 # ---- the loops ----------------------------------------------------------------------------
 
 
+class Forward(NamedTuple):
+    """What the loops read and write; (x - mean) / sqrt(variance + eps) = (x - centre) * scale + offset, for each group."""
+
+    rows: Rows
+    y: np.ndarray
+    weight: np.ndarray
+    bias: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+    centre: np.ndarray
+    scale: np.ndarray
+    offset: np.ndarray
+    sums: np.ndarray  # (threads, 2, groups): of x - centre, of its square
+    eps: float
+
+
+@inlined
+def _guess(x, t, lo, hi):
+    """The centres of groups lo to hi, before their means are known: of their first elements, 0 where those are not finite."""
+    n = x.shape[1]
+    few = 1 if t.rows.along_groups else min(n, 16)
+    for g in range(lo, hi):
+        r, start, total = t.rows.first[g] // n, t.rows.first[g] % n, 0.0
+        for j in range(start, start + few):
+            total += x[r, j]
+        t.centre[g] = total / few if abs(total) < np.inf else 0
+
+
 @compiled
-def _row_moments(x, first):
-    """The sums of c and of c * c over a row, c = x - first: 256 elements in x's precision, then float64."""
+def _row_sums(x, centre):
+    """The sums of c and of c * c over a row, c = x - centre: 256 elements in x's precision, then float64."""
     total, squares = 0.0, 0.0
     for start in range(0, len(x), 256):
         X, t, s = x[start : start + 256], x.dtype.type(0), x.dtype.type(0)
         for j in range(len(X)):
-            c = X[j] - first
+            c = X[j] - centre
             t += c
             s += c * c
         total += t
@@ -104,63 +168,49 @@ def _row_moments(x, first):
 
 
 @compiled
-def _add_row(x, first, total, squares, g):
-    """The sums of c and c * c of one row that belongs to one group, c = x - first."""
-    t = s = 0.0
-    for j in range(len(x)):
-        c = np.float64(x[j] - first)
-        t += c
-        s += c * c
-    total[g] += t
-    squares[g] += s
-
-
-@compiled
-def _add_elements(x, first, total, squares):
+def _add_elements(x, centre, total, squares):
     """The same of a row in which each element belongs to a group of its own."""
     for j in range(len(x)):
-        c = np.float64(x[j] - first[j])
+        c = np.float64(x[j] - centre[j])
         total[j] += c
         squares[j] += c * c
 
 
-@compiled
-def _add_up(x, groups, along, first, totals, part, lo, hi):
-    total, squares, n = totals[part, 0], totals[part, 1], x.shape[1]
+@inlined
+def _add_rows(x, t, part, lo, hi):
+    total, squares, n = t.sums[part, 0], t.sums[part, 1], x.shape[1]
     for r in range(lo, hi):
-        g = groups[r]
-        if along:
-            _add_elements(x[r], first[g : g + n], total[g : g + n], squares[g : g + n])
+        g = t.rows.groups[r]
+        if t.rows.along_groups:
+            _add_elements(x[r], t.centre[g : g + n], total[g : g + n], squares[g : g + n])
         else:
-            _add_row(x[r], first[g], total, squares, g)
+            c, s = _row_sums(x[r], t.centre[g])
+            total[g] += c
+            squares[g] += s
 
 
-@compiled
-def _set_moments(g, first, rest, squares, mean, variance):
-    """Mean and variance of group g, of the means of c and of c * c."""
-    mean[g] = first[g] + rest
-    variance[g] = max(squares - rest * rest, 0.0) if squares < np.inf else np.nan
+@inlined
+def set_coefficients(x, t, lo, hi):
+    """With the mean, rounded, as the centre."""
+    for g in range(lo, hi):
+        rstd = 1 / np.sqrt(t.variance[g] + t.eps)
+        t.centre[g], t.scale[g] = t.mean[g], rstd
+        t.offset[g] = (np.float64(t.centre[g]) - t.mean[g]) * rstd
 
 
-@compiled
-def _set_coefficients(g, centre, scale, offset, mean, variance, eps):
-    """(x - mean) / sqrt(variance + eps) = (x - centre) * scale + offset, with the mean, rounded, as the centre."""
-    rstd = 1 / np.sqrt(variance[g] + eps)
-    centre[g], scale[g] = mean[g], rstd
-    offset[g] = (np.float64(centre[g]) - mean[g]) * rstd
-
-
-@compiled
-def _set_all_moments(first, mean, variance, totals, count):
-    for g in range(len(first)):
-        total, squares = totals[:, 0, g].sum(), totals[:, 1, g].sum()
-        _set_moments(g, first, total / count, squares / count, mean, variance)
-
-
-@compiled
-def _set_all_coefficients(centre, scale, offset, mean, variance, eps):
-    for g in range(len(mean)):
-        _set_coefficients(g, centre, scale, offset, mean, variance, eps)
+@inlined
+def _set_moments(x, t, lo, hi):
+    """The moments of groups lo to hi. True if a centre was far from the mean: they have to be added up again, from there."""
+    count, far = x.size // len(t.mean), False
+    for g in range(lo, hi):
+        rest, squares = t.sums[:, 0, g].sum() / count, t.sums[:, 1, g].sum() / count
+        t.mean[g] = t.centre[g] + rest
+        t.variance[g] = max(squares - rest * rest, 0.0) if squares < np.inf else np.nan
+        far |= rest * rest > 4 * t.variance[g] and not t.rows.along_groups
+        t.sums[:, :, g] = 0
+    for g in range(lo, hi if far else lo):
+        t.centre[g] = t.mean[g] if abs(t.mean[g]) < np.inf else t.centre[g]
+    return far
 
 
 @compiled
@@ -169,115 +219,93 @@ def _write_row(y, x, centre, scale, offset, weight, bias):
         y[j] = ((x[j] - at(centre, j)) * at(scale, j) + at(offset, j)) * at(weight, j) + at(bias, j)
 
 
-@compiled
-def _write(y, x, groups, along_groups, weights, along_weights, centre, scale, offset, weight, bias, part, lo, hi):
+@inlined
+def _write_rows(x, t, part, lo, hi):
     """y = ((x - centre) * scale + offset) * weight + bias."""
-    n = x.shape[1]
+    n, y, centre, scale, offset, weight, bias = x.shape[1], t.y, t.centre, t.scale, t.offset, t.weight, t.bias
     for r in range(lo, hi):
-        g, w = groups[r], weights[r]
+        g, w = t.rows.groups[r], t.rows.weights[r]
         G, W = slice(g, g + n), slice(w, w + n)
-        if along_groups and along_weights:
+        if t.rows.along_groups and t.rows.along_weights:
             _write_row(y[r], x[r], centre[G], scale[G], offset[G], weight[W], bias[W])
-        elif along_groups:
+        elif t.rows.along_groups:
             _write_row(y[r], x[r], centre[G], scale[G], offset[G], weight[w], bias[w])
-        elif along_weights:
+        elif t.rows.along_weights:
             _write_row(y[r], x[r], centre[g], scale[g], offset[g], weight[W], bias[W])
         else:
             _write_row(y[r], x[r], centre[g], scale[g], offset[g], weight[w], bias[w])
 
 
-@compiled
-def _normalize_groups(
-    y, x, weights, along_weights, per_group, first, eps, mean, variance, centre, scale, offset, weight, bias, part, lo, hi
-):
-    """Groups lo to hi, whose rows lie together: each is read again while it is in the cache."""
-    count = per_group * x.shape[1]
-    for g in range(lo, hi):
-        for _ in range(2):  # again from the mean, if the first element was far from it
-            total = squares = 0.0
-            for r in range(g * per_group, (g + 1) * per_group):
-                t, s = _row_moments(x[r], first[g])
-                total += t
-                squares += s
-            rest, squares = total / count, squares / count
-            _set_moments(g, first, rest, squares, mean, variance)
-            if not rest * rest > 4 * variance[g]:
+@inlined
+def _moments_of_blocks(x, t, part, lo, hi):
+    rows, groups = t.rows.per_block, len(t.mean) * t.rows.per_block // len(x)
+    _guess(x, t, lo * groups, hi * groups)
+    for b in range(lo, hi):
+        for _ in range(2):
+            _add_rows(x, t, part, b * rows, (b + 1) * rows)
+            if not _set_moments(x, t, b * groups, (b + 1) * groups):
                 break
-            first[g] += rest
-        _set_coefficients(g, centre, scale, offset, mean, variance, eps)
-        m, s, o = centre[g], scale[g], offset[g]
-        for r in range(g * per_group, (g + 1) * per_group):
-            w = weights[r]
-            if along_weights:
-                W = slice(w, w + x.shape[1])
-                _write_row(y[r], x[r], m, s, o, weight[W], bias[W])
-            else:
-                _write_row(y[r], x[r], m, s, o, weight[w], bias[w])
+    set_coefficients(x, t, lo * groups, hi * groups)
+
+
+@compiled
+def _normalize_blocks(x, t, part, lo, hi):
+    for b in range(lo, hi):
+        _moments_of_blocks(x, t, part, b, b + 1)
+        _write_rows(x, t, part, b * t.rows.per_block, (b + 1) * t.rows.per_block)
 
 
 # ---- the stand-ins ------------------------------------------------------------------------
 
 
-def moments(x: np.ndarray, axes: Axes) -> Any:
+def _prepared(x: np.ndarray, y: Any, weight: Any, bias: Any, layout: Layout, eps: float) -> tuple[np.ndarray, Forward]:
+    lines, groups = as_lines(x, layout), layout.groups
+    mean, variance = np.empty((2, groups))
+    centre, scale, offset = np.empty((3, groups), x.dtype)
+    weight, bias = flat(weight, 1, x.dtype, layout), flat(bias, 0, x.dtype, layout)
+    sums = np.zeros((get_num_threads(), 2, groups))
+    return lines, Forward(layout.rows, y, weight, bias, mean, variance, centre, scale, offset, sums, eps)
+
+
+def _add_up(lines: np.ndarray, t: Forward, layout: Layout) -> None:
+    """The moments, added up on all threads."""
+    if not sharing(layout, lines.size):
+        parallel_for(_moments_of_blocks, layout.blocks, _LEAST * layout.blocks // lines.size, lines, t, most=len(t.sums))
+        return
+    _guess(lines, t, 0, layout.groups)
+    for _ in range(2):
+        parallel_for(_add_rows, len(lines), _LEAST // layout.lines[1], lines, t, most=len(t.sums))
+        if not _set_moments(lines, t, 0, layout.groups):
+            break
+    set_coefficients(lines, t, 0, layout.groups)
+
+
+def moments(x, axes):
     """E[x] and Var[x]."""
     if x.dtype.kind != "f" or x.itemsize < 4:
         return NotImplemented
-    x = _packed(x)
-    seen = rows_of(x.shape, x.strides, axes, (1,) * x.ndim)
-    mean, variance = _moments(x, seen)
-    return _restored(mean, x, seen, axes), _restored(variance, x, seen, axes)
-
-
-def _moments(x: np.ndarray, seen: Rows) -> tuple[np.ndarray, np.ndarray]:
-    lines = _lines(x, seen)
-    first = lines.reshape(-1)[seen.first]
-    threads = get_num_threads()
-    totals = np.zeros((threads, 2, len(first)))
-    parallel_for(_add_up, len(lines), _LEAST // seen.length, lines, seen.groups, seen.along_groups, first, totals, most=threads)
-    mean, variance = np.empty(len(first)), np.empty(len(first))
-    call(_set_all_moments, first, mean, variance, totals, x.size // len(first))
-    return mean, variance
+    x = packed(x)
+    layout = layout_of(x.shape, x.strides, axes, (1,) * x.ndim)
+    lines, t = _prepared(x, as_lines(x, layout), None, None, layout, 0.0)
+    _add_up(lines, t, layout)
+    return of_groups(t.mean, layout), of_groups(t.variance, layout)
 
 
 def normalize(x, weight, bias, axes, eps, known=None):
     """y and the moments; see nn/functional/norm.py."""
     if x.dtype.kind != "f" or x.itemsize < 4:
         return NotImplemented
-    x = _packed(x)
-    seen = rows_of(x.shape, x.strides, axes, (1,) * x.ndim if weight is None else weight.shape)
-    lines, y = _lines(x, seen), np.empty_like(x)
-    size = 1 if weight is None else weight.size
-    weight, bias = _flat(weight, 1, size, x, seen), _flat(bias, 0, size, x, seen)
-    groups = len(seen.first)
-    centre, scale, offset = np.empty((3, groups), x.dtype)
-    if known is None and seen.per_group and x.size > _CACHED:
-        first = lines.reshape(-1)[seen.first]
-        mean, variance = np.empty(groups), np.empty(groups)
-        parallel_for(
-            _normalize_groups, groups, _LEAST * groups // x.size, _lines(y, seen), lines, seen.weights, seen.along_weights,
-            seen.per_group, first, eps, mean, variance, centre, scale, offset, weight, bias,
-        )  # fmt: skip
+    x = packed(x)
+    layout = layout_of(x.shape, x.strides, axes, (1,) * x.ndim if weight is None else weight.shape)
+    y = np.empty_like(x)
+    lines, t = _prepared(x, as_lines(y, layout), weight, bias, layout, eps)
+    if known is None and not sharing(layout, x.size):
+        parallel_for(_normalize_blocks, layout.blocks, _LEAST * layout.blocks // x.size, lines, t, most=len(t.sums))
     else:
-        mean, variance = _moments(x, seen) if known is None else [v.transpose(seen.order).reshape(-1) for v in known]
-        call(_set_all_coefficients, centre, scale, offset, mean, variance, eps)
-        parallel_for(
-            _write, len(lines), _LEAST // seen.length, _lines(y, seen), lines, seen.groups, seen.along_groups,
-            seen.weights, seen.along_weights, centre, scale, offset, weight, bias,
-        )  # fmt: skip
-    return y, _restored(mean, x, seen, axes), _restored(variance, x, seen, axes)
-
-
-def _lines(x: np.ndarray, seen: Rows) -> np.ndarray:
-    return x.transpose(seen.order).reshape(-1, seen.length)
-
-
-def _flat(v: Any, default: float, size: int, x: np.ndarray, seen: Rows) -> np.ndarray:
-    """The numbers that the loops look up, in memory order."""
-    if v is None:
-        return np.full(size, default, x.dtype)
-    return np.ascontiguousarray(v.transpose(seen.order), x.dtype).reshape(-1)
-
-
-def _restored(v: np.ndarray, x: np.ndarray, seen: Rows, axes: Axes) -> np.ndarray:
-    """One number for each group, in x's order of dimensions, with `axes` kept."""
-    return v.reshape([1 if i in axes else x.shape[i] for i in seen.order]).transpose(seen.back)
+        if known is None:
+            _add_up(lines, t, layout)
+        else:
+            t.mean[:], t.variance[:] = (v.transpose(layout.order).reshape(-1) for v in known)
+            set_coefficients(lines, t, 0, layout.groups)
+        parallel_for(_write_rows, len(lines), _LEAST // layout.lines[1], lines, t)
+    return y, of_groups(t.mean, layout), of_groups(t.variance, layout)

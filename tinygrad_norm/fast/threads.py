@@ -53,40 +53,26 @@ def parallel_for(loop: Callable, items: int, least: int, *arguments: Any, most: 
     needs it: another thread may set the number of threads meanwhile.
     """
     parts = max(min((_count or get_num_threads()) if most is None else most, items // max(least, 1)), 1)
-    ready = not arguments or (loop, arguments[0].dtype) in _ready
-    if parts == 1 and ready:
+    if parts == 1:
         loop(*arguments, 0, 0, items)
         return
     ends = [items * k // parts for k in range(parts + 1)]
     others: list[Future] = []
     try:
-        for k in range(1 if ready else 0, parts):
+        for k in range(1, parts):
             others.append(_submit(loop, *arguments, k, ends[k], ends[k + 1]))
-        if ready:
-            loop(*arguments, 0, 0, ends[1])
+        loop(*arguments, 0, 0, ends[1])
     finally:  # also after Ctrl-C: nobody writes to an array that its owner has given up
         for other in others:
             other.result()
-    if not ready:
-        _ready.add((loop, arguments[0].dtype))
-
-
-# The loops that were compiled, and for which dtypes. Ctrl-C comes up in the main thread, and would leave Numba in halves, of no
-# use for the rest of the process, while it compiles or is imported; so that is done in another thread.
-_ready: set[tuple[Callable, Any]] = set()
-
-
-def call(loop: Callable, *arguments: Any) -> None:
-    """Call a small loop."""
-    if (kind := (loop, arguments[0].dtype)) in _ready:
-        loop(*arguments)
-    else:
-        undisturbed(loop, *arguments)
-        _ready.add(kind)
 
 
 def undisturbed(function: Callable, *arguments: Any) -> Any:
-    """What the function returns, called in a thread that Ctrl-C does not reach."""
+    """What the function returns, called in a thread that Ctrl-C does not reach.
+
+    It comes up in the main thread. There it would leave Numba in halves, of no use for the rest of the process, while it
+    compiles or is imported.
+    """
     in_main_thread = threading.current_thread() is threading.main_thread()
     return _submit(function, *arguments).result() if in_main_thread else function(*arguments)
 

@@ -56,7 +56,7 @@ def normalize_definition(
     seen: Axes,
     affine: Axes,
     eps: float,
-    known: Any = None,
+    found: Any = None,
 ) -> Tensor:
     """The formula; x is seen in the shape `seen`, weight and bias in the shape `affine`, which broadcasts to it.
 
@@ -117,10 +117,12 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
 
 
 @op(definition=normalize_definition, keeps=("mean", "variance"))
-def _normalize(x, weight, bias, *, axes, seen, affine, eps, known=None):
-    """The formula, by `known` moments of x if they were found before."""
+def _normalize(x, weight, bias, *, axes, seen, affine, eps, found=None):
+    """The formula; the moments are added to the list `found`, if it is given."""
     weight, bias = None if weight is None else weight.reshape(affine), None if bias is None else bias.reshape(affine)
-    y, mean, variance = normalize(x.reshape(seen), weight, bias, axes, eps, known)
+    y, mean, variance = normalize(x.reshape(seen), weight, bias, axes, eps)
+    if found is not None:
+        found += [mean, variance]
     return y.reshape(x.shape), mean, variance
 
 
@@ -215,13 +217,13 @@ def instance_norm(
 def _by_own_moments(
     axes: Axes, x: Tensor, running_mean: Any, running_var: Any, weight: Any, bias: Any, momentum: float, eps: float
 ) -> Tensor:
-    """By the moments of x itself; they go into the running ones first, if there are any."""
-    known = None
-    if x.array.size and running_mean is not None:
-        known = moments(x.array, axes)
-        remember(running_mean, running_var, momentum, known[0], known[1], x.array.size)
+    """By the moments of x itself, which then go into the running ones, if there are any."""
     weight, bias = affine_of(weight, bias)
-    return _normalize(x, weight, bias, axes=axes, seen=x.array.shape, affine=channels_of(x.ndim), eps=eps, known=known)
+    found: list[Array] = []
+    y = _normalize(x, weight, bias, axes=axes, seen=x.array.shape, affine=channels_of(x.ndim), eps=eps, found=found)
+    if x.array.size and running_mean is not None:
+        remember(running_mean, running_var, momentum, *found, x.array.size)
+    return y
 
 
 def remember(running_mean: Tensor, running_var: Tensor, momentum: float, mean: Array, variance: Array, size: int) -> None:
