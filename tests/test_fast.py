@@ -316,6 +316,17 @@ def test_ctrl_c_inside_of_loops_leaves_a_process_that_works() -> None:
 
 
 @needs_numba
+def test_the_exponential_of_the_loops_is_right_to_one_ulp_or_so() -> None:
+    exponentials = importlib.import_module("tinygrad_norm.fast.loss").exponentials_of
+    bits = np.arange(0x80000000, 0xC2D00000, 997, dtype=np.uint32)  # float32 from -0.0 to -104, and a few below
+    x = np.concatenate([bits.view(np.float32), np.linspace(-104, 0, 100_001, dtype=np.float32), np.float32([-1e30, -np.inf])])
+    rows = np.zeros((1, x.size + 1), np.float32)  # the largest is 0
+    rows[0, 1:] = x
+    found, exact = exponentials(rows)[1][0, 1:], np.exp(x.astype(np.float64))
+    assert (abs(found - exact) <= 1.1 * np.spacing(exact.astype(np.float32))).all()
+
+
+@needs_numba
 def test_a_loop_is_compiled_where_ctrl_c_does_not_come_up() -> None:
     from numba.core import event
 

@@ -37,6 +37,11 @@ def compiled(function: Callable, **options: Any) -> Any:
     return loop
 
 
+def exact(function: Callable) -> Any:
+    """A part of other loops whose sums are taken in the order in which they are written."""
+    return njit(**{**_OPTIONS, "fastmath": {"contract"}}, forceinline=True)(function)
+
+
 inlined = functools.partial(compiled, forceinline=True)  # a part of other loops: to hand over dozens of arguments takes .1 us
 
 

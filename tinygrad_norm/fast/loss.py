@@ -1,62 +1,70 @@
-"""The cross-entropy, row by row: see nn/functional/classification.py.
-
-The exponentials are NumPy's, which are vectorised; a block of rows stays in the cache from one pass to the next.
-"""
+"""The cross-entropy, row by row: see nn/functional/classification.py."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from tinygrad_norm.fast.compiled import compiled
+from tinygrad_norm.fast.compiled import compiled, exact
 from tinygrad_norm.fast.threads import parallel_for
 
-_BLOCK = 2**14  # elements
 _LANES = 64
-_LEAST = 2**17  # elements for which a second thread is worth waking
+_LEAST = 2**16  # elements for which a second thread is worth waking
+_ONE = np.float32(1)
+# log2(e); ln(2) in two parts, of which n times the first is exact: n * ln(2) is taken off without rounding (Cody and Waite 1980)
+_LOG2_E, _LN2_HIGH, _LN2_LOW = (np.float32(v) for v in (1.4426950408889634, 0.693359375, -2.12194440e-4))
+# (exp(r) - 1 - r) / r**2 for |r| <= ln(2) / 2, interpolated at Chebyshev's points
+_POWERS = tuple(np.float32(v) for v in (0.5, 0.16666577, 0.04166646, 0.00836322, 0.00139337))
+
+
+@exact
+def exp(x):
+    """e**x of a float32 x <= 0, to about 1 ulp; vectorised, as a call of the library's is not. e**x = 2**n * e**r."""
+    x = np.float32(-104) if x < np.float32(-104) else x  # there it is 0
+    n = np.rint(x * _LOG2_E)
+    r = (x - n * _LN2_HIGH) - n * _LN2_LOW
+    p = _POWERS[4]
+    p = (((p * r + _POWERS[3]) * r + _POWERS[2]) * r + _POWERS[1]) * r + _POWERS[0]
+    power = np.int32(n)  # 2**n by its bits, in two parts: 2**-149 has none
+    half = power >> np.int32(1)
+    low, high = (half + np.int32(127)) << np.int32(23), (power - half + np.int32(127)) << np.int32(23)
+    return (p * (r * r) + r + _ONE) * np.int32(low).view(np.float32) * np.int32(high).view(np.float32)
 
 
 @compiled
 def _largest(row, lanes):
-    """The largest number, nan if one is nan. A lane has that of every so-manyth: they need not wait for one another."""
+    """The largest number; one that is nan may be passed over. A lane has that of every so-manyth: they need not wait for one
+    another; in the end half of them are compared with the other half, and so on.
+    """
     for j in range(len(lanes)):
         lanes[j] = row[j]
     for start in range(len(lanes), len(row), len(lanes)):
         seen = row[start : start + len(lanes)]
         for j in range(len(seen)):
-            lanes[j] = seen[j] if (seen[j] > lanes[j]) | (seen[j] != seen[j]) else lanes[j]
-    most = lanes[0]
-    for j in range(len(lanes)):
-        most = lanes[j] if (lanes[j] > most) | (lanes[j] != lanes[j]) else most
-    return most
+            lanes[j] = seen[j] if seen[j] > lanes[j] else lanes[j]
+    while len(lanes) > 1:
+        half = (len(lanes) + 1) // 2
+        others, lanes = lanes[half:], lanes[:half]
+        for j in range(len(others)):
+            lanes[j] = others[j] if others[j] > lanes[j] else lanes[j]
+    return lanes[0]
 
 
 @compiled
-def _shift(out, scores, largest, lo, hi):
-    """scores - the largest of the row."""
-    for r in range(lo, hi):
-        row, shifted = scores[r], out[r]
-        most = largest[r, 0] = _largest(row, shifted[:_LANES])
-        for j in range(len(row)):
-            shifted[j] = row[j] - most
-
-
-@compiled
-def _sum_rows(exponentials, totals, lo, hi):
-    for r in range(lo, hi):
-        total, row = 0.0, exponentials[r]
-        for j in range(len(row)):
-            total += np.float64(row[j])
-        totals[r, 0] = total
-
-
 def _exponentials(out, scores, largest, totals, part, lo, hi):
-    rows = max(_BLOCK // scores.shape[1], 1)
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        for start in range(lo, hi, rows):
-            stop = min(start + rows, hi)
-            _shift(out, scores, largest, start, stop)
-            np.exp(out[start:stop], out=out[start:stop])
-            _sum_rows(out, totals, start, stop)
+    """exp(score - the largest of the row); their sums of 256 in float32, then in float64."""
+    for r in range(lo, hi):
+        most, total = _largest(scores[r], out[r][:_LANES]), 0.0
+        for start in range(0, scores.shape[1], 256):
+            row, found, t = scores[r, start : start + 256], out[r, start : start + 256], np.float32(0)
+            for j in range(len(row)):
+                e = exp(row[j] - most)
+                found[j] = e
+                t += e
+            total += t
+        for j in range(scores.shape[1] if total != total else 0):
+            if scores[r, j] != scores[r, j]:  # the largest is nan, and so is all
+                out[r, :], most = total, total
+        largest[r, 0], totals[r, 0] = most, total
 
 
 def _rows(*arrays: np.ndarray) -> bool:
@@ -66,7 +74,7 @@ def _rows(*arrays: np.ndarray) -> bool:
 
 def exponentials_of(scores):
     """The largest of each row, exp(scores - largest), their sums."""
-    if not _rows(scores):
+    if not _rows(scores) or scores.dtype != np.float32:
         return NotImplemented
     out, n = np.empty_like(scores), len(scores)
     largest, totals = np.empty((2, n, 1), scores.dtype)
