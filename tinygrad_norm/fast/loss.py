@@ -10,7 +10,7 @@ from tinygrad_norm.fast.threads import parallel_for
 _LANES = 64
 _LEAST = 2**16  # elements for which a second thread is worth waking
 _ONE = np.float32(1)
-# log2(e); ln(2) in two parts, of which n times the first is exact: n * ln(2) is taken off without rounding (Cody and Waite 1980)
+# log2(e); ln(2) in two parts, n times the first of which is exact, so that nothing is rounded (Cody and Waite 1980)
 _LOG2_E, _LN2_HIGH, _LN2_LOW = (np.float32(v) for v in (1.4426950408889634, 0.693359375, -2.12194440e-4))
 # (exp(r) - 1 - r) / r**2 for |r| <= ln(2) / 2, interpolated at Chebyshev's points
 _POWERS = tuple(np.float32(v) for v in (0.5, 0.16666577, 0.04166646, 0.00836322, 0.00139337))
@@ -22,8 +22,7 @@ def exp(x):
     x = np.float32(-104) if x < np.float32(-104) else x  # there it is 0
     n = np.rint(x * _LOG2_E)
     r = (x - n * _LN2_HIGH) - n * _LN2_LOW
-    p = _POWERS[4]
-    p = (((p * r + _POWERS[3]) * r + _POWERS[2]) * r + _POWERS[1]) * r + _POWERS[0]
+    p = (((_POWERS[4] * r + _POWERS[3]) * r + _POWERS[2]) * r + _POWERS[1]) * r + _POWERS[0]
     power = np.int32(n)  # 2**n by its bits, in two parts: 2**-149 has none
     half = power >> np.int32(1)
     low, high = (half + np.int32(127)) << np.int32(23), (power - half + np.int32(127)) << np.int32(23)
@@ -55,7 +54,7 @@ def _exponentials(out, scores, largest, totals, part, lo, hi):
     for r in range(lo, hi):
         most, total = _largest(scores[r], out[r][:_LANES]), 0.0
         for start in range(0, scores.shape[1], 256):
-            row, found, t = scores[r, start : start + 256], out[r, start : start + 256], np.float32(0)
+            row, found, t = scores[r, start : start + 256], out[r, start : start + 256], scores.dtype.type(0)
             for j in range(len(row)):
                 e = exp(row[j] - most)
                 found[j] = e

@@ -221,10 +221,10 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
     mean, variance = mean.transpose(layout.order).reshape(-1), variance.transpose(layout.order).reshape(-1)
     sums, affine = np.zeros((threads, 2, groups)), np.zeros((threads, 2, of_weights.size))
     recent = np.zeros((threads, 2, of_weights.size if layout.rows.along_weights else 0), x.dtype)
-    numbers = np.empty((5, groups), x.dtype)
-    t = Backward(
-        layout.rows, as_lines(g, layout), as_lines(gx, layout), of_weights, mean, variance, *numbers, sums, affine, recent, eps
-    )
+    centre, scale, offset, slope, shift = np.empty((5, groups), x.dtype)
+    lines_of_both = as_lines(g, layout), as_lines(gx, layout)
+    coefficients = (centre, scale, offset, slope, shift)
+    t = Backward(layout.rows, *lines_of_both, of_weights, mean, variance, *coefficients, sums, affine, recent, eps)
     if norm.sharing(layout, x.size):
         set_coefficients(lines, t, 0, groups)
         least = norm._LEAST // layout.lines[1]

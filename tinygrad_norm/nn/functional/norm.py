@@ -222,7 +222,8 @@ def _by_own_moments(
     found: list[Array] = []
     y = _normalize(x, weight, bias, axes=axes, seen=x.array.shape, affine=channels_of(x.ndim), eps=eps, found=found)
     if x.array.size and running_mean is not None:
-        remember(running_mean, running_var, momentum, *found, x.array.size)
+        mean, variance = found
+        remember(running_mean, running_var, momentum, mean, variance, x.array.size)
     return y
 
 
