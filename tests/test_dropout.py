@@ -33,6 +33,12 @@ def test_the_expectation_is_the_input(p) -> None:
     assert abs((y == 0).mean() - p) < 5 * np.sqrt(p * (1 - p) / n)
 
 
+@pytest.mark.parametrize("p", [0.001, 0.1, 0.5, 0.999])
+def test_the_probability_is_p_and_not_a_rounded_one(p) -> None:
+    n, kept = 2**20, host(F.dropout(tn.ones(2**20), p)) != 0
+    assert abs(n - kept.sum() - n * p) < 5 * (n * p * (1 - p)) ** 0.5  # standard deviations
+
+
 def test_one_seed_one_mask_zero_too() -> None:
     x = tn.ones(100)
     for seed in (0, 7):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,18 @@ class Generator:
         dtype = np.dtype(dtype)
         drawn = dtype if dtype in (np.float32, np.float64) else np.dtype(np.float32)
         return module.asarray(self.source(module).random(shape, dtype=drawn)).astype(dtype, copy=False)
+
+    def kept(self, shape: tuple[int, ...], p: float, module: Any = np) -> Array:
+        """False with probability p, else True. 8 bits decide; where they are those of p itself, a further number does."""
+        if module is not np:
+            return self.uniform(shape, module=module) >= p
+        bits, rest = divmod(256 * p, 1)
+        drawn = np.frombuffer(self.source().bytes(math.prod(shape)), np.uint8).reshape(shape)
+        kept = drawn >= int(bits)
+        if rest:
+            undecided = drawn == int(bits)
+            kept[undecided] = self.source().random(np.count_nonzero(undecided)) >= rest
+        return kept
 
     def normal(self, shape: tuple[int, ...], dtype: Any = np.float32, module: Any = np) -> Array:
         """Numbers from the normal distribution with mean 0 and variance 1."""

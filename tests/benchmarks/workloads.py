@@ -62,8 +62,9 @@ def small_ops(lib) -> Callable:
 
 
 def wide_mlp(nn):
-    """784-512-512-10 with ReLU."""
-    return nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
+    """784-512-512-10 with ReLU and dropout."""
+    hidden = [nn.Linear(784, 512), nn.ReLU(), nn.Dropout(), nn.Linear(512, 512), nn.ReLU(), nn.Dropout()]
+    return nn.Sequential(*hidden, nn.Linear(512, 10))
 
 
 def vgg(nn):
@@ -209,7 +210,7 @@ BY_NAME: dict[str, Callable] = {
     "op chain, 1,000 ops": chain,
     "small ops, 100 of each": small_ops,
     "MLP 1-200-200-200-1, 20 steps": mlp,
-    "MLP 784-512-512-10, batch 128": training(wide_mlp, (128, 784)),
+    "MLP 784-512-512-10 with dropout, batch 128": training(wide_mlp, (128, 784)),
     "LeNet with BN, batch 16 of (3, 32, 32)": training(lenet5, (16, 3, 32, 32)),
     "LeNet with BN, batch 64 of (3, 32, 32)": training(lenet5, (64, 3, 32, 32)),
     "LeNet of d2l with BN, batch 32 of (1, 28, 28)": training(lenet_d2l, (32, 1, 28, 28)),

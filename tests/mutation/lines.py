@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent.parent / "tinygrad_norm"
-NORM, LAYER, DROPOUT = "nn/functional/norm.py", "nn/norm.py", "nn/functional/dropout.py"
+NORM, LAYER, DROPOUT, GENERATOR = "nn/functional/norm.py", "nn/norm.py", "nn/functional/dropout.py", "generator.py"
 GRADIENTS = "fast/norm_gradients.py"
 ARRAYS, LOOPS, STEPS, GPU = "fast/numpy_versions.py", "fast/norm.py", "fast/steps.py", "fast/gpu.py"
 
@@ -34,7 +34,8 @@ MUTANTS = {
     "batch norm over too few axes": (NORM, "AXES", "(0, *range(2, ndim))", "(0,)"),
     "running moments used in training": (LAYER, "BatchNorm", "own = self.training or self.running_mean is None", "own = self.running_mean is None"),
     "the batch's moments used in evaluation": (LAYER, "BatchNorm", "own = self.training or self.running_mean is None", "own = True"),
-    "what is to be dropped kept": (DROPOUT, "_dropped", ">= p", "< p"),
+    "what is to be dropped kept": (GENERATOR, "kept", "drawn >=", "drawn <"),
+    "8 bits alone decide what is dropped": (GENERATOR, "kept", "if rest:", "if False:"),
     "no rescaling by dropout": (DROPOUT, "keep_and_scale", "x / (1 - p) * kept", "x * kept"),
     "arrays: no guess of the mean": (ARRAYS, "_centred", "c = x - centre", "c = x * 1; centre = centre * 0"),
     "arrays: what is left of the mean forgotten": (ARRAYS, "normalize", "-rest * scale", "0 * scale"),
@@ -66,7 +67,7 @@ def tests_of(name: str, file: str) -> list[str]:
     """The tests that are to notice a mistake in this file."""
     if name.startswith("GPU"):
         return OTHERS_ON_A_DOUBLE if "dropout" in name or "SGD" in name or "Adam" in name else ON_A_DOUBLE
-    return {DROPOUT: DROPPED, ARRAYS: FAST, LOOPS: COMPILED, GRADIENTS: COMPILED, STEPS: COMPILED}.get(file, USUAL)
+    return {DROPOUT: DROPPED, GENERATOR: DROPPED, ARRAYS: FAST, LOOPS: COMPILED, GRADIENTS: COMPILED, STEPS: COMPILED}.get(file, USUAL)
 
 
 def planted(source: str, where: str, right: str, wrong: str) -> str:

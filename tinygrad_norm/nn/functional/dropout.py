@@ -105,8 +105,8 @@ def alpha_dropout(
         check_editable(input, "alpha_dropout")
     limit, q = -1.7580993408473766, 1 - float(p)
     a = 0.0 if q == 0 else (q + limit**2 * p * q) ** -0.5
-    drawn = (generator or default_generator).uniform(input.array.shape, "float32", xp(input.array))
-    out = where(wrap(drawn >= p), input, limit) * a - a * p * limit
+    kept = (generator or default_generator).kept(input.array.shape, float(p), xp(input.array))
+    out = where(wrap(kept), input, limit) * a - a * p * limit
     return overwrite(input, out, "alpha_dropout") if inplace else out
 
 
@@ -117,7 +117,7 @@ def _dropped(
         return input
     if inplace:
         check_editable(input, name)
-    p, module = float(p), xp(input.array)
-    kept = (generator or default_generator).uniform(shape, "float32", module) >= p
+    p = float(p)
+    kept = (generator or default_generator).kept(shape, p, xp(input.array))
     out = _dropout(input, wrap(kept), p=p)
     return overwrite(input, out, name) if inplace else out
