@@ -67,7 +67,9 @@ def tests_of(name: str, file: str) -> list[str]:
     """The tests that are to notice a mistake in this file."""
     if name.startswith("GPU"):
         return OTHERS_ON_A_DOUBLE if "dropout" in name or "SGD" in name or "Adam" in name else ON_A_DOUBLE
-    return {DROPOUT: DROPPED, GENERATOR: DROPPED, ARRAYS: FAST, LOOPS: COMPILED, GRADIENTS: COMPILED, STEPS: COMPILED}.get(file, USUAL)
+    return {DROPOUT: DROPPED, GENERATOR: DROPPED, ARRAYS: FAST, LOOPS: COMPILED, GRADIENTS: COMPILED, STEPS: COMPILED}.get(
+        file, USUAL
+    )
 
 
 def planted(source: str, where: str, right: str, wrong: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tinygrad_norm.fast.compiled import compiled, exact
-from tinygrad_norm.fast.threads import parallel_for
+from tinygrad_norm.fast.threads import LEAST, parallel_for
 
 _LANES = 64
-_LEAST = 2**16  # elements for which a second thread is worth waking
+_LEAST = LEAST // 4  # exponentials, which take four times as long as what else is done to an element
 _ONE = np.float32(1)
 # log2(e); ln(2) in two parts, n times the first of which is exact, so that nothing is rounded (Cody and Waite 1980)
 _LOG2_E, _LN2_HIGH, _LN2_LOW = (np.float32(v) for v in (1.4426950408889634, 0.693359375, -2.12194440e-4))
@@ -98,5 +98,5 @@ def cross_entropy_gradient(exponentials, totals, classes, share):
         return NotImplemented
     out = np.empty_like(exponentials)
     classes = np.ascontiguousarray(classes)
-    parallel_for(_gradient, len(out), _LEAST // out.shape[1], out, exponentials, totals, classes, share)
+    parallel_for(_gradient, len(out), 4 * _LEAST // out.shape[1], out, exponentials, totals, classes, share)
     return out

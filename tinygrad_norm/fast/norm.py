@@ -24,10 +24,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_norm.fast.compiled import at, compiled, inlined, order_of
+from tinygrad_norm.fast.threads import LEAST as _LEAST
 from tinygrad_norm.fast.threads import get_num_threads, parallel_for
 
 Axes = tuple[int, ...]
-_LEAST = 2**17  # elements for which a second thread is worth waking
 
 
 # ---- how memory is seen -------------------------------------------------------------------
@@ -116,8 +116,10 @@ def of_groups(v: np.ndarray, layout: Layout) -> np.ndarray:
 
 
 def sharing(layout: Layout, size: int) -> int:
-    """How many threads share the rows of a single block; 0 where blocks are what is shared, or there is too little to share."""
-    threads = min(get_num_threads(), size // _LEAST)
+    """How many threads share the rows of a single block, for which they are woken twice; 0 where blocks are what is shared, or
+    there is too little to share.
+    """
+    threads = min(get_num_threads(), size // (2 * _LEAST))
     return threads if threads > layout.blocks else 0
 
 
@@ -199,15 +201,25 @@ def set_coefficients(x, t, lo, hi):
 
 
 @inlined
+def of_all_parts(sums, k, g):
+    """What all threads have added up."""
+    total = 0.0
+    for part in range(len(sums)):
+        total += sums[part, k, g]
+    return total
+
+
+@inlined
 def _set_moments(x, t, lo, hi):
     """The moments of groups lo to hi. True if a centre was far from the mean: they have to be added up again, from there."""
     count, far = x.size // len(t.mean), False
     for g in range(lo, hi):
-        rest, squares = t.sums[:, 0, g].sum() / count, t.sums[:, 1, g].sum() / count
+        rest, squares = of_all_parts(t.sums, 0, g) / count, of_all_parts(t.sums, 1, g) / count
         t.mean[g] = t.centre[g] + rest
         t.variance[g] = max(squares - rest * rest, 0.0) if squares < np.inf else np.nan
         far |= rest * rest > 4 * t.variance[g] and not t.rows.along_groups
-        t.sums[:, :, g] = 0
+        for part in range(len(t.sums)):
+            t.sums[part, 0, g] = t.sums[part, 1, g] = 0
     for g in range(lo, hi if far else lo):
         t.centre[g] = t.mean[g] if abs(t.mean[g]) < np.inf else t.centre[g]
     return far

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_norm.fast import norm
 from tinygrad_norm.fast.compiled import at, compiled, inlined
-from tinygrad_norm.fast.norm import Rows, as_lines, flat, layout_of, packed, set_coefficients
+from tinygrad_norm.fast.norm import Rows, as_lines, flat, layout_of, of_all_parts, packed, set_coefficients
 from tinygrad_norm.fast.threads import get_num_threads, parallel_for
 
 
@@ -166,7 +166,7 @@ def _set_slopes(x, t, lo, hi):
             t.sums[k, 0, p], t.sums[k, 1, p] = total * t.weight[p], with_c * t.weight[p]
             t.affine[k, 0, p] = with_c * t.scale[p] + total * t.offset[p]
         rstd, rest = 1 / np.sqrt(t.variance[p] + t.eps), t.mean[p] - np.float64(t.centre[p])
-        total, with_c = t.sums[:, 0, p].sum() / count, t.sums[:, 1, p].sum() / count
+        total, with_c = of_all_parts(t.sums, 0, p) / count, of_all_parts(t.sums, 1, p) / count
         slope = -rstd * rstd * rstd * (with_c - rest * total)
         t.slope[p], t.shift[p] = slope, -slope * rest - rstd * total
 
@@ -225,14 +225,15 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
     lines_of_both = as_lines(g, layout), as_lines(gx, layout)
     coefficients = (centre, scale, offset, slope, shift)
     t = Backward(layout.rows, *lines_of_both, of_weights, mean, variance, *coefficients, sums, affine, recent, eps)
-    if norm.sharing(layout, x.size):
+    size = 2 * x.size  # twice as many elements are read as by normalize
+    if norm.sharing(layout, size):
         set_coefficients(lines, t, 0, groups)
-        least = norm._LEAST // layout.lines[1]
+        least = norm._LEAST * len(lines) // size
         parallel_for(_add_part, len(lines), least, lines, t, most=threads)
         _set_slopes(lines, t, 0, groups)
         parallel_for(_write_rows, len(lines), least, lines, t)
     else:
-        least = norm._LEAST * layout.blocks // x.size
+        least = norm._LEAST * layout.blocks // size
         parallel_for(_gradients_of_blocks, layout.blocks, least, lines, t, most=threads)
     if weight is None:
         return gx if needs[0] else None, None, None

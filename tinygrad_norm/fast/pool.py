@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm.fast.compiled import compiled
+from tinygrad_norm.fast.threads import LEAST as _LEAST
 from tinygrad_norm.fast.threads import parallel_for
-
-_LEAST = 2**17  # elements for which a second thread is worth waking
 
 
 def _lines(x: np.ndarray) -> np.ndarray | None:

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_norm.fast.compiled import compiled, order_of
+from tinygrad_norm.fast.threads import LEAST as _LEAST
 from tinygrad_norm.fast.threads import parallel_for
-
-_LEAST = 2**17  # elements for which a second thread is worth waking
 
 
 def _flat(*arrays: np.ndarray) -> list[np.ndarray] | None:
@@ -82,7 +81,7 @@ def adam_step(p, g, m, v, largest, rate, root, beta1, beta2, eps, decay, shrink,
     if flat is None or largest is not None:
         return NotImplemented
     numbers = (rate, root, beta1, 1 - beta1, beta2, 1 - beta2, eps, decay, shrink, -1.0 if maximize else 1.0)
-    parallel_for(_adam, p.size, _LEAST, *flat, *map(p.dtype.type, numbers))
+    parallel_for(_adam, p.size, _LEAST // 2, *flat, *map(p.dtype.type, numbers))
     return None
 
 

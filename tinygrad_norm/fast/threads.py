@@ -16,6 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+LEAST = 2**19  # elements: a loop over so many takes about as long as it takes to wake a thread, .1 ms
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 _count = 0  # 0: not decided yet
