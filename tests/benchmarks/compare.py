@@ -1,12 +1,14 @@
 """Speed and memory beside PyTorch, measured in one run.
 
-    python tests/benchmarks/compare.py [--quick] [--only TEXT]
+    python tests/benchmarks/compare.py [--quick] [--only TEXT] [--least 1T 2T]
 
 Each library runs in a process of its own, at one thread and at two. They take turns, with a pause in between for threads
-that still spin; a turn is one call to warm up and then a burst. What is printed are the medians over the turns of the
-bursts' medians, and of the ratios within a turn. A ratio above 1 means that we are faster. Memory is the peak of a whole
-process that does nothing else; the time of an import is beyond that of `import numpy`. OPENBLAS_CORETYPE in the environment
-makes OpenBLAS compute for another processor than it finds, to which PyTorch pays no heed: unset it for figures of the machine.
+that still spin; a turn is a burst to warm up, while the system spreads threads over the cores, and then one that counts. What
+is printed are the least and the median of the bursts' medians, and the median of the ratios within a turn. A ratio above 1
+means that we are faster; --least lets the program fail where one is smaller. Memory is the
+peak of a whole process that does nothing else; the time of an import is beyond that of `import numpy`. OPENBLAS_CORETYPE
+in the environment makes OpenBLAS compute for another processor than it finds, to which PyTorch pays no heed: unset it for
+figures of the machine.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import numpy as np
 from workloads import BY_NAME
 
 PAUSE = 0.03  # seconds between two bursts: OpenBLAS's threads wait about that long before they sleep
+WARM = 0.06  # seconds
 OURS, PEERS = ("tinygrad_norm:1", "tinygrad_norm:2"), ("torch:1", "torch:2")
 
 
@@ -52,9 +55,12 @@ def work(name: str, workloads: dict[str, Callable]) -> None:
             run = workloads[argument](lib)
             run()
         else:
-            run()
+            seconds = float(argument)
+            stop = time.perf_counter() + WARM
+            while time.perf_counter() < stop:
+                run()
             times = []
-            stop = time.perf_counter() + float(argument)
+            stop = time.perf_counter() + seconds
             while not times or time.perf_counter() < stop:
                 start = time.perf_counter()
                 run()
@@ -146,21 +152,24 @@ def import_time(name: str) -> float:
 # ---- the tables -----------------------------------------------------------------------------
 
 
-def speed_table(only: str, quick: bool) -> None:
-    """A line for each workload."""
-    print("| workload, ms | ours 1T | PyTorch 1T | ratio | ours 2T | PyTorch 2T | ratio |")
+def speed_table(only: str, quick: bool, least: list[float]) -> list[str]:
+    """A line for each workload; the names of those with a ratio less than `least`."""
+    print("| workload, ms: least, median | ours 1T | PyTorch 1T | ratio | ours 2T | PyTorch 2T | ratio |")
     print("|---|---|---|---|---|---|---|")
-    workers = [Worker(__file__, name) for pair in zip(OURS, PEERS) for name in pair]
+    workers, slow = [Worker(__file__, name) for pair in zip(OURS, PEERS) for name in pair], []
     for name in BY_NAME:
         if only in name:
             times = in_turns(workers, name, 3 if quick else 15, 0.04 if quick else 0.1)
             cells = []
-            for ours, theirs in (times[:2], times[2:]):
+            for (ours, theirs), enough in zip((times[:2], times[2:]), least):
                 ratio = statistics.median(t / o for o, t in zip(ours, theirs))
-                cells += [f"{statistics.median(ours) * 1e3:.3g}", f"{statistics.median(theirs) * 1e3:.3g}", f"{ratio:.2f}"]
+                cells += [f"{min(t) * 1e3:.3g}, {statistics.median(t) * 1e3:.3g}" for t in (ours, theirs)]
+                cells += [f"{ratio:.2f}"]
+                slow += [name] * (ratio < enough)
             print(f"| {name} | {' | '.join(cells)} |", flush=True)
     for worker in workers:
         worker.close()
+    return slow
 
 
 def memory_table(quick: bool) -> None:
@@ -178,6 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="shorter bursts and fewer turns, less of memory")
     parser.add_argument("--only", default="", help="only workloads whose name holds this text")
+    parser.add_argument("--least", type=float, nargs=2, default=[0, 0], help="ratios at one thread and at two, or fail")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
@@ -187,9 +197,11 @@ def main() -> None:
     from importlib.metadata import version
 
     print(f"PyTorch {version('torch')}, NumPy {np.__version__} on {blas()}, ratio = PyTorch / ours\n")
-    speed_table(arguments.only, arguments.quick)
+    slow = speed_table(arguments.only, arguments.quick, arguments.least)
     if not arguments.only:
         memory_table(arguments.quick)
+    if slow:
+        sys.exit(f"slower than asked for: {', '.join(dict.fromkeys(slow))}")
     return None
 
 
