@@ -60,7 +60,6 @@ def start(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) ->
     arguments.out.mkdir(parents=True, exist_ok=True)
     tn.set_backend(arguments.backend)
     tn.manual_seed(arguments.seed)
-    tn.keep_freed_memory()  # for the next training step
     return arguments
 
 

@@ -35,8 +35,6 @@ def library(name: str) -> object:
     """The library of that name; "torch:2" is PyTorch at two threads."""
     name, _, threads = name.partition(":")
     lib = importlib.import_module(name)
-    if name == "tinygrad_norm":
-        lib.keep_freed_memory()
     if threads:
         lib.set_num_threads(int(threads))
     return lib

@@ -10,6 +10,7 @@ from tinygrad_norm.autograd import Tensor, enable_grad
 from tinygrad_norm.autograd.edits import require_writable
 from tinygrad_norm.backend import Array, xp
 from tinygrad_norm.engine.tensor import mark_edited, wrap
+from tinygrad_norm.fast.memory import keep_for_training
 from tinygrad_norm.nn.parameter import reset_gradient
 from tinygrad_norm.optim.state import load
 from tinygrad_norm.warn import warn
@@ -42,6 +43,7 @@ class Optimizer:
             raise ValueError("optimizer got an empty parameter list")
         for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
             self.add_param_group(group)
+        keep_for_training()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Train more parameters, with settings of their own."""
