@@ -67,9 +67,7 @@ class Optimizer:
             if not (p.is_leaf or p.retains_grad):
                 raise ValueError("can't optimize a non-leaf Tensor")
         if len(set(params)) != len(params):
-            warn(
-                "optimizer contains a parameter group with duplicate parameters; in future, this will cause an error",
-            )
+            warn("optimizer contains a parameter group with duplicate parameters; in future, this will cause an error")
         group = {**self.defaults, **param_group, "params": params, **({"param_names": names} if names else {})}
         for other in self.param_groups:
             if ("param_names" in group) != ("param_names" in other):
