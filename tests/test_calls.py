@@ -51,6 +51,8 @@ def outcome(line: str, backend: str) -> list[Any]:
 @pytest.mark.parametrize("line", [line for line in lines() if line not in OF_THE_HOST])
 def test_a_call_gives_the_same_on_both_backends(line, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
+    # dropout draws bits where the array library can; here both draw the same numbers
+    monkeypatch.setattr(tn.Generator, "kept", lambda self, shape, p, module=np: self.uniform(shape, module=module) >= p)
     found, expected = outcome(line, "strict"), outcome(line, "numpy")
     assert len(found) == len(expected)
     for a, b in zip(found, expected):

@@ -92,7 +92,7 @@ def test_taps_name_every_input_that_an_output_sees(size, kernel, stride, before,
     seen = {(o, i): o * stride + i * dilation - before for o in range(windows.count) for i in range(kernel)}
     expected = {(o, i, at) for (o, i), at in seen.items() if 0 <= at < size}
     found = set()
-    for i, (outputs, inputs) in enumerate(windows.taps()):
+    for i, (outputs, inputs) in enumerate(windows.taps):
         pairs = zip(range(windows.count)[outputs], range(size)[inputs], strict=True)
         found |= {(o, i, at) for o, at in pairs}
     assert found == expected

@@ -212,6 +212,7 @@ def deposit(leaf: Tensor, gradient: Tensor, anew: bool) -> None:
             leaf._grad = old + gradient
         else:
             old.array += gradient.array
-            mark_edited(old, "backward")
+            if old.version is not None:
+                mark_edited(old, "backward")
     if leaf.hooks is not None:
         leaf.hooks.deposited(leaf)  # [4]

@@ -53,7 +53,7 @@ def batch_innermost(x: Array) -> Array:
     turned = np.empty(lines.shape, x.dtype)
     for n in range(0, len(x), 8):  # a few images at a time: many at once are too far apart for the cache
         turned[..., n : n + 8] = lines[..., n : n + 8]
-    return _batch_first(turned)
+    return turned.transpose(3, 1, 0, 2)
 
 
 def convolve(x: Array, weight: Array, geometry: Any) -> Array:
@@ -61,7 +61,10 @@ def convolve(x: Array, weight: Array, geometry: Any) -> Array:
     if x.dtype.kind != "f" or x.itemsize < 4:
         return NotImplemented
     rows, columns, groups = geometry
-    lines, matrix = _in_lines(x, groups), _as_matrix(weight, groups)[:, None]
+    lines, split = _in_lines(x, groups), weight.reshape(groups, len(weight) // groups, *weight.shape[1:])
+    matrix = split.transpose(0, 1, 3, 2, 4).reshape(*split.shape[:2], -1)[
+        :, None
+    ]  # (groups, 1, O / groups, kh * C / groups * kw)
     out = np.empty((rows.count, groups, len(weight) // groups, columns.count * len(x)), x.dtype)
 
     def compute(part: int, lo: int, hi: int) -> None:
@@ -115,7 +118,7 @@ def convolve_input_gradient(g: Array, weight: Array, geometry: Any) -> Array:
                 np.matmul(matrix, above, out=line)
         folded = lowered.reshape(groups, hi - lo, channels, width, columns.count, len(g))
         inside = gx[lo:hi].transpose(1, 0, 2, 3, 4)
-        for j, (outputs, inputs) in enumerate(columns.taps()):
+        for j, (outputs, inputs) in enumerate(columns.taps):
             inside[:, :, :, inputs] += folded[:, :, :, j, outputs]
 
     parallel_products(compute, rows.size, steps[0].size * lines[:, 0, 0].size)
@@ -146,7 +149,7 @@ def _lower(lines: Array, geometry: Any, lo: int, hi: int) -> Array:
     if first < 0 or last > height or columns.before or columns.after:
         lowered[...] = 0
     inside = lowered[:, start - first : stop - first]
-    for j, (outputs, inputs) in enumerate(columns.taps()):
+    for j, (outputs, inputs) in enumerate(columns.taps):
         inside[:, :, :, j, outputs] = lines[:, start:stop, :, inputs]
     height = rows.kernel * channels * columns.kernel
     if rows.dilation != 1:  # the lines of one window are apart: they have to be copied together
@@ -155,12 +158,6 @@ def _lower(lines: Array, geometry: Any, lo: int, hi: int) -> Array:
     group, line = lowered.strides[:2]
     shape, column = (groups, hi - lo, height, columns.count * batch), columns.count * batch * lowered.itemsize
     return np.ndarray(shape, lowered.dtype, lowered, 0, (group, rows.stride * line, column, lowered.itemsize))
-
-
-def _as_matrix(weight: Array, groups: int) -> Array:
-    """(O, C / groups, kh, kw) as (groups, O / groups, kh * C / groups * kw)."""
-    split = weight.reshape(groups, len(weight) // groups, *weight.shape[1:])
-    return split.transpose(0, 1, 3, 2, 4).reshape(*split.shape[:2], -1)
 
 
 def _grouped_lines(g: Array, groups: int) -> Array:

@@ -30,7 +30,7 @@ def _place(g, *, index, shape):
     """Zeros of that shape with g added at the index, once for each time an element is named."""
     out = xp(g).zeros(shape, g.dtype)
     parts = index if isinstance(index, tuple) else (index,)
-    if any(is_array(i) and i.dtype.kind in "iu" for i in parts):
+    if "a" in kinds_of(parts):
         xp(g).add.at(out, index, g)
     else:
         out[index] = g
@@ -61,16 +61,15 @@ with_item.vjp(x=lambda g, index: with_item(g, 0.0, index=index), value=_value_vj
 _NOT_A_NUMBER = (Tensor, np.ndarray, list, tuple, range, slice)
 
 
-def raw_index(index: Any, array: Any) -> Any:
-    """An index as `array` takes it: Tensors, lists and NumPy arrays as arrays of its own library.
+def raw_index(index: Any, array: Any) -> tuple:
+    """The parts of an index as `array` takes them: Tensors, lists and NumPy arrays as arrays of its own library.
 
     A list that holds sequences, Tensors, slices, None or ... is a tuple, as in PyTorch; True and False are masks.
     """
     if isinstance(index, list) and any(isinstance(i, _NOT_A_NUMBER) or i is None or i is Ellipsis for i in index):
         index = tuple(index)
-    if isinstance(index, tuple):
-        return tuple(_raw_part(i, array) for i in index)
-    return _raw_part(index, array)
+    parts = index if isinstance(index, tuple) else (index,)
+    return tuple([i if i.__class__ is slice and i.step is None else _raw_part(i, array) for i in parts])
 
 
 def _raw_part(index: Any, array: Any) -> Any:
@@ -100,23 +99,39 @@ def _raw_part(index: Any, array: Any) -> Any:
     return xp(array).asarray(plain_array(index)) if isinstance(index, np.ndarray) else index
 
 
-def split_index(index: Any, ndim: int) -> tuple[Any, Any]:
+def kinds_of(parts: tuple) -> str:
+    """A letter for each part of an index: integer, slice, None, Ellipsis, mask or array of integers."""
+    kinds = ""
+    for i in parts:
+        if i is None or i is Ellipsis:
+            kinds += "n" if i is None else "e"
+        elif isinstance(i, (int, slice)):
+            kinds += "i" if isinstance(i, int) else "s"
+        else:
+            kinds += "m" if i.dtype.kind == "b" else "a"
+    return kinds
+
+
+def _named(parts: tuple, kinds: str) -> int:
+    """How many dimensions the parts of an index stand for, but for an Ellipsis."""
+    masked = sum([i.ndim - 1 for i, kind in zip(parts, kinds) if kind == "m"]) if "m" in kinds else 0
+    return len(kinds) - kinds.count("n") - kinds.count("e") + masked
+
+
+def split_index(parts: tuple, kinds: str, is_full: bool) -> tuple[Any, Any]:
     """An index with integers beside arrays as two: first the integers select, then the arrays index what is left.
 
     So PyTorch has it; for NumPy an integer is an array too, which can move the dimensions that arrays make. And so can
-    an Ellipsis that stands for no dimension: it is left out.
+    an Ellipsis that stands for no dimension, since the others stand for all (is_full): it is left out. Of several, all but the
+    first are.
     """
-    parts = index if isinstance(index, tuple) else (index,)
-    if sum(i is Ellipsis for i in parts) > 1:  # all but the first stand for one whole dimension each, or for none
-        parts = _one_ellipsis(parts)
-        index = parts
-    arrays = [i for i in parts if is_array(i)]
-    if not arrays:
-        return None, index
-    if _named(parts) == ndim:
-        index = parts = tuple(i for i in parts if i is not Ellipsis)
-    if not any(isinstance(i, int) for i in parts):
-        return None, index
+    has_array = "a" in kinds or "m" in kinds
+    most = 0 if has_array and is_full else 1
+    if kinds.count("e") > most:
+        kept = kinds.index("e") if most else -1
+        parts = tuple([i for n, i in enumerate(parts) if i is not Ellipsis or n == kept])
+    if not (has_array and "i" in kinds):
+        return None, parts
     first: list[Any] = []
     then: list[Any] = []
     for i in parts:
@@ -131,46 +146,24 @@ def split_index(index: Any, ndim: int) -> tuple[Any, Any]:
     return tuple(first), tuple(then)
 
 
-def _named(parts: tuple) -> int:
-    """How many dimensions the parts of an index stand for, but for an Ellipsis."""
-    return sum(i.ndim if is_array(i) and i.dtype.kind == "b" else i is not None and i is not Ellipsis for i in parts)
-
-
-def _one_ellipsis(parts: tuple) -> tuple:
-    kept: list[Any] = []
-    for i in parts:
-        if i is not Ellipsis or not any(k is Ellipsis for k in kept):
-            kept.append(i)
-    return tuple(kept)
-
-
-def _checked(index: Any, shape: tuple[int, ...]) -> Any:
-    """The index. Raises IndexError where it has too many parts, or a number or a mask does not fit the shape."""
-    parts = index if isinstance(index, tuple) else (index,)
-    if not shape and isinstance(index, int):
+def _check_parts(parts: tuple, kinds: str, shape: tuple[int, ...], named: int) -> None:
+    """Raise IndexError where an index has too many parts, or a number or a mask does not fit the shape."""
+    if not shape and kinds == "i":
         raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim tensor to a number")
-    skipped = len(shape) - _named(parts)
+    skipped = len(shape) - named
     if skipped < 0:
         raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
     at, sizes = 0, shape + (0,) * (len(shape) * len(parts))  # nothing is left for what follows a second Ellipsis
-    for i in parts:
-        if i is Ellipsis:
-            at += skipped
-        elif isinstance(i, int):
-            if not -sizes[at] <= i < sizes[at]:
-                raise IndexError(f"index {i} is out of bounds for dimension {at} with size {sizes[at]}")
-            at += 1
-        elif is_array(i) and i.dtype.kind == "b":
-            for d, n in enumerate(i.shape):
-                if n != sizes[at + d]:
-                    raise IndexError(
-                        f"The shape of the mask {list(i.shape)} at index {d} does not match the shape of the indexed "
-                        f"tensor {list(shape)} at index {at + d}"
-                    )
-            at += i.ndim
-        elif i is not None:
-            at += 1
-    return index
+    for i, kind in zip(parts, kinds):
+        if kind == "i" and not -sizes[at] <= i < sizes[at]:
+            raise IndexError(f"index {i} is out of bounds for dimension {at} with size {sizes[at]}")
+        for d, n in enumerate(i.shape if kind == "m" else ()):
+            if n != sizes[at + d]:
+                raise IndexError(
+                    f"The shape of the mask {list(i.shape)} at index {d} does not match the shape of the indexed "
+                    f"tensor {list(shape)} at index {at + d}"
+                )
+        at += {"e": skipped, "n": 0, "m": i.ndim if kind == "m" else 0}.get(kind, 1)
 
 
 def getitem(input: Tensor, index: Any) -> Tensor:
@@ -184,7 +177,11 @@ def places_of(input: Tensor, index: Any) -> tuple[Any, Any]:
     shape = input.array.shape
     if _are_integers(index, shape):
         return None, index
-    return split_index(_checked(raw_index(index, input.array), shape), len(shape))
+    parts = raw_index(index, input.array)
+    kinds = kinds_of(parts)
+    named = _named(parts, kinds)
+    _check_parts(parts, kinds, shape, named)
+    return split_index(parts, kinds, named == len(shape))
 
 
 def _are_integers(index: Any, shape: tuple[int, ...]) -> bool:

@@ -94,8 +94,8 @@ def image_of(columns, x_shape, geometry):
     rows, sides, _ = geometry
     x = xp(columns).zeros(x_shape, columns.dtype)
     seen = columns.reshape(*x_shape[:2], rows.kernel, sides.kernel, rows.count, sides.count)
-    for i, (outputs_h, inputs_h) in enumerate(rows.taps()):
-        for j, (outputs_w, inputs_w) in enumerate(sides.taps()):
+    for i, (outputs_h, inputs_h) in enumerate(rows.taps):
+        for j, (outputs_w, inputs_w) in enumerate(sides.taps):
             x[:, :, inputs_h, inputs_w] += seen[:, :, i, j, outputs_h, outputs_w]
     return x
 
@@ -187,15 +187,18 @@ def conv2d(
     if input.ndim == 3:
         out = conv2d(unsqueeze(input, 0), weight, bias, stride, padding, dilation, groups)
         return in_own_shape(out, out.array.shape[1:])
-    around = padding if isinstance(padding, str) else pair(padding, "padding")
-    strides, dilations = pair(stride, "stride", 1), pair(dilation, "dilation", 1)
-    geometry = _geometry(input.array.shape, weight.array.shape, strides, around, dilations, groups)
+    sides: Any = (stride, padding, dilation)
+    if not stride.__class__ is padding.__class__ is dilation.__class__ is int:
+        sides = [tuple(v) if isinstance(v, list) else v for v in sides]  # lists cannot be looked up
+    geometry = _geometry(input.array.shape, weight.array.shape, *sides, groups)
     return _conv2d(input, weight, bias, geometry=geometry)
 
 
 @functools.lru_cache(maxsize=1024)
-def _geometry(shape: Sizes, kernel: Sizes, strides: Sizes, padding: Sizes | str, dilations: Sizes, groups: int) -> Geometry:
+def _geometry(shape: Sizes, kernel: Sizes, stride: Pair, padding: Pair | str, dilation: Pair, groups: int) -> Geometry:
     """The windows of conv2d for an input and a weight of these shapes."""
+    padding = padding if isinstance(padding, str) else pair(padding, "padding")
+    strides, dilations = pair(stride, "stride", 1), pair(dilation, "dilation", 1)
     if shape[1] != kernel[1] * groups:
         raise RuntimeError(
             f"Given groups={groups}, weight of size {list(kernel)}, expected input{list(shape)} to have "

@@ -97,8 +97,8 @@ def elements_seen(w: Windows, include_padding: bool) -> list[int]:
 def _taps(rows: Windows, columns: Windows) -> Iterator[tuple[tuple, tuple]]:
     """For each place in the window, in reading order: the index of the outputs that see an input, and of the inputs."""
     everything = slice(None)
-    for rows_out, rows_in in rows.taps():
-        for columns_out, columns_in in columns.taps():
+    for rows_out, rows_in in rows.taps:
+        for columns_out, columns_in in columns.taps:
             yield (everything, everything, rows_out, columns_out), (everything, everything, rows_in, columns_in)
 
 

@@ -41,23 +41,15 @@ class Windows:
             count -= 1
         return count
 
+    @functools.cached_property
     def taps(self) -> list[tuple[slice, slice]]:
         """For each i: the slice of the outputs that see an input there, and the slice of those inputs."""
-        return _taps(self)
-
-
-@functools.lru_cache(maxsize=256)
-def _taps(w: Windows) -> list[tuple[slice, slice]]:
-    found = []
-    for i in range(w.kernel):
-        shift = i * w.dilation - w.before
-        first = max(0, -(shift // w.stride))
-        last = min(w.count - 1, (w.size - 1 - shift) // w.stride)
-        stop = max(last, first - 1)
-        start_in = first * w.stride + shift
-        found.append(
-            (slice(first, stop + 1), slice(start_in, start_in + (stop - first) * w.stride + 1, w.stride))
-            if stop >= first
-            else (slice(0, 0), slice(0, 0))
-        )
-    return found
+        found = []
+        for i in range(self.kernel):
+            shift = i * self.dilation - self.before
+            first = max(0, -(shift // self.stride))
+            last = min(self.count - 1, (self.size - 1 - shift) // self.stride)
+            count, start = max(last - first + 1, 0), first * self.stride + shift
+            stop = start + (count - 1) * self.stride + 1 if count else start
+            found.append((slice(first, first + count), slice(start, stop, self.stride)))
+        return found
