@@ -7,7 +7,7 @@ ops below has the other two as its derivatives. That makes derivatives of any or
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import xp
