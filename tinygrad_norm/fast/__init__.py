@@ -55,6 +55,7 @@ STAND_INS: dict[str, Any] = {
     "sgd_step": (2**12, *_STEPS, StandIn("numpy_versions", "numpy")),
     "adam_step": (2**12, *_STEPS),
     "relu_gradient": (2**13, *_STEPS),
+    "sigmoid_of": (2**13, *_STEPS),
     "sigmoid_gradient": (2**13, *_STEPS),
     "tanh_gradient": (2**13, *_STEPS),
     "keep_and_scale": (2**13, *_STEPS),

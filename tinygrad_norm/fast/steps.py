@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_norm.fast.compiled import compiled, order_of
+from tinygrad_norm.fast.compiled import compiled, exp, order_of
 from tinygrad_norm.fast.threads import LEAST as _LEAST
 from tinygrad_norm.fast.threads import parallel_for
 
@@ -107,6 +107,23 @@ def _tanh_gradient(gx, g, y, part, lo, hi):
     gx, g, y = gx[lo:hi], g[lo:hi], y[lo:hi]
     for i in range(len(gx)):
         gx[i] = g[i] * (1 - y[i] * y[i])
+
+
+@compiled
+def _sigmoid(y, x, part, lo, hi):
+    y, x, one = y[lo:hi], x[lo:hi], np.float32(1)
+    for i in range(len(y)):
+        e = exp(-abs(x[i]))
+        y[i] = (one if x[i] >= 0 else e) / (one + e)
+
+
+def sigmoid_of(x):
+    """See ops/unary.py."""
+    y = np.empty_like(x)
+    if x.dtype != np.float32 or (flat := _flat(y, x)) is None:
+        return NotImplemented
+    parallel_for(_sigmoid, x.size, _LEAST // 2, *flat)
+    return y
 
 
 def _gradient(loop: Any, g: np.ndarray, y: np.ndarray) -> Any:

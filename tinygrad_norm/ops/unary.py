@@ -105,14 +105,20 @@ erf.vjp(input=lambda g, input: g * (2 / math.sqrt(math.pi)) * exp(-(input * inpu
 # ---- sigmoid and relu ---------------------------------------------------------------------
 
 
+@replaceable
+def sigmoid_of(x):
+    """1 / (1 + e**-x), in one new array."""
+    out = xp(x).asarray(-x if x.dtype.kind == "f" else x * -1.0)
+    with np.errstate(over="ignore"):  # e**-x = inf gives 0, as it should
+        xp(x).exp(out, out=out)
+    out += 1
+    return xp(x).reciprocal(out, out=out)
+
+
 @elementwise
 def sigmoid(input):
-    """1 / (1 + e**-input), in one new array."""
-    out = xp(input).asarray(-input if input.dtype.kind == "f" else input * -1.0)
-    with np.errstate(over="ignore"):  # e**-x = inf gives 0, as it should
-        xp(input).exp(out, out=out)
-    out += 1
-    return xp(input).reciprocal(out, out=out)
+    """1 / (1 + e**-input)."""
+    return sigmoid_of(input)
 
 
 @replaceable
