@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_norm.fast.compiled import compiled
+from tinygrad_norm.fast.compiled import compiled, inlined
 from tinygrad_norm.fast.threads import LEAST as _LEAST
 from tinygrad_norm.fast.threads import parallel_for
 
@@ -21,21 +21,22 @@ def _lines(x: np.ndarray) -> np.ndarray | None:
     return seen if seen.flags.c_contiguous else None
 
 
-def _windows(rows: Any, columns: Any) -> tuple[int, ...]:
-    r, c = rows, columns
-    return r.kernel, r.stride, r.before, r.dilation, c.kernel, c.stride, c.before, c.dilation
+def _windows(rows: Any, columns: Any) -> list[tuple[int, ...]]:
+    """What the loops have to know of both sides' windows."""
+    return [(w.kernel, w.stride, w.before, w.dilation) for w in (rows, columns)]
 
 
-@compiled
-def _inputs(o, size, kernel, stride, before, dilation):
+@inlined
+def _inputs(o, size, windows):
     """The inputs that output o sees, without the padding."""
+    kernel, stride, before, dilation = windows
     start = o * stride - before
     skipped = (max(-start, 0) + dilation - 1) // dilation  # places in the padding before the input
     return range(start + skipped * dilation, min(start + kernel * dilation, size), dilation)
 
 
 @compiled
-def _maximum(out, x, kh, sh, ph, dh, kw, sw, pw, dw, part, lo, hi):
+def _maximum(out, x, rows, columns, part, lo, hi):
     """Of lines (H, C, W, N), output lines lo to hi; a nan is the maximum."""
     height, channels, width, batch = x.shape
     for h in range(lo, hi):
@@ -43,8 +44,8 @@ def _maximum(out, x, kh, sh, ph, dh, kw, sw, pw, dw, part, lo, hi):
             for w in range(out.shape[2]):
                 best = out[h, c, w]
                 best[:] = -np.inf
-                for y in _inputs(h, height, kh, sh, ph, dh):
-                    for z in _inputs(w, width, kw, sw, pw, dw):
+                for y in _inputs(h, height, rows):
+                    for z in _inputs(w, width, columns):
                         seen = x[y, c, z]
                         for n in range(batch):
                             v = seen[n]
@@ -52,7 +53,7 @@ def _maximum(out, x, kh, sh, ph, dh, kw, sw, pw, dw, part, lo, hi):
 
 
 @compiled
-def _scatter_to_maximum(gx, g, x, out, taken, kh, sh, ph, dh, kw, sw, pw, dw, part, lo, hi):
+def _scatter_to_maximum(gx, g, x, out, taken, rows, columns, part, lo, hi):
     """Channels lo to hi: g goes to the first place of each window that holds the maximum, or to the last nan."""
     height, _, width, batch = x.shape
     free = taken[part]
@@ -61,8 +62,8 @@ def _scatter_to_maximum(gx, g, x, out, taken, kh, sh, ph, dh, kw, sw, pw, dw, pa
             for w in range(g.shape[2]):
                 free[:] = 1
                 best, given = out[h, c, w], g[h, c, w]
-                for y in _inputs(h, height, kh, sh, ph, dh):
-                    for z in _inputs(w, width, kw, sw, pw, dw):
+                for y in _inputs(h, height, rows):
+                    for z in _inputs(w, width, columns):
                         seen, into = x[y, c, z], gx[y, c, z]
                         for n in range(batch):
                             here = free[n] & (seen[n] == best[n])
@@ -71,37 +72,37 @@ def _scatter_to_maximum(gx, g, x, out, taken, kh, sh, ph, dh, kw, sw, pw, dw, pa
                 for n in range(batch):
                     if best[n] != best[n]:
                         row, column = 0, 0
-                        for y in _inputs(h, height, kh, sh, ph, dh):
-                            for z in _inputs(w, width, kw, sw, pw, dw):
+                        for y in _inputs(h, height, rows):
+                            for z in _inputs(w, width, columns):
                                 if x[y, c, z, n] != x[y, c, z, n]:
                                     row, column = y, z
                         gx[row, c, column, n] += given[n]
 
 
 @compiled
-def _sum(out, x, kh, sh, ph, dh, kw, sw, pw, dw, part, lo, hi):
+def _sum(out, x, rows, columns, part, lo, hi):
     height, channels, width, batch = x.shape
     for h in range(lo, hi):
         for c in range(channels):
             for w in range(out.shape[2]):
                 total = out[h, c, w]
                 total[:] = 0
-                for y in _inputs(h, height, kh, sh, ph, dh):
-                    for z in _inputs(w, width, kw, sw, pw, dw):
+                for y in _inputs(h, height, rows):
+                    for z in _inputs(w, width, columns):
                         seen = x[y, c, z]
                         for n in range(batch):
                             total[n] += seen[n]
 
 
 @compiled
-def _spread_sum(gx, g, kh, sh, ph, dh, kw, sw, pw, dw, part, lo, hi):
+def _spread_sum(gx, g, rows, columns, part, lo, hi):
     height, _, width, batch = gx.shape
     for h in range(g.shape[0]):
         for c in range(lo, hi):
             for w in range(g.shape[2]):
                 given = g[h, c, w]
-                for y in _inputs(h, height, kh, sh, ph, dh):
-                    for z in _inputs(w, width, kw, sw, pw, dw):
+                for y in _inputs(h, height, rows):
+                    for z in _inputs(w, width, columns):
                         into = gx[y, c, z]
                         for n in range(batch):
                             into[n] += given[n]

@@ -34,8 +34,9 @@ def _flat(*arrays: np.ndarray) -> list[np.ndarray] | None:
 
 
 @compiled
-def _sgd(p, g, v, lr, momentum, keep, decay, nesterov, sign, part, lo, hi):
+def _sgd(p, g, v, numbers, part, lo, hi):
     p, g, v = p[lo:hi], g[lo:hi], v[lo:hi]
+    lr, momentum, keep, decay, sign, nesterov = numbers
     for i in range(len(p)):
         d = sign * g[i] + decay * p[i] if decay != 0 else sign * g[i]
         new = momentum * v[i] + keep * d
@@ -60,14 +61,15 @@ def sgd_step(p, g, v, lr, momentum, keep, weight_decay, nesterov, maximize):
     if v is None:
         parallel_for(_sgd_without_momentum, p.size, _LEAST, *flat, of(lr), of(weight_decay), sign)
     else:
-        numbers = map(of, (lr, momentum, keep, weight_decay))
-        parallel_for(_sgd, p.size, _LEAST, *flat, *numbers, bool(nesterov), sign)
+        numbers = (of(lr), of(momentum), of(keep), of(weight_decay), sign, bool(nesterov))
+        parallel_for(_sgd, p.size, _LEAST, *flat, numbers)
     return None
 
 
 @compiled
-def _adam(p, g, m, v, rate, root, beta1, rest1, beta2, rest2, eps, decay, shrink, sign, part, lo, hi):
+def _adam(p, g, m, v, numbers, part, lo, hi):
     p, g, m, v = p[lo:hi], g[lo:hi], m[lo:hi], v[lo:hi]
+    rate, root, beta1, rest1, beta2, rest2, eps, decay, shrink, sign = numbers
     for i in range(len(p)):
         d = sign * g[i] + decay * p[i] if decay != 0 else sign * g[i]
         mean, square = beta1 * m[i] + rest1 * d, beta2 * v[i] + rest2 * d * d
@@ -81,7 +83,7 @@ def adam_step(p, g, m, v, largest, rate, root, beta1, beta2, eps, decay, shrink,
     if flat is None or largest is not None:
         return NotImplemented
     numbers = (rate, root, beta1, 1 - beta1, beta2, 1 - beta2, eps, decay, shrink, -1.0 if maximize else 1.0)
-    parallel_for(_adam, p.size, _LEAST // 2, *flat, *map(p.dtype.type, numbers))
+    parallel_for(_adam, p.size, _LEAST // 2, *flat, tuple(map(p.dtype.type, numbers)))
     return None
 
 
