@@ -39,6 +39,14 @@ def test_the_probability_is_p_and_not_a_rounded_one(p) -> None:
     assert abs(n - kept.sum() - n * p) < 5 * (n * p * (1 - p)) ** 0.5  # standard deviations
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (0,), (2, 0)])
+@pytest.mark.parametrize("p", [0.3, 0.5, 1.0])
+def test_a_single_number_and_none(shape, p) -> None:
+    x = tn.ones(shape)
+    for drop in (F.dropout, F.alpha_dropout):
+        assert drop(x, p, training=True).shape == shape
+
+
 def test_one_seed_one_mask_zero_too() -> None:
     x = tn.ones(100)
     for seed in (0, 7):

@@ -135,6 +135,8 @@ def cases(name: str, new: Arrays, n: int) -> Iterator[tuple]:
         ):
             x, weight = new(*image), new(*affine, positive=True)
             mean, variance = TEXTBOOK["moments"].textbook(x, axes)
+            if name == "normalize":
+                yield x, weight, None, axes, 1e-5
             yield {
                 "moments": (x, axes),
                 "normalize": (x, weight, weight, axes, 1e-5),
@@ -315,6 +317,54 @@ assert interrupted >= 17, interrupted  # Python prints and forgets those inside 
 def test_ctrl_c_inside_of_loops_leaves_a_process_that_works() -> None:
     program = "import signal\nsignal.signal(signal.SIGALRM, signal.default_int_handler)\n" + INTERRUPTED
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120, env=untraced())
+
+
+@needs_numba
+def test_the_loops_of_the_norms_stay_within_their_arrays() -> None:
+    norm = importlib.import_module("tinygrad_norm.fast.norm")
+    x = np.zeros((3, 4, 6, 5), np.float32)
+    for axes, affine in (
+        ((0, 2, 3), (1, 4, 1, 1)),
+        ((1, 2, 3), (1, 4, 6, 5)),
+        ((2, 3), (1, 4, 1, 1)),
+        ((1, 2, 3), (1, 1, 1, 1)),
+    ):
+        layout = norm.layout_of(x.shape, x.strides, axes, affine)
+        width = layout.lines[1] if layout.rows.along_weights else 1
+        for weight in (np.ones(affine, np.float32), None)[: 1 + (affine == (1, 1, 1, 1))]:
+            _, t = norm._prepared(x, norm.as_lines(x, layout), weight, None, layout, 1e-5)
+            assert layout.rows.weights.max() + width == t.weight.size == t.bias.size
+
+
+@needs_numba
+@pytest.mark.parametrize("shape", [(16, 4, 10, 10), (64, 4), (400, 4, 30, 30)])
+def test_numbers_whose_squares_are_too_large_for_float32(shape) -> None:
+    x = (np.random.default_rng(0).normal(size=shape) * 2e18).astype(np.float32)
+    axes = tuple(i for i in range(x.ndim) if i != 1)
+    with fast.level("numba", share=0):
+        y, mean, variance = TEXTBOOK["normalize"](x, None, None, axes, 1e-5)
+    for found, expected in zip((y, mean, variance), TEXTBOOK["normalize"].textbook(x, None, None, axes, 1e-5)):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@needs_numba
+def test_arrays_that_are_read_only_need_no_loops_of_their_own() -> None:
+    loops = [importlib.import_module("tinygrad_norm.fast.norm")._normalize_blocks]
+    loops.append(importlib.import_module("tinygrad_norm.fast.norm_gradients")._gradients_of_blocks)
+
+    def run(writeable: bool, eps: Any) -> None:
+        x, g, weight = (np.ones(shape, np.float32) for shape in ((2, 3, 4), (2, 3, 4), (1, 3, 1)))
+        for a in (x, g, weight):
+            a.flags.writeable = writeable
+        with fast.level("numba", share=0):
+            _, mean, variance = TEXTBOOK["normalize"](x, weight, weight, (1, 2), eps)
+            TEXTBOOK["normalize_gradients"](g, x, weight, mean, variance, (1, 2), eps, (True, True, True))
+
+    run(True, 1e-5)
+    known = [len(loop.signatures) for loop in loops]
+    run(False, np.float32(1e-5))
+    run(True, 1)
+    assert [len(loop.signatures) for loop in loops] == known
 
 
 @needs_numba

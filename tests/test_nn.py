@@ -476,3 +476,16 @@ def test_warnings_point_to_the_users_line() -> None:
         with pytest.warns(UserWarning, match=".") as caught:
             call()
         assert [w.filename for w in caught] == [__file__] * len(caught)
+
+
+def test_settings_of_a_convolution_are_looked_at_in_every_call() -> None:
+    x, weight, stride = tn.ones(1, 1, 6, 6), tn.ones(1, 1, 3, 3), tn.tensor(1)
+    assert F.conv2d(x, weight, stride=stride).shape == (1, 1, 4, 4)
+    stride.fill_(2)
+    assert F.conv2d(x, weight, stride=stride).shape == F.conv2d(x, weight, stride=[2, 2]).shape == (1, 1, 2, 2)
+    for name in ("stride", "padding", "dilation"):
+        F.conv2d(x, weight, **{name: 2})
+        for wrong in (2.0, (2.0, 2.0), [[2, 2]], np.array([2, 2]), {2: 2}):
+            with pytest.raises(TypeError, match=f"{name} must be integers"):
+                F.conv2d(x, weight, **{name: wrong})
+        assert F.conv2d(x, weight, **{name: np.array(2)}).shape == F.conv2d(x, weight, **{name: 2}).shape

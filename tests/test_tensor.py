@@ -365,3 +365,10 @@ def test_an_ellipsis_for_no_dimension_moves_nothing() -> None:
 def test_a_correction_beyond_the_count_gives_an_infinite_variance() -> None:
     with pytest.warns(UserWarning, match="degrees of freedom"):
         assert float(tn.tensor([1.0, 2.0, 4.0]).var(correction=5)) == np.inf
+
+
+def test_a_tuple_of_integers_has_too_many_of_them_for_a_number() -> None:
+    number = tn.tensor(1.0)
+    for index, text in ((0, "invalid index of a 0-dim tensor"), ((0,), "too many indices"), ((0, 0), "too many indices")):
+        with pytest.raises(IndexError, match=text):
+            number[index]

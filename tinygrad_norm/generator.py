@@ -85,14 +85,14 @@ class Generator:
         return module.asarray(self.source(module).random(shape, dtype=drawn)).astype(dtype, copy=False)
 
     def kept(self, shape: tuple[int, ...], p: float, module: Any = np) -> Array:
-        """False with probability p, else True. 8 bits decide; where they are those of p itself, a further number does."""
+        """False with probability p, else True. 8 bits decide; where they equal the first 8 of p, a further number does."""
         if module is not np:
             return self.uniform(shape, module=module) >= p
         bits, rest = divmod(256 * p, 1)
         drawn = np.frombuffer(self.source().bytes(math.prod(shape)), np.uint8).reshape(shape)
-        kept = drawn >= int(bits)
+        kept = np.asarray(drawn >= int(bits))
         if rest:
-            undecided = drawn == int(bits)
+            undecided = np.asarray(drawn == int(bits))
             kept[undecided] = self.source().random(np.count_nonzero(undecided)) >= rest
         return kept
 

@@ -212,7 +212,7 @@ def deposit(leaf: Tensor, gradient: Tensor, anew: bool) -> None:
             leaf._grad = old + gradient
         else:
             old.array += gradient.array
-            if old.version is not None:
+            if old.version is not None:  # else nobody has asked: a call saved
                 mark_edited(old, "backward")
     if leaf.hooks is not None:
         leaf.hooks.deposited(leaf)  # [4]

@@ -7,8 +7,8 @@ references, which takes three quarters of the time of short rows: a loop may not
 Arrays are sliced before a loop, so that it runs over range(len(...)): where an index could be negative, LLVM does not
 vectorise; nor does it where more than eight pairs of arrays might overlap.
 
-Numba looks at the file of a function to know whether its machine code is old. Who changes this file has to delete the others'
-(__pycache__/*.nb?).
+Numba looks at the file of a function to know whether its machine code is old. Who changes this file, or norm.py, has to delete
+what is kept of the others (__pycache__/*.nb?).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def exp(x):
     n = np.rint(x * _LOG2_E)
     r = (x - n * _LN2_HIGH) - n * _LN2_LOW
     p = (((_POWERS[4] * r + _POWERS[3]) * r + _POWERS[2]) * r + _POWERS[1]) * r + _POWERS[0]
-    power = np.int32(n)  # 2**n by its bits, in two parts: 2**-149 has none
+    power = np.int32(n)  # 2**n by its bits, in two parts: no number has 2**-149 as its exponent's bits say it
     half = power >> np.int32(1)
     low, high = (half + np.int32(127)) << np.int32(23), (power - half + np.int32(127)) << np.int32(23)
     return (p * (r * r) + r + _ONE) * np.int32(low).view(np.float32) * np.int32(high).view(np.float32)

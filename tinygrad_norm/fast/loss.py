@@ -13,8 +13,8 @@ _LEAST = LEAST // 4  # exponentials, which take four times as long as what else 
 
 @compiled
 def _largest(row, lanes):
-    """The largest number; one that is nan may be passed over. A lane has that of every so-manyth: they need not wait for one
-    another; in the end half of them are compared with the other half, and so on.
+    """The largest number; one that is nan may be passed over. lanes: memory to work in; lanes[k] becomes the largest of
+    row[k :: len(lanes)], so that no comparison waits for the one before; then half of them are compared with the others.
     """
     for j in range(len(lanes)):
         lanes[j] = row[j]
@@ -80,5 +80,5 @@ def cross_entropy_gradient(exponentials, totals, classes, share):
         return NotImplemented
     out = np.empty_like(exponentials)
     classes = np.ascontiguousarray(classes)
-    parallel_for(_gradient, len(out), 4 * _LEAST // out.shape[1], out, exponentials, totals, classes, share)
+    parallel_for(_gradient, len(out), LEAST // out.shape[1], out, exponentials, totals, classes, share)
     return out

@@ -11,8 +11,9 @@ every element. So one loop serves all four norms, in any memory order:
 Rows that make up whole groups are a block: it is read again, to be written, while it is in the cache. Blocks are shared among
 threads; where all rows are one block, its rows are, first to add up, then to write.
 
-Sums are float64. Before anything is squared, the mean of the group's first few elements is taken off, its centre, so that a
-large mean does no harm.
+Sums are float64, those of 256 elements of a row in x's precision. Before anything is squared, the group's centre is taken off,
+the mean of its first few elements, so that a large mean does no harm; where that was far from the mean, all is added up again
+from there. Where groups change along a row the centre is one element, and all sums are float64: once is enough.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class Layout(NamedTuple):
     rows: Rows
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=64)
 def layout_of(shape: Axes, strides: Axes, axes: Axes, affine: Axes) -> Layout:
     """The rows of an array that is packed in memory, for moments over `axes` and a weight of the shape `affine`."""
     order = order_of(strides)
@@ -94,8 +95,9 @@ def layout_of(shape: Axes, strides: Axes, axes: Axes, affine: Axes) -> Layout:
 
 
 def packed(x: np.ndarray) -> np.ndarray:
-    """x, or a copy, without gaps in memory."""
-    return x if x.flags.c_contiguous or x.transpose(order_of(x.strides)).flags.c_contiguous else x.copy()
+    """x, or a copy, without gaps in memory; of what is read-only a copy too: loops are compiled for what can be written to."""
+    is_packed = x.flags.c_contiguous or x.transpose(order_of(x.strides)).flags.c_contiguous
+    return x if is_packed and x.flags.writeable else x.copy(order="K" if is_packed else "C")
 
 
 def as_lines(x: np.ndarray, layout: Layout) -> np.ndarray:
@@ -103,11 +105,12 @@ def as_lines(x: np.ndarray, layout: Layout) -> np.ndarray:
     return x.transpose(layout.order).reshape(layout.lines)
 
 
-def flat(v: Any, default: float, dtype: np.dtype, layout: Layout) -> np.ndarray:
-    """The numbers of a weight that the loops look up, in memory order; without one, so many of the default."""
+def flat(v: Any, default: float, size: int, dtype: np.dtype, layout: Layout) -> np.ndarray:
+    """The numbers of a weight that the loops look up, in memory order; the default, `size` times, where there are none."""
     if v is None:
-        return np.full(layout.lines[1] if layout.rows.along_weights else 1, default, dtype)
-    return np.ascontiguousarray(v.transpose(layout.order), dtype).reshape(-1)
+        return np.full(size, default, dtype)
+    numbers = np.ascontiguousarray(v.transpose(layout.order), dtype).reshape(-1)
+    return numbers if numbers.flags.writeable else numbers.copy()
 
 
 def of_groups(v: np.ndarray, layout: Layout) -> np.ndarray:
@@ -115,12 +118,9 @@ def of_groups(v: np.ndarray, layout: Layout) -> np.ndarray:
     return v.reshape(layout.of_groups).transpose(layout.back)
 
 
-def sharing(layout: Layout, size: int) -> int:
-    """How many threads share the rows of a single block, for which they are woken twice; 0 where blocks are what is shared, or
-    there is too little to share.
-    """
-    threads = min(get_num_threads(), size // (2 * _LEAST))
-    return threads if threads > layout.blocks else 0
+def shares_rows(layout: Layout, size: int) -> bool:
+    """Whether threads, which are woken twice then, share the rows of a block, since there are fewer blocks than threads."""
+    return min(get_num_threads(), size // (2 * _LEAST)) > layout.blocks
 
 
 # ---- the loops ----------------------------------------------------------------------------
@@ -164,8 +164,13 @@ def _row_sums(x, centre):
             c = X[j] - centre
             t += c
             s += c * c
-        total += t
-        squares += s
+        if s < np.inf:
+            total += t
+            squares += s
+        else:  # too large a number for x's precision, or one that is not finite
+            for j in range(len(X)):
+                total += np.float64(X[j]) - centre
+                squares += (np.float64(X[j]) - centre) ** 2
     return total, squares
 
 
@@ -193,7 +198,7 @@ def _add_rows(x, t, part, lo, hi):
 
 @inlined
 def set_coefficients(x, t, lo, hi):
-    """With the mean, rounded, as the centre."""
+    """Centre, scale and offset of groups lo to hi, with the mean, rounded, as the centre."""
     for g in range(lo, hi):
         rstd = 1 / np.sqrt(t.variance[g] + t.eps)
         t.centre[g], t.scale[g] = t.mean[g], rstd
@@ -274,14 +279,14 @@ def _prepared(x: np.ndarray, y: Any, weight: Any, bias: Any, layout: Layout, eps
     lines, groups = as_lines(x, layout), layout.groups
     mean, variance = np.empty((2, groups))
     centre, scale, offset = np.empty((3, groups), x.dtype)
-    weight, bias = flat(weight, 1, x.dtype, layout), flat(bias, 0, x.dtype, layout)
-    sums = np.zeros((get_num_threads(), 2, groups))
-    return lines, Forward(layout.rows, y, weight, bias, mean, variance, centre, scale, offset, sums, eps)
+    weight = flat(weight, 1, 1, x.dtype, layout)
+    bias, sums = flat(bias, 0, weight.size, x.dtype, layout), np.zeros((get_num_threads(), 2, groups))
+    return lines, Forward(layout.rows, y, weight, bias, mean, variance, centre, scale, offset, sums, float(eps))
 
 
 def _add_up(lines: np.ndarray, t: Forward, layout: Layout) -> None:
     """The moments, added up on all threads."""
-    if not sharing(layout, lines.size):
+    if not shares_rows(layout, lines.size):
         parallel_for(_moments_of_blocks, layout.blocks, _LEAST * layout.blocks // lines.size, lines, t, most=len(t.sums))
         return
     _guess(lines, t, 0, layout.groups)
@@ -298,7 +303,7 @@ def moments(x, axes):
         return NotImplemented
     x = packed(x)
     layout = layout_of(x.shape, x.strides, axes, (1,) * x.ndim)
-    lines, t = _prepared(x, as_lines(x, layout), None, None, layout, 0.0)
+    lines, t = _prepared(x, as_lines(x, layout), None, None, layout, 0.0)  # as y: nothing is written
     _add_up(lines, t, layout)
     return of_groups(t.mean, layout), of_groups(t.variance, layout)
 
@@ -311,7 +316,7 @@ def normalize(x, weight, bias, axes, eps, known=None):
     layout = layout_of(x.shape, x.strides, axes, (1,) * x.ndim if weight is None else weight.shape)
     y = np.empty_like(x)
     lines, t = _prepared(x, as_lines(y, layout), weight, bias, layout, eps)
-    if known is None and not sharing(layout, x.size):
+    if known is None and not shares_rows(layout, x.size):
         parallel_for(_normalize_blocks, layout.blocks, _LEAST * layout.blocks // x.size, lines, t, most=len(t.sums))
     else:
         if known is None:

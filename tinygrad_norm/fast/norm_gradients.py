@@ -16,9 +16,9 @@ class Backward(NamedTuple):
     """What the loops read and write. gx = rstd * (gy - mean(gy) - x_hat * mean(gy * x_hat)) = scale * gy + slope * c + shift,
     c = x - centre, for each group.
 
-    Where each element of a row has a weight of its own, the weights' gradients are added up in `recent` first, in x's
-    precision, for some 64 rows. Where that is the weight of its group, what goes there are the sums of g * c and of g, of which
-    all others are made in the end.
+    Where each element of a row has a weight of its own, what goes into `affine` is added up in `recent` first, in x's
+    precision, for some 64 rows. Where it has a group of its own, too (rows.same), both hold the sums of g * c and of g at
+    first, of which _set_slopes makes the gradients and `sums`.
     """
 
     rows: Rows
@@ -213,20 +213,20 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
         return NotImplemented
     x = packed(x)
     layout = layout_of(x.shape, x.strides, axes, (1,) * x.ndim if weight is None else weight.shape)
-    if g.strides != x.strides or g.dtype != x.dtype:
+    if g.strides != x.strides or g.dtype != x.dtype or not g.flags.writeable:
         np.copyto(like := np.empty_like(x), g)
         g = like
     gx, lines, groups, threads = np.empty_like(x), as_lines(x, layout), layout.groups, get_num_threads()
-    of_weights = flat(weight, 1, x.dtype, layout)
+    of_weights = flat(weight, 1, 1, x.dtype, layout)
     mean, variance = mean.transpose(layout.order).reshape(-1), variance.transpose(layout.order).reshape(-1)
     sums, affine = np.zeros((threads, 2, groups)), np.zeros((threads, 2, of_weights.size))
     recent = np.zeros((threads, 2, of_weights.size if layout.rows.along_weights else 0), x.dtype)
     centre, scale, offset, slope, shift = np.empty((5, groups), x.dtype)
     lines_of_both = as_lines(g, layout), as_lines(gx, layout)
     coefficients = (centre, scale, offset, slope, shift)
-    t = Backward(layout.rows, *lines_of_both, of_weights, mean, variance, *coefficients, sums, affine, recent, eps)
+    t = Backward(layout.rows, *lines_of_both, of_weights, mean, variance, *coefficients, sums, affine, recent, float(eps))
     size = 2 * x.size  # twice as many elements are read as by normalize
-    if norm.sharing(layout, size):
+    if norm.shares_rows(layout, size):
         set_coefficients(lines, t, 0, groups)
         least = norm._LEAST * len(lines) // size
         parallel_for(_add_part, len(lines), least, lines, t, most=threads)

@@ -122,11 +122,11 @@ def split_index(parts: tuple, kinds: str, is_full: bool) -> tuple[Any, Any]:
     """An index with integers beside arrays as two: first the integers select, then the arrays index what is left.
 
     So PyTorch has it; for NumPy an integer is an array too, which can move the dimensions that arrays make. And so can
-    an Ellipsis that stands for no dimension, since the others stand for all (is_full): it is left out. Of several, all but the
-    first are.
+    an Ellipsis that stands for no dimension, since the others stand for all (is_full): it is left out. Of several, all but
+    the first are left out.
     """
     has_array = "a" in kinds or "m" in kinds
-    most = 0 if has_array and is_full else 1
+    most = 0 if has_array and is_full else 1  # so many are kept
     if kinds.count("e") > most:
         kept = kinds.index("e") if most else -1
         parts = tuple([i for n, i in enumerate(parts) if i is not Ellipsis or n == kept])
@@ -148,8 +148,6 @@ def split_index(parts: tuple, kinds: str, is_full: bool) -> tuple[Any, Any]:
 
 def _check_parts(parts: tuple, kinds: str, shape: tuple[int, ...], named: int) -> None:
     """Raise IndexError where an index has too many parts, or a number or a mask does not fit the shape."""
-    if not shape and kinds == "i":
-        raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim tensor to a number")
     skipped = len(shape) - named
     if skipped < 0:
         raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
@@ -179,6 +177,8 @@ def places_of(input: Tensor, index: Any) -> tuple[Any, Any]:
         return None, index
     parts = raw_index(index, input.array)
     kinds = kinds_of(parts)
+    if not shape and kinds == "i" and not isinstance(index, tuple):
+        raise IndexError("invalid index of a 0-dim tensor. Use `tensor.item()` in Python to convert a 0-dim tensor to a number")
     named = _named(parts, kinds)
     _check_parts(parts, kinds, shape, named)
     return split_index(parts, kinds, named == len(shape))

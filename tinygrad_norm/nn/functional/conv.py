@@ -7,7 +7,7 @@ ops below has the other two as its derivatives. That makes derivatives of any or
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import xp
@@ -187,10 +187,10 @@ def conv2d(
     if input.ndim == 3:
         out = conv2d(unsqueeze(input, 0), weight, bias, stride, padding, dilation, groups)
         return in_own_shape(out, out.array.shape[1:])
-    sides: Any = (stride, padding, dilation)
     if not stride.__class__ is padding.__class__ is dilation.__class__ is int:
-        sides = [tuple(v) if isinstance(v, list) else v for v in sides]  # lists cannot be looked up
-    geometry = _geometry(input.array.shape, weight.array.shape, *sides, groups)
+        padding = padding if isinstance(padding, str) else pair(padding, "padding")
+        stride, dilation = pair(stride, "stride", 1), pair(dilation, "dilation", 1)
+    geometry = _geometry(input.array.shape, weight.array.shape, stride, padding, dilation, groups)
     return _conv2d(input, weight, bias, geometry=geometry)
 
 
