@@ -5,10 +5,9 @@
 Each library runs in a process of its own, at one thread and at two. They take turns, with a pause in between for threads
 that still spin; a turn is a burst to warm up, while the system spreads threads over the cores, and then one that counts. What
 is printed are the least and the median of the bursts' medians, and the median of the ratios within a turn. A ratio above 1
-means that we are faster; --least lets the program fail where one is smaller. Memory is the
-peak of a whole process that does nothing else; the time of an import is beyond that of `import numpy`. OPENBLAS_CORETYPE
-in the environment makes OpenBLAS compute for another processor than it finds, to which PyTorch pays no heed: unset it for
-figures of the machine.
+means that we are faster; --least lets the program fail where one is smaller. Memory is the peak of a whole process that does
+nothing else; the time of an import is beyond that of `import numpy`. OPENBLAS_CORETYPE in the environment makes OpenBLAS
+compute for another processor than it finds, to which PyTorch pays no heed: unset it for figures of the machine.
 """
 
 from __future__ import annotations

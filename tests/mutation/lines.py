@@ -45,7 +45,7 @@ MUTANTS = {
     "arrays: SGD without its velocity": (ARRAYS, "sgd_step", "v += work", "v[...] = work"),
     "loops: no mean term": (GRADIENTS, "_set_slopes", "- rstd * total", "- 0 * total"),
     "loops: no x_hat term": (GRADIENTS, "_set_slopes", "-rstd * rstd * rstd * (", "-0 * rstd * ("),
-    "loops: the first element not put back": (LOOPS, "_set_moments", "t.centre[g] + rest", "rest"),
+    "loops: the centre not put back": (LOOPS, "_set_moments", "t.centre[g] + rest", "rest"),
     "loops: Adam without its second moment": (STEPS, "_adam", "beta2 * v[i] + rest2", "v[i] + 0 * rest2"),
     "GPU: no mean term": (GPU, "_gradient", "g * weight - mean_gy -", "g * weight -"),
     "GPU: no x_hat term": (GPU, "_gradient", "* rstd * mean_gy_x_hat)", "* 0 * mean_gy_x_hat)"),

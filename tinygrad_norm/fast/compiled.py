@@ -29,20 +29,17 @@ _OPTIONS: Any = dict(nogil=True, error_model="numpy", fastmath={"reassoc", "cont
 
 def compiled(function: Callable, **options: Any) -> Any:
     """The function as a loop in machine code, made when it is first called with arguments of these types."""
+    options = {**_OPTIONS, **options}
     try:
-        loop: Any = njit(**_OPTIONS, **options, cache=True)(function)
+        loop: Any = njit(**options, cache=True)(function)
     except RuntimeError:  # there is no folder that may be written to
-        loop = njit(**_OPTIONS, **options)(function)
+        loop = njit(**options)(function)
     loop._compile_for_args = functools.partial(undisturbed, loop._compile_for_args)  # what Numba calls for new types
     return loop
 
 
-def exact(function: Callable) -> Any:
-    """A part of other loops whose sums are taken in the order in which they are written."""
-    return njit(**{**_OPTIONS, "fastmath": {"contract"}}, forceinline=True)(function)
-
-
 inlined = functools.partial(compiled, forceinline=True)  # a part of other loops: to hand over dozens of arguments takes .1 us
+exact = functools.partial(inlined, fastmath={"contract"})  # its sums are taken in the order in which they are written
 
 
 # ---- the exponential ----------------------------------------------------------------------
@@ -61,7 +58,7 @@ def exp(x):
     n = np.rint(x * _LOG2_E)
     r = (x - n * _LN2_HIGH) - n * _LN2_LOW
     p = (((_POWERS[4] * r + _POWERS[3]) * r + _POWERS[2]) * r + _POWERS[1]) * r + _POWERS[0]
-    power = np.int32(n)  # 2**n by its bits, in two parts: no number has 2**-149 as its exponent's bits say it
+    power = np.int32(n)  # 2**n by the bits of two numbers: those of one go down to 2**-126 only
     half = power >> np.int32(1)
     low, high = (half + np.int32(127)) << np.int32(23), (power - half + np.int32(127)) << np.int32(23)
     return (p * (r * r) + r + _ONE) * np.int32(low).view(np.float32) * np.int32(high).view(np.float32)

@@ -197,7 +197,7 @@ def _add_rows(x, t, part, lo, hi):
 
 
 @inlined
-def set_coefficients(x, t, lo, hi):
+def set_coefficients(t, lo, hi):
     """Centre, scale and offset of groups lo to hi, with the mean, rounded, as the centre."""
     for g in range(lo, hi):
         rstd = 1 / np.sqrt(t.variance[g] + t.eps)
@@ -262,7 +262,7 @@ def _moments_of_blocks(x, t, part, lo, hi):
             _add_rows(x, t, part, b * rows, (b + 1) * rows)
             if not _set_moments(x, t, b * groups, (b + 1) * groups):
                 break
-    set_coefficients(x, t, lo * groups, hi * groups)
+    set_coefficients(t, lo * groups, hi * groups)
 
 
 @compiled
@@ -294,7 +294,7 @@ def _add_up(lines: np.ndarray, t: Forward, layout: Layout) -> None:
         parallel_for(_add_rows, len(lines), _LEAST // layout.lines[1], lines, t, most=len(t.sums))
         if not _set_moments(lines, t, 0, layout.groups):
             break
-    set_coefficients(lines, t, 0, layout.groups)
+    set_coefficients(t, 0, layout.groups)
 
 
 def moments(x, axes):
@@ -323,6 +323,6 @@ def normalize(x, weight, bias, axes, eps, known=None):
             _add_up(lines, t, layout)
         else:
             t.mean[:], t.variance[:] = (v.transpose(layout.order).reshape(-1) for v in known)
-            set_coefficients(lines, t, 0, layout.groups)
+            set_coefficients(t, 0, layout.groups)
         parallel_for(_write_rows, len(lines), _LEAST // layout.lines[1], lines, t)
     return y, of_groups(t.mean, layout), of_groups(t.variance, layout)

@@ -34,7 +34,7 @@ class Backward(NamedTuple):
     shift: np.ndarray
     sums: np.ndarray  # (threads, 2, groups): of gy, of gy * c
     affine: np.ndarray  # (threads, 2, weights): of g * x_hat, of g
-    recent: np.ndarray
+    recent: np.ndarray  # as affine
     eps: float
 
 
@@ -197,7 +197,7 @@ def _write_rows(x, t, part, lo, hi):
 def _gradients_of_blocks(x, t, part, lo, hi):
     per_block = t.rows.per_block
     groups = len(t.mean) * per_block // len(x)
-    set_coefficients(x, t, lo * groups, hi * groups)
+    set_coefficients(t, lo * groups, hi * groups)
     for b in range(lo, hi):
         _add_rows(x, t, part, b * per_block, (b + 1) * per_block)
         if t.rows.same:
@@ -227,7 +227,7 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
     t = Backward(layout.rows, *lines_of_both, of_weights, mean, variance, *coefficients, sums, affine, recent, float(eps))
     size = 2 * x.size  # twice as many elements are read as by normalize
     if norm.shares_rows(layout, size):
-        set_coefficients(lines, t, 0, groups)
+        set_coefficients(t, 0, groups)
         least = norm._LEAST * len(lines) // size
         parallel_for(_add_part, len(lines), least, lines, t, most=threads)
         _set_slopes(lines, t, 0, groups)

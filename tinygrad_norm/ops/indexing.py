@@ -161,7 +161,7 @@ def _check_parts(parts: tuple, kinds: str, shape: tuple[int, ...], named: int) -
                     f"The shape of the mask {list(i.shape)} at index {d} does not match the shape of the indexed "
                     f"tensor {list(shape)} at index {at + d}"
                 )
-        at += {"e": skipped, "n": 0, "m": i.ndim if kind == "m" else 0}.get(kind, 1)
+        at += {"e": skipped, "n": 0}.get(kind, 1) if kind != "m" else i.ndim
 
 
 def getitem(input: Tensor, index: Any) -> Tensor:

@@ -187,7 +187,7 @@ def conv2d(
     if input.ndim == 3:
         out = conv2d(unsqueeze(input, 0), weight, bias, stride, padding, dilation, groups)
         return in_own_shape(out, out.array.shape[1:])
-    if not stride.__class__ is padding.__class__ is dilation.__class__ is int:
+    if not stride.__class__ is padding.__class__ is dilation.__class__ is int:  # looked up only once it is known what they are
         padding = padding if isinstance(padding, str) else pair(padding, "padding")
         stride, dilation = pair(stride, "stride", 1), pair(dilation, "dilation", 1)
     geometry = _geometry(input.array.shape, weight.array.shape, stride, padding, dilation, groups)
