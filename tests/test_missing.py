@@ -55,7 +55,7 @@ def test_it_tells_so_without_what_could_be_installed(monkeypatch, capsys) -> Non
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n in ("threadpoolctl", "torch") else find_spec(n))
     monkeypatch.setattr(about, "version", nothing)
-    about.main()
+    about.about()
     printed = capsys.readouterr().out
     assert re.search(r"BLAS +\S+ \d", printed)  # as NumPy was built
     assert re.search(r"Numba +not installed", printed)

@@ -28,6 +28,7 @@ from tinygrad_norm.autograd.anomaly import is_anomaly_check_nan_enabled, is_anom
 from tinygrad_norm.backend import Device as device
 from tinygrad_norm.backend import backend, get_backend, set_backend, set_default_device
 from tinygrad_norm.drawing import draw
+from tinygrad_norm.explorer import explore
 from tinygrad_norm.fast.memory import keep_freed_memory
 from tinygrad_norm.fast.threads import get_num_threads, set_num_threads
 from tinygrad_norm.generator import Generator, default_generator, manual_seed
@@ -39,7 +40,7 @@ from tinygrad_norm.saving import load, save
 
 __version__ = "0.1.0"
 __all__ = ["Generator", "Size", "Tensor", "accelerator", "autograd", "backend", "backends", "channels_last"]
-__all__ += ["contiguous_format", "cuda", "data", "default_generator", "device", "draw", "elementwise", "enable_grad"]
+__all__ += ["contiguous_format", "cuda", "data", "default_generator", "device", "draw", "elementwise", "enable_grad", "explore"]
 __all__ += ["get_backend", "get_num_threads", "grad", "gradcheck", "gradgradcheck", "inf", "inference_mode"]
 __all__ += ["is_anomaly_check_nan_enabled", "is_anomaly_enabled", "is_grad_enabled", "keep_freed_memory", "load"]
 __all__ += ["manual_seed", "nan", "nn", "no_grad", "op", "optim", "pi", "preserve_format", "save", "set_backend"]

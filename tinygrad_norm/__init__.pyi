@@ -37,6 +37,7 @@ from tinygrad_norm.backend import set_backend as set_backend
 from tinygrad_norm.backend import set_default_device as set_default_device
 from tinygrad_norm.drawing import draw as draw
 from tinygrad_norm.drawing import trace as trace
+from tinygrad_norm.explorer import explore as explore
 from tinygrad_norm.fast.memory import keep_freed_memory as keep_freed_memory
 from tinygrad_norm.fast.threads import get_num_threads as get_num_threads
 from tinygrad_norm.fast.threads import set_num_threads as set_num_threads

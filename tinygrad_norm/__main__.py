@@ -1,7 +1,8 @@
-"""python -m tinygrad_norm: what runs here, and what there is of PyTorch's names."""
+"""python -m tinygrad_norm: what runs here, and what there is of PyTorch's names; or the walk of a script's first backward."""
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import importlib.util
 import os
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import tinygrad_norm as tn
+from tinygrad_norm.explorer import script
 
 NAMESPACES = {"": "torch", ".data": "torch.utils.data"}
 NAMESPACES |= {
@@ -67,7 +69,16 @@ def lookup(path: str) -> Any:
 
 
 def main() -> None:
-    """Print it."""
+    """What was asked for."""
+    parser = argparse.ArgumentParser("python -m tinygrad_norm", description="Without a command: what runs here.")
+    commands = parser.add_subparsers(dest="command")
+    script.add_arguments(commands.add_parser("explore", help="write the walk of a script's first backward as a page"))
+    given = parser.parse_args()
+    about() if given.command is None else script.run(given)
+
+
+def about() -> None:
+    """Print what runs here, and what there is of PyTorch's names."""
     lines = {
         "tinygrad_norm": tn.__version__,
         "Python": platform.python_version(),
@@ -83,11 +94,11 @@ def main() -> None:
     for name, value in lines.items():
         print(f"{name:14} {value}")
     there = importlib.util.find_spec("torch") is not None
-    print(f"\n{'names':28} {'here':>5} {'in PyTorch as well' if there else '(pip install torch, to compare)'}")
+    print(f"\n{'names':33} {'here':>5} {'in PyTorch as well' if there else '(pip install torch, to compare)'}")
     for ours, theirs in NAMESPACES.items():
         names = names_of(lookup(f"tinygrad_norm{ours}"))
         common = f"{len(names & set(dir(lookup(theirs)))):5} of its {len(names_of(lookup(theirs)))}" if there else ""
-        print(f"{'tinygrad_norm' + ours:28} {len(names):5} {common}")
+        print(f"{'tinygrad_norm' + ours:33} {len(names):5} {common}")
 
 
 if __name__ == "__main__":

@@ -10,19 +10,20 @@ Both look at what the engine keeps anyway.
 
 from __future__ import annotations
 
-import html
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from tinygrad_norm.autograd import Node, Tensor
 from tinygrad_norm.autograd.hooks import input_name
+from tinygrad_norm.autograd.observers import Observer
 from tinygrad_norm.backend import is_array, raw, transfer
 from tinygrad_norm.checks.arguments import checked
-from tinygrad_norm.engine.tensor import thread
-from tinygrad_norm.nn.module import Module
+from tinygrad_norm.engine.backward import reachable, target_of
+from tinygrad_norm.explorer.calls import names_of
+from tinygrad_norm.explorer.lanes import picture
 from tinygrad_norm.ops import functions
 
 linalg_trace = functions["trace"]
@@ -30,10 +31,7 @@ _WIDEST = 100  # characters of a saved value in a drawing
 
 
 class Drawing:
-    """A graph: `dot` is its text in Graphviz's language, `svg` the picture, str() a tree.
-
-    The picture needs Graphviz: its program `dot`, and the package of that name (pip install graphviz). RuntimeError without.
-    """
+    """A graph: `svg` is the picture, which a notebook shows, str() a tree."""
 
     def __init__(self, outputs: tuple[Tensor, ...], names: dict[int, str], saved: bool) -> None:
         self._outputs, self._names, self._saved = outputs, names, saved
@@ -49,7 +47,7 @@ class Drawing:
         else:
             gradient = at.grad
             words = f"{self._names.get(id(at), 'leaf')} {list(at.shape)}"
-        return words if gradient is None else f"{words} |grad| = {_norm(gradient.array):.4g}"
+        return words if gradient is None else f"{words} {_size('grad', gradient)}"
 
     def _values(self, node: Node) -> Iterator[str]:
         """The saved values that its vjps ask for, in words."""
@@ -63,7 +61,7 @@ class Drawing:
     def __str__(self) -> str:
         lines: list[str] = []
         seen: set[int] = set()
-        stack: list[tuple[Any, str, str]] = [(_target(out), "", "") for out in reversed(self._outputs)]
+        stack: list[tuple[Any, str, str]] = [(target_of(out), "", "") for out in reversed(self._outputs)]
         while stack:
             at, lead, below = stack.pop()
             again = isinstance(at, Node) and id(at) in seen
@@ -81,50 +79,19 @@ class Drawing:
     __repr__ = __str__
 
     @property
-    def dot(self) -> str:
-        """The graph in Graphviz's language."""
-        lines = ["digraph {", "  rankdir=BT", '  node [fontname="sans-serif", fontsize=11, shape=box, style="rounded"]']
-        number: dict[int, str] = {}
-        stack = [_target(out) for out in self._outputs]
-        keep = []  # ids stay what they are while the objects live
-        while stack:
-            at = stack.pop()
-            if id(at) in number:
-                continue
-            number[id(at)] = f"n{len(number)}"
-            keep.append(at)
-            if isinstance(at, Node):
-                text = "\\n".join(_escaped(words) for words in (self._label(at), *self._values(at)))
-                lines.append(f'  {number[id(at)]} [label="{text}"]')
-                stack += at.edges
-            else:
-                label = _escaped(self._label(at))
-                lines.append(f'  {number[id(at)]} [label="{label}", style="rounded,filled", fillcolor="#dbe9f6"]')
-        for at in keep:
-            if isinstance(at, Node):
-                lines += [f"  {number[id(edge)]} -> {number[id(at)]}" for edge in at.edges]
-        return "\n".join([*lines, "}"])
-
-    @property
     def svg(self) -> str:
-        """The picture, as the text of an SVG file."""
-        try:
-            import graphviz
-        except ImportError:
-            raise RuntimeError("a picture needs the package graphviz: pip install graphviz; print(drawing) is a tree") from None
-        try:
-            return graphviz.Source(self.dot).pipe(format="svg", encoding="utf-8")
-        except graphviz.ExecutableNotFound:
-            raise RuntimeError("a picture needs Graphviz's program dot: https://graphviz.org/download") from None
+        """The picture, as the text of an SVG file: a row for each op, the oldest above."""
+        roots = [target_of(out) for out in self._outputs]
+        order: dict[Any, None] = {}  # Nodes and leaves, each after what it is computed from
+        for node in reversed(reachable([(root, None) for root in roots])[0]):
+            order |= dict.fromkeys(edge for edge in node.edges if not isinstance(edge, Node)) | {node: None}
+        row = {at: i for i, at in enumerate(order | dict.fromkeys(roots))}
+        sources = [[row[edge] for edge in at.edges] if isinstance(at, Node) else [] for at in row]
+        words = [(self._label(at), " · ".join(["", *self._values(at)]) if isinstance(at, Node) else "") for at in row]
+        return picture(sources, ["op" if isinstance(at, Node) else "leaf" for at in row], words)
 
-    def _repr_svg_(self) -> str | None:
-        try:
-            return self.svg
-        except RuntimeError:
-            return None
-
-    def _repr_html_(self) -> str | None:
-        return f"<pre>{html.escape(str(self))}</pre>"
+    def _repr_svg_(self) -> str:
+        return self.svg
 
 
 @checked
@@ -141,29 +108,30 @@ def draw(*outputs: Tensor, names: Any = None, saved: bool = True) -> Drawing:
             raise TypeError(f"draw(): expected Tensors, but got {type(out).__name__}")
         if not out.requires_grad:
             raise RuntimeError("draw(): this Tensor has no history: nothing it was computed from has requires_grad=True")
-    return Drawing(outputs, _names_of("draw", names), saved)
+    return Drawing(outputs, names_of("draw", names), saved)
 
 
-def _names_of(function: str, names: Any) -> dict[int, str]:
-    """The names by the Tensors' ids. Raises TypeError for what is neither a Module nor a dict nor None."""
-    if names is not None and not isinstance(names, (Module, Mapping)):
-        raise TypeError(f"{function}(): argument 'names' must be a Module or a dict, not {type(names).__name__}")
-    given = names.named_parameters() if isinstance(names, Module) else (names or {}).items()
-    return {id(t): name for name, t in given}
+def _norm(x: Any) -> float:
+    return math.sqrt(float(np.square(transfer(raw(x), "cpu"), dtype=np.float64).sum()))
 
 
-def _target(x: Tensor) -> Any:
-    return x if x.grad_fn is None else x.grad_fn
+def _size(name: str, x: Any) -> str:
+    """How large a gradient is: its norm, or, of a single element, itself."""
+    return f"{name} = {_in_words(x)}" if x.shape in ((), (1,)) else f"|{name}| = {_norm(x):.4g}"
 
 
-def _norm(array: Any) -> float:
-    host = transfer(array, "cpu")
-    return math.sqrt(float(np.square(host, dtype=np.float64).sum()))
+def _gradient(x: Any) -> dict[str, Any]:
+    """A gradient, or None, as a step has it."""
+    return (
+        {"shape": None, "norm": None, "size": ""}
+        if x is None
+        else {"shape": list(x.shape), "norm": _norm(x), "size": _size("g", x)}
+    )
 
 
 def _in_words(value: Any) -> str:
     """A number as it is, an array by shape and range."""
-    value = raw(value)
+    value = np.asarray(value) if isinstance(value, np.generic) else raw(value)
     if is_array(value):
         host = transfer(value, "cpu")
         if host.size == 1:
@@ -173,33 +141,19 @@ def _in_words(value: Any) -> str:
     return text if len(text) < _WIDEST else text[:_WIDEST] + " ..."
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
-
-
 # ---- step by step -------------------------------------------------------------------------
 
 
-class Steps:
+class Steps(Observer):
     """A `with` block that notes each step of the backward passes in it; iterate over it, or print it.
 
-    A step is a dict: op (its name), shape and norm (of the gradient that arrived), inputs: for each input that needs a
-    gradient its name, shape and the norm of its gradient. names: as for draw, to name leaves.
+    A step is a dict: op (its name), shape and norm (of the gradient that arrived), size (the norm in words, or the one element
+    with its sign), inputs: for each input that needs a gradient its name, and the same of its gradient. names: as for draw.
     """
 
     def __init__(self, names: Any = None) -> None:
-        self._names = _names_of("trace", names)
+        self._names = names_of("trace", names)
         self.steps: list[dict[str, Any]] = []
-
-    def __enter__(self) -> Steps:
-        thread.observers = (*thread.observers, self)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        thread.observers = tuple(see for see in thread.observers if see is not self)
-
-    def recorded(self, node: Node) -> None:
-        """Nothing is noted of the forward pass."""
 
     def walked(self, node: Node, g: Any, gradients: Any) -> None:
         """Note a step: what arrived at a Node, and what its vjps have made of it."""
@@ -207,9 +161,8 @@ class Steps:
         for position, edge, gx in zip(node.plan.positions, node.edges, gradients):
             name = input_name(node, position)
             leaf = self._names.get(id(edge))
-            shape, norm = (None, None) if gx is None else (list(gx.shape), _norm(raw(gx)))
-            inputs.append({"name": name if leaf is None else f"{name} = {leaf}", "shape": shape, "norm": norm})
-        self.steps.append({"op": node.plan.op.name, "shape": list(g.shape), "norm": _norm(raw(g)), "inputs": inputs})
+            inputs.append({"name": name if leaf is None else f"{name} = {leaf}", **_gradient(gx)})
+        self.steps.append({"op": node.plan.op.name, **_gradient(g), "inputs": inputs})
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self.steps)
@@ -218,13 +171,11 @@ class Steps:
         return len(self.steps)
 
     def __str__(self) -> str:
-        lines = [f"{'step':>4}  {'op':18} {'arrived':20} {'|g|':>10}   handed on"]
+        shown = [f"{'step':>4}  {'op':18} {'arrived':20} {'':18}  handed on"]
         for i, step in enumerate(self.steps, 1):
-            handed = ", ".join(
-                f"{x['name']} {x['shape']}" + ("" if x["norm"] is None else f" |g| = {x['norm']:.4g}") for x in step["inputs"]
-            )
-            lines.append(f"{i:4}  {step['op']:18} {step['shape']!s:20} {step['norm']:10.4g}   {handed}")
-        return "\n".join(lines)
+            handed = ", ".join(f"{x['name']} {x['shape']} {x['size']}".rstrip() for x in step["inputs"])
+            shown.append(f"{i:4}  {step['op']:18} {step['shape']!s:20} {step['size']:18}  {handed}")
+        return "\n".join(shown)
 
     __repr__ = __str__
 

@@ -48,7 +48,7 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("_gradients", "slot < plan.used", "True"),
         ("_gradients", "if not retain:", "if retain:"),
         ("_gradients", "if needed is None or edge in needed else None", ""),
-        ("_fit", "gx = sum_to(gx if gx.ndim >= len(shape) else gx + zeros, shape)", "gx = gx.reshape(-1)[:1].reshape((1,) * len(shape))"),
+        ("fit", "gx = sum_to(gx if gx.ndim >= len(shape) else gx + zeros, shape)", "gx = gx.reshape(-1)[:1].reshape((1,) * len(shape))"),
         ("deposit", "leaf._grad = old + gradient", "leaf._grad = gradient"),
         ("deposit", 'mark_edited(old, "backward")', "pass"),
         ("_deposit_used_up", "if not uses[edge] and edge in arrived:", "if edge in arrived:"),

@@ -31,6 +31,7 @@ The engine itself is in `tinygrad_norm.engine`; this folder is what attaches its
     requests.py     backward() and grad(): what is asked for, and what is refused
     modes.py        whether ops record: no_grad and the others
     hooks.py        hooks, retain_grad
+    observers.py    what is told of ops, edits and the walk
     views.py        Tensors that share memory
     edits.py        edits in place
     create_graph.py what backward needs to be differentiated again

@@ -11,32 +11,30 @@ debugging, since it takes several times as long.
 from __future__ import annotations
 
 import linecache
-import sys
 import weakref
-from pathlib import Path
 from typing import Any
 
 from tinygrad_norm.autograd.hooks import input_name
 from tinygrad_norm.autograd.modes import Mode, ModeFromNow
+from tinygrad_norm.autograd.observers import Observer
 from tinygrad_norm.backend import xp
+from tinygrad_norm.checks.arguments import require_kind
 from tinygrad_norm.engine.op import Node
 from tinygrad_norm.engine.tensor import thread
+from tinygrad_norm.warn import users_frame
 
-_PACKAGE = str(Path(__file__).parent.parent)
 _called: weakref.WeakKeyDictionary[Node, str] = weakref.WeakKeyDictionary()  # where each Node's op was called
 
 
-class _Anomaly:
-    """An observer of the engine: notes where ops are called, and looks at gradients."""
+class _Anomaly(Observer):
+    """Notes where ops are called, and looks at gradients."""
 
     def __init__(self, check_nan: bool) -> None:
         self.check_nan = check_nan
 
-    def recorded(self, node: Node) -> None:
-        """Remember the innermost line outside of this package."""
-        frame = sys._getframe(1)
-        while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-            frame = frame.f_back
+    def recorded(self, node: Node, inputs: Any, settings: Any, result: Any) -> None:
+        """Remember the user's line."""
+        frame = users_frame()
         file, line = frame.f_code.co_filename, frame.f_lineno
         text = linecache.getline(file, line, frame.f_globals).strip()
         _called[node] = f"{file}, line {line}, in {frame.f_code.co_name}" + (f": {text}" if text else "")
@@ -77,7 +75,7 @@ class detect_anomaly(Mode):
     """
 
     def __init__(self, check_nan: bool = True) -> None:
-        _require_bool("detect_anomaly", check_nan=check_nan)
+        require_kind("detect_anomaly", "check_nan", "bool", check_nan)
         super().__init__()
         self.check_nan = check_nan
 
@@ -90,14 +88,9 @@ class set_detect_anomaly(ModeFromNow):
     """The same from the call on, or no longer; as a context, inside it only."""
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
-        _require_bool("set_detect_anomaly", mode=mode, check_nan=check_nan)
+        require_kind("set_detect_anomaly", "mode", "bool", mode)
+        require_kind("set_detect_anomaly", "check_nan", "bool", check_nan)
         super().__init__(observers=_observers(mode, check_nan))
-
-
-def _require_bool(name: str, **given: bool) -> None:
-    for argument, value in given.items():
-        if not isinstance(value, bool):
-            raise TypeError(f"{name}(): argument {argument!r} must be bool, not {type(value).__name__}")
 
 
 def is_anomaly_enabled() -> bool:

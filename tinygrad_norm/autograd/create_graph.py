@@ -34,6 +34,7 @@ def _restored(array: Any, edge: Target, version: Any) -> Tensor:
 
 @op
 def _same(x: Any) -> Any:
+    """x."""
     return x
 
 

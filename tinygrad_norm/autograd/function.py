@@ -152,6 +152,7 @@ def _record(cls: type[Function], context: Context, args: tuple, outputs: list) -
     if "_op" not in cls.__dict__:
         cls._op, cls._part = _op_for(cls), op(lambda x: x)
         cls._part.vjp(x=lambda g: g)
+        cls._part.op.name = "output"
         cls._op.op.node_name = cls._part.op.node_name = f"{cls.__name__}Backward"
     live = [
         isinstance(out, Tensor) and out.array.dtype.kind == "f" and not any(out is c for c in context._constant)
@@ -188,6 +189,7 @@ def _op_for(cls: type[Function]) -> Any:
 
     forward.__name__ = cls.__name__
     made = op(forward)
+    forward.__wrapped__ = cls.forward  # type: ignore[attr-defined]  # where its source is
 
     @made.joint_vjp
     def vjp(g: Any, context: Context, args: tuple[Any, ...], shapes: list, live: list[bool]) -> list:
@@ -221,6 +223,7 @@ def _op_for(cls: type[Function]) -> Any:
         of_tensors = [v if v is None else _fitted(cls, i, v, shape) for i, (v, shape) in enumerate(wanted)]
         return of_tensors if isinstance(g, Tensor) else [None if v is None else v.array for v in of_tensors]
 
+    vjp.__wrapped__ = cls.backward  # type: ignore[attr-defined]
     return made
 
 

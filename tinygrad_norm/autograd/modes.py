@@ -11,6 +11,7 @@ import types
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from tinygrad_norm.checks.arguments import require_kind
 from tinygrad_norm.engine.tensor import thread
 
 P = ParamSpec("P")
@@ -158,8 +159,7 @@ class set_grad_enabled(ModeFromNow, _Recording):
     """Record or not, from the call on; as a context or a decorator, inside it only."""
 
     def __init__(self, mode: bool) -> None:
-        if not isinstance(mode, bool):
-            raise TypeError(f"set_grad_enabled(): argument 'mode' must be bool, not {type(mode).__name__}")
+        require_kind("set_grad_enabled", "mode", "bool", mode)
         super().__init__(recording=mode)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:

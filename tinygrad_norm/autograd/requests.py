@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from tinygrad_norm.backend import is_array, xp
 from tinygrad_norm.checks.arguments import require_kind
 from tinygrad_norm.checks.errors import mixed_devices
+from tinygrad_norm.engine import backward as engine
 from tinygrad_norm.engine.backward import Target, differentiate, own, target_of
 from tinygrad_norm.engine.tensor import Tensor, wrap
 from tinygrad_norm.warn import warn
@@ -213,3 +215,7 @@ def _cotangent(i: int, out: Tensor, g: Any) -> Tensor:
     if (mixture := mixed_devices("backward", [out.array, g.array])) is not None:
         raise mixture
     return g if g.array.dtype == out.array.dtype else g.to(out.array.dtype)
+
+
+if hasattr(os, "register_at_fork"):  # in the child the thread that held the lock is not there
+    os.register_at_fork(after_in_child=lambda: setattr(engine, "depositing", threading.Lock()))

@@ -6,7 +6,6 @@ walk through the graph (`_walk`) and leaves them in `.grad` of the leaves (`depo
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from operator import attrgetter
@@ -37,9 +36,12 @@ def differentiate(
     `try` and `finally`, and no context manager: Ctrl-C could fall between entering a manager and its first line. One call
     between them, since Python 3.13 does not run `finally` for a Ctrl-C at the jump back of a loop.
     """
+    walk = _walk
+    for see in thread.observers:
+        walk = see.around(walk)  # [5]
     before, thread.recording = thread.recording, create_graph
     try:
-        return _walk(roots, wanted, retain, create_graph, deposits)
+        return walk(roots, wanted, retain, create_graph, deposits)
     except AttributeError as error:
         explain_vjp(error)  # [3]
         raise
@@ -81,7 +83,7 @@ def _walk(roots: Roots, wanted: Any, retain: bool, create_graph: bool, deposits:
                     continue
                 like = target if target.__class__ is Node else target.array
                 if gx.shape != like.shape or gx.dtype is not like.dtype:
-                    gx = _fit(gx, like.shape, like.dtype, node)
+                    gx = fit(gx, like.shape, like.dtype, node)
                 if target in arrived:  # a new array: what has arrived may be known elsewhere
                     arrived[target] = arrived[target] + gx
                 else:
@@ -168,7 +170,7 @@ def _gradients(node: Node, g: Any, retain: bool, create_graph: bool, needed: set
     return gradients
 
 
-def _fit(gx: Any, shape: tuple[int, ...], dtype: Any, node: Node) -> Any:
+def fit(gx: Any, shape: tuple[int, ...], dtype: Any, node: Node) -> Any:
     """Undo broadcasting and promotion: the gradient in the shape and dtype of its input."""
     if gx.shape != shape:
         if not node.plan.op.broadcasts:
@@ -194,10 +196,6 @@ def own(g: Any, known: bool = False) -> Tensor:
 
 
 depositing = threading.Lock()  # two threads may add to one .grad
-
-
-if hasattr(os, "register_at_fork"):  # in the child the thread that held it is not there
-    os.register_at_fork(after_in_child=lambda: globals().update(depositing=threading.Lock()))
 
 
 def deposit(leaf: Tensor, gradient: Tensor, anew: bool) -> None:

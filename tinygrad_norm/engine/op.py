@@ -166,7 +166,7 @@ class Op:
         node.order, node.hooks = new_order(), None
         node.shape, node.dtype = result.array.shape, result.array.dtype
         for see in thread.observers:  # [5]
-            see.recorded(node)
+            see.recorded(node, inputs, settings, result)
         return node
 
     def bind(self, inputs: tuple, settings: dict) -> tuple[tuple, dict]:
@@ -250,10 +250,8 @@ def _applying(this: Op, after: Callable | None) -> Callable:
                 out = promoted(forward, arrays, settings, out)  # [2]
         except Exception as error:
             out = explained(this, arrays, settings, error)  # [3]
-        kept = ()
-        if keeps:
-            out, *kept = out
-        result = wrap(out)
+        kept = out[1:] if keeps else ()
+        result = wrap(out[0] if keeps else out)
         if after is not None:
             after(apply, inputs, settings, result)  # [2]
         if needed and thread.recording:

@@ -22,7 +22,7 @@ class ThreadState(threading.local):
     """What holds in one thread; autograd/modes.py has the contexts that set it."""
 
     recording = True  # whether ops leave Nodes
-    observers: tuple[Any, ...] = ()  # [5] each has recorded(node) and walked(node, g, gradients)
+    observers: tuple[Any, ...] = ()  # [5] see autograd/observers.py
 
 
 thread = ThreadState()
@@ -137,6 +137,8 @@ def version_of(x: Tensor) -> Version:
 
 def mark_edited(x: Tensor, name: str) -> None:
     """Count an edit of x's memory by the method `name`. If nobody has asked, nothing was saved, and there are no views."""
+    for see in thread.observers:
+        see.edited(x, name)  # [5]
     if x.version is not None:
         x.version.count, x.version.last_edit = x.version.count + 1, name
         if x.version.copies is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_norm.autograd import Tensor
-from tinygrad_norm.checks.arguments import usual_tensor
+from tinygrad_norm.checks.arguments import require_kind, usual_tensor
 from tinygrad_norm.ops.creation import empty, tensor
 
 
@@ -16,8 +16,7 @@ class Parameter(Tensor):
     """
 
     def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
-        if not isinstance(requires_grad, bool):
-            raise TypeError(f"Parameter(): argument 'requires_grad' must be bool, not {type(requires_grad).__name__}")
+        require_kind("Parameter", "requires_grad", "bool", requires_grad)
         data = empty(0) if data is None else data
         super().__init__(data.detach() if isinstance(data, Tensor) else tensor(data), requires_grad=requires_grad)
 

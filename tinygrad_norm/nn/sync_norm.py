@@ -98,7 +98,7 @@ def _definition(
 
 @op(definition=_definition, keeps=("mean", "variance"))
 def _sync_normalize(x, weight, bias, *, axes, affine, eps, known, shared):
-    """The formula, by the moments of all processes."""
+    """(x - E[x]) / sqrt(Var[x] + eps) * weight + bias, with the moments of all processes."""
     weight, bias = None if weight is None else weight.reshape(affine), None if bias is None else bias.reshape(affine)
     return normalize(x, weight, bias, axes, eps, known)
 

@@ -84,6 +84,7 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
 
 @op
 def _median(x):
+    """The middle element in order, the lower of two."""
     if not x.size:
         return xp(x).full((), math.nan, dtype=x.dtype)
     ordered = xp(x).sort(x.reshape(-1))  # nan last

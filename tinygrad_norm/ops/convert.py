@@ -18,6 +18,7 @@ from tinygrad_norm.promotion import NUMBERS
 
 @op
 def _to_dtype(x, *, dtype):
+    """The same values in another dtype."""
     return x.astype(dtype)
 
 
@@ -26,6 +27,7 @@ _to_dtype.vjp(x=lambda g: g)  # the engine gives each gradient its input's dtype
 
 @op
 def _to_device(x, *, device, home):
+    """The same values on another device."""
     return transfer(x, device)
 
 
@@ -34,6 +36,7 @@ _to_device.vjp(x=lambda g, device, home: _to_device(g, device=home, home=device)
 
 @op
 def _clone(x, *, order):
+    """A copy."""
     return x.copy(order=order)
 
 

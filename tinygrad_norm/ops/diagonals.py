@@ -16,6 +16,7 @@ from tinygrad_norm.ops.indexing import _place
 
 @op
 def _triangle(x, *, diagonal, name):
+    """x with zeros on one side of a diagonal."""
     return getattr(xp(x), name)(x, diagonal)
 
 
@@ -48,6 +49,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
 
 @view_op
 def _diagonal(x, *, offset, axes):
+    """The elements x[i, i + offset]."""
     return x.diagonal(offset, *axes)
 
 

@@ -21,6 +21,7 @@ from tinygrad_norm.promotion import common_dtype
 
 @elementwise
 def _add(input, other):
+    """input + other."""
     return input + other
 
 
@@ -29,6 +30,7 @@ _add.vjp(input=lambda g: g, other=lambda g: g)
 
 @elementwise
 def _sub(input, other):
+    """input - other."""
     if _is_bool(input) or _is_bool(other):
         raise RuntimeError("Subtraction, the `-` operator, with a bool tensor is not supported: use `~`, `^` or logical_xor()")
     return input - other
@@ -75,6 +77,7 @@ mul.vjp(input=lambda g, other: g * other, other=lambda g, input: g * input)
 
 @elementwise
 def _div(input, other):
+    """input / other."""
     return input / other
 
 
@@ -96,6 +99,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
 
 @elementwise
 def _rounded_div(input, other, *, mode):
+    """The quotient, rounded towards 0 or down; its derivative is 0."""
     if _is_bool(input) and _is_bool(other):
         raise _not_for_bools("div with a rounding_mode")
     module = xp(input, other)
@@ -244,6 +248,7 @@ def trunc(input):
 
 @elementwise
 def _round(input, *, decimals):
+    """The nearest integer, the even one of two; with decimals, the nearest multiple of 10**-decimals."""
     if _is_bool(input):
         raise _not_for_bools("round")
     return xp(input).round(input, decimals)

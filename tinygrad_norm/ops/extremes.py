@@ -22,6 +22,7 @@ from tinygrad_norm.ops.select import keep_where, maximum, minimum, where
 def _extreme(name: str) -> Callable:
     @op
     def extreme(x, *, axes, keepdims):
+        """The largest, or smallest, element over the axes."""
         return getattr(x, name)(axis=axes, keepdims=keepdims)
 
     def vjp(g, x, out, x_shape, axes, keepdims):

@@ -16,6 +16,7 @@ from tinygrad_norm.ops.creation import tensor
 
 @view_op
 def _getitem(x, *, index):
+    """x[index]."""
     out = x[index]
     if not is_array(out):  # NumPy gives a number where one element is left: ask for the view of it
         out = x[index + (...,) if isinstance(index, tuple) else (index, ...)]

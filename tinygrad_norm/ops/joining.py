@@ -19,6 +19,7 @@ from tinygrad_norm.promotion import promote
 
 @op
 def _cat(*tensors, axis):
+    """The arrays one after the other along the axis."""
     return xp(*tensors).concatenate(tensors, axis=axis)
 
 
@@ -34,6 +35,7 @@ def _cat_vjp(g, tensors_shape, axis):
 
 @op
 def _stack(*tensors, axis):
+    """The arrays along a new axis."""
     lead = (slice(None),) * axis
     return xp(*tensors).concatenate([t[(*lead, None)] for t in tensors], axis=axis)
 
@@ -185,6 +187,7 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
 
 @op
 def _flip(x, *, dims):
+    """The order reversed along the axes."""
     return xp(x).flip(x, dims).copy()
 
 
@@ -198,6 +201,7 @@ def flip(input: Any, *order: Any, dims: Any = None) -> Any:
 
 @op
 def _roll(x, *, shifts, dims):
+    """out[(i + shift) mod n] = x[i]."""
     return xp(x).roll(x, shifts, dims)
 
 

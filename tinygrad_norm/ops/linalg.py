@@ -20,6 +20,7 @@ from tinygrad_norm.sums import total
 
 @elementwise  # the leading dimensions broadcast
 def _matmul(a, b):
+    """out[i, j] = sum over k of a[i, k] * b[k, j], for each matrix of a batch."""
     if a.dtype == dtypes.float16:  # added up in float32
         return (a.astype(np.float32) @ b.astype(np.float32)).astype(np.float16)
     return a @ b
@@ -125,7 +126,7 @@ def linear_definition(x: Any, weight: Any, bias: Any) -> Any:
 
 @op
 def _linear(x, weight, bias):
-    """As linear_definition, with the bias added in place. Its vjp is made of products again, so that it
+    """x @ weight.T + bias, with the bias added in place. Its vjp is made of products again, so that it
     can be differentiated as it stands.
 
     A matrix is multiplied as y^T = W x^T, so that the rows of a batch end up innermost in memory:
@@ -206,6 +207,7 @@ def _require_fitting(input: Tensor, weight: Tensor, bias: Tensor | None) -> None
 
 @elementwise  # operands share labels; a label may have size 1 in one of them and broadcast
 def _einsum(*operands, subscripts, result):
+    """The sum of products over the letters that the result lacks."""
     formula = f"{','.join(subscripts)}->{result}"
     if any(x.dtype == dtypes.float16 for x in operands):  # added up in float32
         operands = tuple(x.astype(np.float32) for x in operands)

@@ -16,7 +16,7 @@ from tinygrad_norm.ops.joining import narrow
 
 @op
 def _pad(x, *, pads, value):
-    """`pads`: (before, after) for each dimension; negative ones crop."""
+    """x, with `value` around it. pads: (before, after) for each dimension; negative ones crop."""
     crop = tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, pads))
     out = xp(x).full([max(n + a + b, 0) for n, (a, b) in zip(x.shape, pads)], value, dtype=x.dtype)
     inner = tuple(slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(out.shape, pads))

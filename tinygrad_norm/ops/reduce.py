@@ -83,6 +83,7 @@ def floating(name: str, input: Tensor, dtype: Any = None) -> Tensor:
 
 @op
 def _sum(x, *, axes, keepdims):
+    """The sum over the axes."""
     return total(x, axes, keepdims)
 
 
@@ -91,6 +92,7 @@ _sum.vjp(x=lambda g, x_shape, axes, keepdims: expand_back(g, x_shape, axes, keep
 
 @op
 def _mean(x, *, axes, keepdims):
+    """The sum over the axes, divided by how many there are."""
     numbers = x if x.dtype != dtypes.float16 else wide(x)
     return (total(numbers, axes, keepdims) / count_of(x.shape, axes)).astype(x.dtype)
 
@@ -254,6 +256,7 @@ def norm(input: Tensor, p: float | str | None = "fro", dim: Dim = None, keepdim:
 
 @op
 def _cumsum(x, *, axis):
+    """out[i] = x[0] + ... + x[i]."""
     if x.dtype.kind != "f":
         return x.cumsum(axis=axis, dtype=dtypes.int64)
     return x.cumsum(axis=axis, dtype=dtypes.float64).astype(x.dtype)

@@ -22,6 +22,7 @@ from tinygrad_norm.promotion import NUMBERS, common_dtype
 
 @elementwise
 def _select(x, *, mask):
+    """x where the mask holds, else 0."""
     return special.masked(x, mask)
 
 
@@ -39,6 +40,7 @@ def keep_where(x: Any, mask: Any) -> Any:
 
 @elementwise
 def _where(input, other, *, condition):
+    """input where the condition holds, else other."""
     return xp(condition, input, other).where(condition, input, other)
 
 
@@ -133,6 +135,7 @@ minimum.vjp(
 
 @elementwise
 def _clamp(input, *, min, max):
+    """input, but at least min and at most max."""
     return xp(input).clip(input, min, max)
 
 
@@ -147,16 +150,19 @@ _clamp.vjp(input=lambda g, input, min, max: keep_where(g, _inside(input, min, ma
 
 @elementwise
 def _clamp_min(input, min):
+    """input, but at least min."""
     return xp(input, min).maximum(input, min)
 
 
 @elementwise
 def _clamp_max(input, max):
+    """input, but at most max."""
     return xp(input, max).minimum(input, max)
 
 
 @elementwise
 def _clamp_both(input, min, max):
+    """input, but at least min and at most max."""
     return xp(input, min, max).clip(input, min, max)
 
 

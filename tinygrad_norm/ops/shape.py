@@ -25,7 +25,10 @@ from tinygrad_norm.engine.broadcasting import sum_to
 
 @view_op
 def _reshape(x, *, shape):
-    """Row-major. Where the batch is innermost in memory (fast/conv.py) and stays as it is, so does a copy's."""
+    """The elements in row-major order, in another shape.
+
+    Where the batch is innermost in memory (fast/conv.py) and stays as it is, so does a copy's.
+    """
     if x.ndim > 2 and x.strides[0] == x.itemsize and shape[:1] == x.shape[:1]:
         rest = x.transpose(*range(1, x.ndim), 0).reshape(*shape[1:], len(x))
         return rest.transpose(-1, *range(rest.ndim - 1))
@@ -133,6 +136,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 
 @view_op
 def _permute(x, *, dims):
+    """The dimensions in another order."""
     return x.transpose(dims)
 
 
@@ -194,6 +198,7 @@ def move_to_front(input: Tensor, dims: tuple[int, ...]) -> Tensor:
 
 @view_op
 def _broadcast_to(x, *, shape):
+    """x, repeated along the new dimensions and those of size 1."""
     return xp(x).broadcast_to(x, shape)
 
 

@@ -22,6 +22,7 @@ from tinygrad_norm.sums import total
 
 @op
 def _logsumexp(x, *, axes, keepdims):
+    """log(sum of e**x along the axes), with the largest taken off first."""
     given = wide(x)
     largest = given.max(axis=axes, keepdims=True) if given.size else given.sum(axis=axes, keepdims=True)
     largest = xp(x).where(xp(x).isfinite(largest), largest, 0)
@@ -52,6 +53,7 @@ def _largest(x: Any, axis: int) -> Any:
 
 @op
 def _softmax(x, *, axis):
+    """e**x / sum of e**x along the axis, with the largest taken off first."""
     given = wide(x)
     out = xp(x).exp(given - _largest(given, axis))
     out /= total(out, (axis,), True)
@@ -63,6 +65,7 @@ _softmax.vjp(x=lambda g, out, axis: out * (g - sum_over(g * out, (axis,))))
 
 @op
 def _log_softmax(x, *, axis):
+    """x - log(sum of e**x along the axis), with the largest taken off first."""
     given = wide(x)
     shifted = given - _largest(given, axis)
     with np.errstate(divide="ignore"):  # the logarithm of no exponentials

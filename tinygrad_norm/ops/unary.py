@@ -146,6 +146,7 @@ def relu_gradient(g, y):
 
 @elementwise
 def _relu_gradient(g, y):
+    """g where the result of relu is positive, else 0."""
     return relu_gradient(g, y)
 
 

@@ -34,11 +34,13 @@ def relu(input: Tensor, inplace: bool = False) -> Tensor:
 
 @elementwise
 def _leaky_relu(x, *, negative_slope):
+    """input where it is positive, else negative_slope * input."""
     return xp(x).where(x > 0, x, x * negative_slope)
 
 
 @elementwise
 def _leaky_relu_gradient(g, x, *, negative_slope):
+    """g where the input is positive, else negative_slope * g."""
     return xp(x).where(x > 0, g, g * negative_slope)
 
 
@@ -70,6 +72,7 @@ def leaky_relu(input: Float[Tensor, "..."], negative_slope: float = 0.01, inplac
 
 @elementwise
 def _elu(x, *, alpha, scale):
+    """input where it is positive, else alpha * (e**input - 1)."""
     return xp(x).where(x > 0, x, alpha * xp(x).expm1(xp(x).minimum(x, 0))) * scale
 
 
@@ -110,6 +113,7 @@ def gelu(input: Float[Tensor, "..."], approximate: str = "none") -> Tensor:
 
 @elementwise
 def _softplus(x, *, beta, threshold):
+    """log(1 + e**(beta * input)) / beta."""
     scaled = x * beta
     with np.errstate(over="ignore"):
         smooth = (xp(x).maximum(scaled, 0) + xp(x).log1p(xp(x).exp(-abs(scaled)))) / beta

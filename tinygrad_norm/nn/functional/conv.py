@@ -131,6 +131,7 @@ def convolve_input_gradient(g, weight, geometry):
 
 @op(keeps=("turned",))
 def _conv2d(x, weight, bias, *, geometry):
+    """out[n, o, i, j] = bias[o] + sum over c, k, l of weight[o, c, k, l] * x[n, c, i * stride + k, j * stride + l]."""
     turned = batch_innermost(x)
     out = convolve(turned, weight, geometry)
     if bias is not None:
@@ -140,11 +141,13 @@ def _conv2d(x, weight, bias, *, geometry):
 
 @op
 def _conv2d_input_gradient(g, weight, *, geometry):
+    """The gradient of x, given that of the convolution: each window gets back g * weight."""
     return convolve_input_gradient(g, weight, geometry)
 
 
 @op
 def _conv2d_weight_gradient(x, g, *, geometry):
+    """The gradient of the weight: the sum over all windows of g times the window."""
     return convolve_weight_gradient(x, g, geometry)
 
 

@@ -26,7 +26,7 @@ def keep_and_scale(x, kept, p):
 
 @op
 def _dropout(x, kept, *, p):
-    """Forward and backward are the same."""
+    """x / (1 - p) where it is kept, else 0. Forward and backward are the same."""
     return keep_and_scale(x, kept, p)
 
 

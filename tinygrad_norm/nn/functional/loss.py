@@ -198,6 +198,7 @@ def binary_cross_entropy(
 
 @elementwise
 def _binary_cross_entropy(p, y):
+    """-y * log(p) - (1 - y) * log(1 - p), each logarithm at least -100."""
     with np.errstate(divide="ignore"):
         yes, no = xp(p).maximum(xp(p).log(p), -100), xp(p).maximum(xp(p).log1p(-p), -100)
     return (y - 1) * no - y * yes

@@ -214,18 +214,20 @@ def max_pool2d_definition(x: Tensor, *, rows: Windows, columns: Windows) -> Tens
 
 @op(keeps=("maximum",))
 def _max_pool2d(x, *, rows, columns):
-    """The result, and a copy of it: the result itself may be edited, as ReLU(inplace=True) does."""
+    """The largest element of each window; and a copy of it: the result itself may be edited, as ReLU(inplace=True) does."""
     out = window_maximum(x, rows, columns)
     return out, out.copy(order="K")
 
 
 @op
 def _scatter_to_maximum(g, *, x, maximum, rows, columns):
+    """The adjoint of the largest of windows: g to the element that was it."""
     return scatter_to_maximum(g, x, maximum, rows, columns)
 
 
 @op
 def _pick_maximum(values, *, x, maximum, rows, columns):
+    """The element of each window that was the largest."""
     return pick_from_maximum(values, x, maximum, rows, columns)
 
 
@@ -275,6 +277,7 @@ def avg_pool2d_definition(x: Tensor, *, rows: Windows, columns: Windows, divisor
 
 @op
 def _avg_pool2d(x, *, rows, columns, divisor):
+    """The mean of each window."""
     if x.dtype == dtypes.float16:  # added up in float32
         return (window_sum(x.astype(np.float32), rows, columns) / divisor).astype(x.dtype)
     out = window_sum(x, rows, columns)
@@ -286,6 +289,7 @@ def _avg_pool2d(x, *, rows, columns, divisor):
 
 @op
 def _scatter_mean(g, *, rows, columns, divisor):
+    """The adjoint of the mean of windows: g / n to each element of its window."""
     return scatter_to_windows(g / divisor, rows, columns)
 
 
