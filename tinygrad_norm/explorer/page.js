@@ -107,7 +107,12 @@ const chosen = new Map();
 
 function card(caption, index, options = {}) {
   if (index === null || index === undefined)
-    return el("figure", { class: `empty ${options.kind || ""}` }, el("figcaption", {}, caption), options.empty || "not there yet");
+    return el(
+      "figure",
+      { class: `empty ${options.kind || ""}` },
+      el("figcaption", {}, caption),
+      options.empty || "not there yet",
+    );
   const value = values[index];
   const figure = el("figure", { class: options.kind || "value", "data-value": index });
   figure.append(el("figcaption", {}, caption, " ", el("small", {}, `${shapeOf(value.shape)} ${value.dtype}`)));
@@ -116,9 +121,7 @@ function card(caption, index, options = {}) {
   figure.append(place, picked);
   const [slices, height, width] = value.part;
   const draw = (slice) => {
-    place.replaceChildren(
-      height * width <= 64 && width <= 10 ? table(index, slice) : canvas(index, slice, caption, picked)
-    );
+    place.replaceChildren(height * width <= 64 && width <= 10 ? table(index, slice) : canvas(index, slice, caption, picked));
   };
   const size = sizeOf(value);
   if (size > 0) draw(Math.min(chosen.get(caption) || 0, slices - 1));
@@ -239,14 +242,20 @@ function linksOf(row) {
   if (row === undefined || row === null) return [];
   const { made, used } = story[row];
   const links = made === null ? [KINDS[rows[row].kind]] : ["from ", stepButton(made, rows[row].label)];
-  if (used.length) links.push(made === null ? "; to " : " to ", ...[...new Set(used)].map((step) => stepButton(step, rows[steps[step].row].label)));
+  if (used.length)
+    links.push(
+      made === null ? "; to " : " to ",
+      ...[...new Set(used)].map((step) => stepButton(step, rows[steps[step].row].label)),
+    );
   return links;
 }
 
 function gradientLinks(row) {
   if (row === undefined || row === null) return [];
   const { gradients, sent } = story[row];
-  const links = sent.length ? ["from ", ...[...new Set(sent)].map((step) => stepButton(step, `backward of ${rows[steps[step].row].label}`))] : [];
+  const links = sent.length
+    ? ["from ", ...[...new Set(sent)].map((step) => stepButton(step, `backward of ${rows[steps[step].row].label}`))]
+    : [];
   if (gradients.length) {
     const word = rows[row].kind === "op" ? "used in backward of" : "left in .grad of";
     links.push(" ", ...gradients.map((entry) => stepButton(entry.step, `${word} ${rows[row].label}`)));
@@ -261,7 +270,12 @@ function pair(name, row, value, gradient, below = []) {
   const right = constant
     ? card(`gradient of ${name}`, null, { kind: "gradient", empty: "none is needed" })
     : card(`gradient of ${name}`, gradient, { kind: "gradient", links: gradientLinks(row) });
-  return el("section", { class: "place" }, el("div", { class: "pair" }, card(words, value, { links: linksOf(row) }), right), ...below);
+  return el(
+    "section",
+    { class: "place" },
+    el("div", { class: "pair" }, card(words, value, { links: linksOf(row) }), right),
+    ...below,
+  );
 }
 
 function code(list) {
@@ -338,7 +352,9 @@ const PANELS = {
       sum(step),
       step.hooked ? el("p", { class: "formula" }, "A hook has seen it, and may have replaced it.") : null,
       step.asked.length ? el("p", { class: "formula" }, `The vjp asks for ${step.asked.join(", ")}.`) : null,
-      step.through ? el("p", { class: "formula" }, "Under create_graph=True its definition is differentiated in its place.") : null,
+      step.through
+        ? el("p", { class: "formula" }, "Under create_graph=True its definition is differentiated in its place.")
+        : null,
       el("h3", {}, "Inputs, and what the vjp makes for them"),
       ...places,
       ...unseen,
@@ -398,7 +414,13 @@ const items = rows.map((row, r) => {
   const number = el("span", { class: "number" });
   const gradient = el("span", { class: "number gradient" });
   const label = el("span", { class: "label" }, titleOf(r));
-  const button = el("button", { type: "button", onclick: () => (row.kind === "module" ? fold(r) : goTo(r)) }, label, number, gradient);
+  const button = el(
+    "button",
+    { type: "button", onclick: () => (row.kind === "module" ? fold(r) : goTo(r)) },
+    label,
+    number,
+    gradient,
+  );
   const item = el("li", { class: row.kind });
   if (row.kind === "module") button.setAttribute("aria-expanded", "true");
   const depth = depthOf(r);
@@ -481,7 +503,12 @@ function show(i) {
     gradient.textContent = arrived ? `grad ${shortly(arrived)}` : "";
     item.classList.toggle("bad", notFinite(value?.value) || notFinite(arrived?.value));
   });
-  for (const [id, end] of [["first", 0], ["back", 0], ["next", steps.length - 1], ["last", steps.length - 1]])
+  for (const [id, end] of [
+    ["first", 0],
+    ["back", 0],
+    ["next", steps.length - 1],
+    ["last", steps.length - 1],
+  ])
     byId(id).disabled = at === end;
   reveal(step.row);
 }
@@ -508,7 +535,13 @@ function play() {
   byId("play").setAttribute("aria-pressed", String(!playing));
 }
 
-const KEYS = { ArrowRight: () => show(at + 1), ArrowLeft: () => show(at - 1), Home: () => show(0), End: () => show(steps.length - 1), p: play };
+const KEYS = {
+  ArrowRight: () => show(at + 1),
+  ArrowLeft: () => show(at - 1),
+  Home: () => show(0),
+  End: () => show(steps.length - 1),
+  p: play,
+};
 document.addEventListener("keydown", (event) => {
   const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
   if (plain && KEYS[event.key] && event.target.tagName !== "INPUT") {
@@ -519,8 +552,13 @@ document.addEventListener("keydown", (event) => {
 byId("slider").max = Math.max(0, steps.length - 1);
 byId("slider").addEventListener("input", () => show(Number(byId("slider").value)));
 byId("play").addEventListener("click", play);
-for (const [id, go] of [["first", () => 0], ["back", () => at - 1], ["next", () => at + 1], ["last", () => steps.length - 1]])
+for (const [id, go] of [
+  ["first", () => 0],
+  ["back", () => at - 1],
+  ["next", () => at + 1],
+  ["last", () => steps.length - 1],
+])
   byId(id).addEventListener("click", () => show(go()));
-if (rows.length > 80) rows.forEach((row, r) => row.kind === "module" && depthOf(r) > 0 && folded.add(r));
+for (const [r, row] of rows.entries()) if (rows.length > 80 && row.kind === "module" && row.box !== null) folded.add(r);
 refold();
 show(0);
