@@ -51,7 +51,7 @@ def test_a_chain_is_noted_with_its_numbers_its_sums_and_its_code() -> None:
     assert [numbers(walk, x["value"]) for x in forward["inputs"]] == [2.0, -3.0]
     assert numbers(walk, forward["result"]) == -6.0
     assert forward["call"]["text"] == "c = a * b"
-    assert forward["call"]["file"] == __file__
+    assert forward["call"]["file"] == "tests/test_explorer.py"
     source = walk.sources.shown[forward["code"][0][1]]
     assert source["file"] == "tinygrad_norm/ops/elementwise.py"
     assert "return input * other" in source["text"]

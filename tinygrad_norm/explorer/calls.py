@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from tinygrad_norm.autograd import Tensor
+from tinygrad_norm.explorer.sources import shortened
 from tinygrad_norm.nn.module import Module
 from tinygrad_norm.warn import users_frame
 
@@ -24,7 +25,7 @@ class Call(NamedTuple):
     def line(self) -> dict[str, Any]:
         """The user's line."""
         file, line = self.user.f_code.co_filename, self.user.f_lineno
-        return {"file": file, "line": line, "text": linecache.getline(file, line, self.user.f_globals).strip()}
+        return {"file": shortened(file), "line": line, "text": linecache.getline(file, line, self.user.f_globals).strip()}
 
     def name_of(self, x: Tensor) -> str:
         """What x is called: by the outermost module that has it as a parameter or buffer, or by a variable."""

@@ -67,13 +67,18 @@ function brief(x) {
 }
 
 function aligned(numbers) {
-  const finite = numbers.filter(Number.isFinite);
-  const most = finite.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
-  if (finite.every(Number.isInteger) && most < 1e7) return numbers.map(brief);
-  const digits = Math.min(6, Math.max(0, 4 - Math.floor(Math.log10(most || 1))));
+  const most = greatest(numbers);
+  if (numbers.filter(Number.isFinite).every(Number.isInteger) && most < 1e7) return numbers.map(brief);
+  const digits = Math.min(6, Math.max(0, 4 - Math.floor(Math.log10(most))));
   const plain = most >= 1e-3 && most < 1e6;
   return numbers.map((x) => (Number.isFinite(x) ? (plain ? x.toFixed(digits) : x.toExponential(3)) : brief(x)));
 }
+
+const [BELOW, ABOVE] = [
+  [40, 110, 200],
+  [230, 130, 20],
+]; // zero: red, green, blue
+const greatest = (part) => part.reduce((most, x) => (Number.isFinite(x) ? Math.max(most, Math.abs(x)) : most), 0) || 1;
 
 const decoded = new Map();
 function numbersOf(index) {
@@ -177,12 +182,18 @@ const sliceName = (value, slice) => `[${[...indexOf(value, Number(slice), 0, 0).
 
 function table(index, slice) {
   const [, height, width] = values[index].part;
-  const part = aligned(numbersOf(index).slice(slice * height * width, (slice + 1) * height * width));
+  const part = numbersOf(index).slice(slice * height * width, (slice + 1) * height * width);
+  const words = aligned(part);
+  const most = greatest(part);
   const body = el("tbody");
   for (let i = 0; i < height; i++) {
     const line = el("tr");
-    for (const word of part.slice(i * width, (i + 1) * width))
-      line.append(el("td", { class: /nan|inf/.test(word) ? "bad" : null }, word));
+    for (let k = i * width; k < (i + 1) * width; k++) {
+      const cell = el("td", { class: Number.isFinite(part[k]) ? null : "bad" }, words[k]);
+      const share = Number.isFinite(part[k]) && part.length > 6 ? (0.6 * Math.abs(part[k])) / most : 0;
+      cell.style.background = `rgb(${(part[k] < 0 ? BELOW : ABOVE).join(" ")} / ${share})`;
+      line.append(cell);
+    }
     body.append(line);
   }
   return el("table", {}, body);
@@ -221,12 +232,12 @@ function canvas(index, slice, caption, picked) {
 }
 
 function paint(made, part, width, height) {
-  const most = part.reduce((most, x) => (Number.isFinite(x) ? Math.max(most, Math.abs(x)) : most), 0) || 1;
+  const most = greatest(part);
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   const zero = dark ? [20, 23, 27] : [255, 255, 255];
   const pixels = new ImageData(width, height);
   part.forEach((x, k) => {
-    const end = Number.isFinite(x) ? (x < 0 ? [40, 110, 200] : [230, 130, 20]) : [255, 0, 0];
+    const end = Number.isFinite(x) ? (x < 0 ? BELOW : ABOVE) : [255, 0, 0];
     const share = Number.isFinite(x) ? Math.abs(x) / most : 1;
     for (let c = 0; c < 3; c++) pixels.data[4 * k + c] = zero[c] + share * (end[c] - zero[c]);
     pixels.data[4 * k + 3] = 255;

@@ -37,12 +37,18 @@ class Sources:
 def _source(function: Callable) -> dict[str, Any]:
     try:
         lines, first = inspect.getsourcelines(function)
-        file = Path(inspect.getsourcefile(function) or "?")
+        file = shortened(inspect.getsourcefile(function) or "?")
     except (OSError, TypeError):
         return {"file": "", "line": 0, "text": f"{getattr(function, '__name__', function)}: its source is not at hand"}
     indent = len(lines[0]) - len(lines[0].lstrip())
     text = "".join(line[indent:] if not line[:indent].strip() else line for line in lines)
-    return {"file": str(file.relative_to(_ROOT) if file.is_relative_to(_ROOT) else file), "line": first, "text": text.rstrip()}
+    return {"file": file, "line": first, "text": text.rstrip()}
+
+
+def shortened(file: str) -> str:
+    """The path of a file from the folder of the package, or from the current one, if it is in one of them."""
+    path = Path(file)
+    return str(next((path.relative_to(root) for root in (_ROOT, Path.cwd()) if path.is_relative_to(root)), path))
 
 
 def _textbook(function: Callable, depth: int = 3) -> Iterator[Callable]:
