@@ -184,6 +184,7 @@ def test_a_failure_is_the_last_step_with_its_node_and_its_cause() -> None:
     with tn.explore() as walk:
         y = x.exp()
         y.add_(1)
+        (x * 2).mul_(3)
         with pytest.raises(RuntimeError, match="modified by an inplace operation"):
             y.sum().backward()
     failed = walk.steps[-1]

@@ -1,4 +1,4 @@
-"""Would the suite notice what a tired colleague might write? Fifty-seven mistakes, in modules, optimizers, data, files and autograd.
+"""Would the suite notice what a tired colleague might write? Sixty-five mistakes, in modules, optimizers, data, files and autograd.
 
     python tests/mutation/by_hand.py        # PLANTED=0/2 and PLANTED=1/2: half of them
 
@@ -14,7 +14,7 @@ from engine import SUITE, plant
 
 MORE = (
     "test_users_errors test_names test_gradcheck test_dropout compare/test_modules_like_torch "
-    "compare/test_every_keyword_like_torch"
+    "compare/test_every_keyword_like_torch test_explorer"
 ).split()
 
 # module: (function, what stands there, what is planted), ...
@@ -118,6 +118,16 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("_write", "_remove_abandoned(path.parent)", "pass"),
         ("_remove_abandoned", "except ProcessLookupError:", "finally:"),
     ),
+    "explorer.walk": (
+        ("walked", "tuple(gx.shape) != tuple(like.shape)", "False"),
+        ("_ended", "leaf.grad if leaf is not None and deposits else None", "final.get(target)"),
+        ("_settle", "if t.node is not before:", "if t.node is before:"),
+        ("_failed", 'version is names.get("version", self)', "True"),
+        ("_enter", "if not isinstance(x, Parameter):", "if True:"),
+    ),
+    "explorer.lanes": (("places_of", "last[source] == row", "True"),),
+    "explorer.values": (("shown_as", "seen[:slices, ::row_step, ::column_step]", "seen[:slices, ::column_step, ::row_step]"),),
+    "explorer.calls": (("variables", "found.clear()", "pass"),),
     "gradcheck": (
         ("_check_reentrant", "(abs(a - b) <= most).all()", "(abs(a - b) <= 1e9).all()"),
         ("_checked", "if overlaps_itself(tensor.array):", "if False:"),
