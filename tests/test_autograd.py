@@ -230,6 +230,19 @@ def test_hooks_see_and_replace_the_final_gradient() -> None:
         constant([1.0]).register_hook(print)
 
 
+def test_reading_the_gradient_of_no_leaf_warns_where_none_will_come() -> None:
+    x = leaf(2.0)
+    y = x * 3
+    with pytest.warns(UserWarning, match=r"not a leaf Tensor is being accessed: call \.retain_grad\(\) on it first") as caught:
+        assert y.grad is None
+    assert caught[0].filename == __file__
+    y.retain_grad()
+    assert y.grad is None
+    y.backward()
+    assert y.grad.item() == 1.0
+    assert x.grad.item() == 3.0
+
+
 def test_retain_grad_keeps_the_gradient_of_a_value_in_between() -> None:
     x = leaf([1.0])
     y = x * 2

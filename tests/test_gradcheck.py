@@ -184,6 +184,21 @@ def test_a_wrong_gradient_comes_with_a_guess(vjp, guess) -> None:
         tn.gradcheck(wrong_op(vjp), x)
 
 
+def test_one_element_says_nothing_of_a_factor_and_the_cotangent_can_be_had_again() -> None:
+    with pytest.raises(RuntimeError, match=r"for a random cotangent, seed=7 repeats it\)\n"):
+        tn.gradcheck(wrong_op(lambda g, x: -2 * x * g), leaf(3.0), seed=7)
+
+
+def test_check_op_passes_keywords_on() -> None:
+    x = np.array([[1.0, -2.0, 4.0]])
+    testing.check_op(tn.softmax, x, dim=1)
+    testing.check_op(
+        tn.sum, x, dim=1, settings={"keepdim": True}, reference=lambda x, dim, keepdim: x.sum(dim, keepdims=keepdim)
+    )
+    with pytest.raises(AssertionError, match="the value on"):
+        testing.check_op(tn.sum, x, dim=0, reference=lambda x, dim: x.sum(1))
+
+
 def test_a_gradient_that_was_not_summed_comes_with_a_guess() -> None:
     @tn.op
     def plus(a, b):

@@ -28,12 +28,30 @@ from tinygrad_norm import nn, optim
         (lambda: tn.data.Dataloader, "did you mean DataLoader"),
         (lambda: tn.autograd.backwards, "did you mean backward"),
         (lambda: tn.ones(2).sofmax(), "Tensor has no 'sofmax': did you mean softmax"),
+        (lambda: tn.conv2d, "did you mean tinygrad_norm.nn.functional.conv2d?"),
+        (lambda: tn.Linear, "did you mean tinygrad_norm.nn.Linear?"),
+        (lambda: nn.relu, "did you mean tinygrad_norm.relu or tinygrad_norm.nn.functional.relu?"),
         (lambda: tn.qqqqqq, "tinygrad_norm has no 'qqqqqq'$"),
     ],
 )
 def test_a_missing_name_is_explained(look, text) -> None:
     with pytest.raises(AttributeError, match=text):
         look()
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: nn.Linear(in_feature=3, out_features=2), "Linear(): missing a required argument: 'in_features': did you mean"),
+        (lambda: nn.Conv2d(3, 4, kernelsize=3), "did you mean 'kernel_size' by 'kernelsize'?"),
+        (lambda: nn.functional.batch_norm(tn.ones(2, 2), None, None, trainig=True), "did you mean 'training' by 'trainig'?"),
+        (lambda: nn.Linear(3, 2, zzz=1), "got an unexpected keyword argument 'zzz'"),
+    ],
+)
+def test_a_misspelt_argument_is_explained(call, text) -> None:
+    with pytest.raises(TypeError, match=re.escape(text)) as caught:
+        call()
+    assert ("did you mean" in str(caught.value)) == ("did you mean" in text)
 
 
 def test_asking_whether_a_name_is_there_is_answered() -> None:

@@ -144,16 +144,16 @@ def _in_words(value: Any) -> str:
 # ---- step by step -------------------------------------------------------------------------
 
 
-class Steps(Observer):
-    """A `with` block that notes each step of the backward passes in it; iterate over it, or print it.
+class Steps(Observer, list):
+    """A `with` block that notes each step of the backward passes in it, a list of them; print it for a table.
 
     A step is a dict: op (its name), shape and norm (of the gradient that arrived), size (the norm in words, or the one element
     with its sign), inputs: for each input that needs a gradient its name, and the same of its gradient. names: as for draw.
     """
 
     def __init__(self, names: Any = None) -> None:
+        super().__init__()
         self._names = names_of("trace", names)
-        self.steps: list[dict[str, Any]] = []
 
     def walked(self, node: Node, g: Any, gradients: Any) -> None:
         """Note a step: what arrived at a Node, and what its vjps have made of it."""
@@ -162,17 +162,11 @@ class Steps(Observer):
             name = input_name(node, position)
             leaf = self._names.get(id(edge))
             inputs.append({"name": name if leaf is None else f"{name} = {leaf}", **_gradient(gx)})
-        self.steps.append({"op": node.plan.op.name, **_gradient(g), "inputs": inputs})
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return iter(self.steps)
-
-    def __len__(self) -> int:
-        return len(self.steps)
+        self.append({"op": node.plan.op.name, **_gradient(g), "inputs": inputs})
 
     def __str__(self) -> str:
         shown = [f"{'step':>4}  {'op':18} {'arrived':20} {'':18}  handed on"]
-        for i, step in enumerate(self.steps, 1):
+        for i, step in enumerate(self, 1):
             handed = ", ".join(f"{x['name']} {x['shape']} {x['size']}".rstrip() for x in step["inputs"])
             shown.append(f"{i:4}  {step['op']:18} {step['shape']!s:20} {step['size']:18}  {handed}")
         return "\n".join(shown)

@@ -83,7 +83,7 @@ def gradcheck(
             return sum(float((c.array * results[i].array).sum()) for c, i in zip(cotangents, live))
 
         for (name, tensor), gradient in zip(checked, analytic):
-            _compare(name, tensor, gradient, value, atol, rtol, _steps(eps))
+            _compare(name, tensor, gradient, value, atol, rtol, _steps(eps), seed)
         _check_reentrant([name for name, _ in checked], analytic, again, nondet_tol)
         if check_undefined_grad and live:
             _check_undefined(outputs, tensors)
@@ -214,7 +214,7 @@ def _steps(eps: float | None) -> tuple[float, ...]:
 
 
 def _compare(
-    name: str, tensor: Tensor, gradient: Tensor | None, value: Callable, atol: float, rtol: float, steps: tuple[float, ...]
+    name: str, tensor: Tensor, gradient: Tensor | None, value: Callable, atol: float, rtol: float, steps: Any, seed: int
 ) -> None:
     """Compare one input's gradient with the numerical one, element by element."""
     analytic = np.zeros(tensor.shape) if gradient is None else _host(gradient.array)
@@ -230,7 +230,7 @@ def _compare(
             guess = _guess(analytic, np.array([numerical[i] for i in indices]).reshape(analytic.shape), tolerance)
             raise GradcheckError(
                 f"{name}, index {index}: the gradient is {analytic[index]:.10g}, but the numerical derivative is "
-                f"{numerical[index]:.10g} (tolerance {tolerance:.1g}){guess}"
+                f"{numerical[index]:.10g} (tolerance {tolerance:.1g}; for a random cotangent, seed={seed} repeats it){guess}"
             )
 
 
@@ -242,13 +242,13 @@ def _guess(analytic: np.ndarray, numerical: np.ndarray, tolerance: float) -> str
         return ". It is 0 everywhere: is there a vjp for this input, and does it use g?"
     square = float((numerical * numerical).sum())
     factor = float((analytic * numerical).sum()) / square if square else 0.0
-    if factor and np.abs(analytic - factor * numerical).max() <= 10 * tolerance:
+    if factor and analytic.size > 1 and np.abs(analytic - factor * numerical).max() <= 10 * tolerance:
         return f". All of it is off by the factor {factor:.6g}"
     square_ones = analytic.ndim >= 2 and analytic.shape[-1] == analytic.shape[-2]
     if square_ones and np.abs(analytic.swapaxes(-1, -2) - numerical).max() <= 10 * tolerance:
         return ". It is right when transposed"
     difference = analytic - numerical
-    if np.ptp(difference) <= 10 * tolerance:
+    if analytic.size > 1 and np.ptp(difference) <= 10 * tolerance:
         return f". All of it is off by {difference.flat[0]:.6g}: a sum is missing, or counted twice"
     return ""
 

@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Callable, Iterable
 
-_RECURRENT = "recurrent and attention layers are not part of this package"
-_COMPLEX = "there are no complex numbers"
-_COMPILER = "there is no compiler of graphs: TINYGRAD_NORM_FAST chooses how fast things run"
 # names of PyTorch's that nothing here stands for, and why
-OUTSIDE = {
-    **dict.fromkeys(("LSTM", "GRU", "RNN", "LSTMCell", "GRUCell", "RNNCell", "Transformer", "MultiheadAttention"), _RECURRENT),
-    **dict.fromkeys(("scaled_dot_product_attention", "TransformerEncoderLayer", "TransformerDecoderLayer"), _RECURRENT),
-    **dict.fromkeys(("complex64", "complex128", "complex", "polar", "view_as_real", "view_as_complex", "fft"), _COMPLEX),
-    **dict.fromkeys(("compile", "jit", "export", "fx", "_dynamo"), _COMPILER),
-    **dict.fromkeys(("distributions",), "there are no distributions: NumPy's or SciPy's give numbers, F.* the losses"),
-    **dict.fromkeys(("sparse", "sparse_coo_tensor", "sparse_csr_tensor"), "there are no sparse tensors"),
-    **dict.fromkeys(("bfloat16", "float8_e4m3fn", "float8_e5m2", "int8", "int16"), "NumPy's types: see tinygrad_norm.dtypes"),
-    **dict.fromkeys(("autocast", "amp"), "there is no automatic mixed precision: convert with .half() or .to()"),
-    **dict.fromkeys(("DataParallel",), "one process has one device: tinygrad_norm.distributed has DistributedDataParallel"),
-    **dict.fromkeys(
-        ("Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"), "of convolutions there are Conv1d and Conv2d"
-    ),
-    **dict.fromkeys(
-        ("vmap", "func", "quantization", "hub", "onnx", "package", "profiler"), "outside of what this package is for"
-    ),
-    **dict.fromkeys(
-        ("LBFGS", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam"), "of optimizers there are SGD, Adam, AdamW and RMSprop"
-    ),
+_REASONS = {
+    "LSTM GRU RNN LSTMCell GRUCell RNNCell Transformer TransformerEncoderLayer TransformerDecoderLayer MultiheadAttention "
+    "scaled_dot_product_attention": "recurrent and attention layers are not part of this package",
+    "complex64 complex128 complex polar view_as_real view_as_complex fft": "there are no complex numbers",
+    "compile jit export fx _dynamo": "there is no compiler of graphs: TINYGRAD_NORM_FAST chooses how fast things run",
+    "distributions": "there are no distributions: NumPy's or SciPy's give numbers, F.* the losses",
+    "sparse sparse_coo_tensor sparse_csr_tensor": "there are no sparse tensors",
+    "bfloat16 float8_e4m3fn float8_e5m2 int8 int16": "NumPy's types: see tinygrad_norm.dtypes",
+    "autocast amp": "there is no automatic mixed precision: convert with .half() or .to()",
+    "DataParallel": "one process has one device: tinygrad_norm.distributed has DistributedDataParallel",
+    "Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d": "of convolutions there are Conv1d and Conv2d",
+    "vmap func quantization hub onnx package profiler": "outside of what this package is for",
+    "LBFGS Adagrad Adadelta Adamax NAdam RAdam": "of optimizers there are SGD, Adam, AdamW and RMSprop",
 }
+OUTSIDE = {name: reason for names, reason in _REASONS.items() for name in names.split()}
+_PLACES = [
+    f"tinygrad_norm{place}" for place in ("", ".nn", ".nn.functional", ".nn.init", ".nn.utils", ".optim", ".data", ".autograd")
+]
 
 
 def explained(place: str, name: str, there: Iterable[str]) -> str:
@@ -36,6 +32,8 @@ def explained(place: str, name: str, there: Iterable[str]) -> str:
     text = f"{place} has no {name!r}"
     if name in OUTSIDE:
         return f"{text}: {OUTSIDE[name]}"
+    if elsewhere := [p for p in _PLACES if p != place and name in getattr(sys.modules.get(p), "__all__", ())]:
+        return f"{text}: did you mean {' or '.join(f'{p}.{name}' for p in elsewhere)}?"
     names = {n.lower(): n for n in there if not n.startswith("_")}
     near = difflib.get_close_matches(name.lower(), names, 3, 0.75)
     return f"{text}: did you mean {' or '.join(names[n] for n in near)}?" if near else text

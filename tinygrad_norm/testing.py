@@ -130,11 +130,13 @@ def check_op(
     devices: Sequence[str] | None = None,
     second: bool = True,
     exact: float = 1e-12,
+    **keywords: Any,
 ) -> None:
     """Put an op, or any function of Tensors, through every property. Raises AssertionError.
 
     inputs: float64 arrays, which are differentiated, and whatever else the op takes, passed as it is.
-    reference: a function of NumPy arrays with the same result; settings: keyword arguments of the op.
+    reference: a function of NumPy arrays with the same result. keywords: those of the op; settings: the same as a dict, for
+    names that check_op has itself.
     devices: the backends to run on; by default the current one. second: check second derivatives.
 
     The properties: the value is the reference's; gradients and second gradients are the numerical
@@ -143,7 +145,7 @@ def check_op(
     no_grad the result is the same and nothing is recorded; an op gives arrays what it gives Tensors.
     """
     __tracebackhide__ = True  # a failure is shown where check_op was called
-    settings = settings or {}
+    settings = {**keywords, **(settings or {})}
     differentiable = [i for i, x in enumerate(inputs) if is_array(x) and x.dtype.kind == "f"]
     for device in devices or [get_backend()]:
         with backend(device):

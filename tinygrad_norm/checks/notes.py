@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 import reprlib
@@ -49,11 +50,11 @@ def told(
     if is_foreign(error):
         return error
     without_wrappers(error)
+    name = type(args[0]).__name__ if name == "__init__" else name
     try:
         given = (own or signature).bind(*(args[1:] if own else args), **kwargs).arguments
     except TypeError as wrong_call:
-        return TypeError(f"{name}(): {wrong_call}")
-    name = type(args[0]).__name__ if name == "__init__" else name
+        return TypeError(f"{name}(): {wrong_call}{_meant(kwargs, signature.parameters)}")
     better = in_words(name, given, error)
     note = f"in {name}({', '.join(f'{key}={short(value)}' for key, value in given.items() if key != 'self')})"
     notes = better.__dict__.setdefault("__notes__", [])
@@ -62,6 +63,13 @@ def told(
     better._call = note  # type: ignore[attr-defined]
     better.add_note(note)
     return better
+
+
+def _meant(kwargs: dict, there: Mapping) -> str:
+    """The nearest argument that there is, for the first that there is not."""
+    wrong = next((key for key in kwargs if key not in there), "")
+    near = difflib.get_close_matches(wrong, there, 1)
+    return f": did you mean {near[0]!r} by {wrong!r}?" if near else ""
 
 
 def in_words(name: str, given: Mapping[Any, Any], error: Exception) -> Exception:

@@ -9,6 +9,7 @@ from tinygrad_norm.autograd import Tensor, no_grad
 from tinygrad_norm.nn.conv import Conv1d, Conv2d
 from tinygrad_norm.nn.layers import Linear
 from tinygrad_norm.nn.module import Module
+from tinygrad_norm.ops.creation import zeros
 
 
 class Row(NamedTuple):
@@ -64,11 +65,14 @@ class Summary:
 def summary(model: Module, *inputs: Any) -> Summary:
     """Run the model once on these inputs, in evaluation mode and without gradients, and tell what its layers did.
 
+    A tuple of integers stands for zeros of that shape: summary(net, (64, 1, 28, 28)).
+
     A layer is a module without submodules. Multiply-adds are those of the products in Linear and convolutions; the cheap
     rest is not counted. Modes, gradients and buffers are left as they were. Raises TypeError for what is no Module.
     """
     if not isinstance(model, Module):
         raise TypeError(f"summary(): argument 'model' must be a Module, not {type(model).__name__}")
+    inputs = tuple(zeros(*x) if isinstance(x, (tuple, list)) and all(isinstance(n, int) for n in x) else x for x in inputs)
     modes = {layer: layer.training for layer in model.modules()}
     names = {layer: name for name, layer in model.named_modules()}
     rows: list[Row] = []
