@@ -39,12 +39,12 @@ def train(sync: bool, processes: int, steps: int, lr: float) -> list[float]:
     """The losses of all steps, each the mean over all processes; in float64, where rounding is not to be seen."""
     tn.manual_seed(0)
     model: nn.Module = LeNet("lenet5", "batch", 0.0).double()
-    if sync:
-        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    model = DistributedDataParallel(model)
+    if processes > 1:
+        model = DistributedDataParallel(nn.SyncBatchNorm.convert_sync_batchnorm(model) if sync else model)
     optimizer = optim.SGD(model.parameters(), lr, momentum=0.9)
     dataset, losses, epoch = digits(train=True), [], 0
-    sampler = DistributedSampler(dataset, drop_last=True)
+    rank = dist.get_rank() if processes > 1 else 0
+    sampler = DistributedSampler(dataset, processes, rank, drop_last=True)
     while len(losses) < steps:
         sampler.set_epoch(epoch)
         for x, y in DataLoader(dataset, TOTAL_BATCH // processes, sampler=sampler, drop_last=True):
@@ -52,26 +52,29 @@ def train(sync: bool, processes: int, steps: int, lr: float) -> list[float]:
             loss = nn.functional.cross_entropy(model(x.double()), y)
             loss.backward()
             optimizer.step()
-            losses.append(dist.all_reduce(loss.detach()).item() / processes)
+            losses.append((dist.all_reduce(loss.detach()) / processes if processes > 1 else loss).item())
         epoch += 1
     return losses[:steps]
 
 
-def seconds_per_step(steps: int, batch_size: int) -> tuple[float, list[int]]:
+def seconds_per_step(processes: int, steps: int, batch_size: int) -> tuple[float, list[int]]:
     """The median time of a step in float32 with so many examples in each process, and the bytes of its exchanges."""
-    model = DistributedDataParallel(nn.SyncBatchNorm.convert_sync_batchnorm(LeNet("lenet5", "batch", 0.0)))
+    model: nn.Module = LeNet("lenet5", "batch", 0.0)
+    features = [layer.num_features for layer in model.modules() if hasattr(layer, "num_features")]
+    if processes > 1:
+        model = DistributedDataParallel(nn.SyncBatchNorm.convert_sync_batchnorm(model))
     optimizer = optim.SGD(model.parameters(), 0.01)
     x, y = (t[:batch_size] for t in digits(train=True).tensors)
     seconds = []
     for _ in range(steps + 2):  # the first ones warm up
-        dist.barrier()
+        if processes > 1:
+            dist.barrier()
         began = time.perf_counter()
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(x), y).backward()
         optimizer.step()
         seconds.append(time.perf_counter() - began)
     gradients = sum(p.numel() * 4 for p in model.parameters())
-    features = [m.num_features for m in model.modules() if isinstance(m, nn.SyncBatchNorm)]
     # in float64: count and mean of each feature, their squares, and backward two sums
     of_norms = [8 * numbers * n for n in features for numbers in (2, 1, 2)]
     return float(np.median(seconds[2:])), [gradients, *of_norms]
@@ -90,17 +93,20 @@ def seconds_of_all_reduce(sizes: list[int], repetitions: int) -> float:
 
 
 def measure(processes: int, arguments) -> dict:
-    """All figures for this number of processes; they are printed, and written to a file, by process 0."""
+    """All figures for this number of processes; they are printed, and of several written to a file, by process 0."""
     steps = 12 if arguments.quick else arguments.iterations
     found: dict = {name: train(sync, processes, steps, arguments.lr) for sync, name in NAMES.items()}
-    found["step"], found["exchanged"] = seconds_per_step(3 if arguments.quick else 30, arguments.batch_size)
+    found["step"], found["exchanged"] = seconds_per_step(processes, 3 if arguments.quick else 30, arguments.batch_size)
+    if processes == 1:
+        print(f"1 process: {arguments.batch_size / found['step']:6.0f} examples/s with {arguments.batch_size}", flush=True)
+        return found
     repetitions = 5 if arguments.quick else 50
     found["exchanges"] = seconds_of_all_reduce(found["exchanged"], repetitions)
     found["all_reduce"] = [seconds_of_all_reduce([size], repetitions) for size in SIZES]
     if dist.get_rank() == 0:
         speed, size = processes * arguments.batch_size / found["step"], sum(found["exchanged"]) / 1e3
         print(
-            f"{processes} process(es): {speed:6.0f} examples/s with {arguments.batch_size} each; "
+            f"{processes} processes: {speed:6.0f} examples/s with {arguments.batch_size} each; "
             f"a step of {1e3 * found['step']:.1f} ms sums up {size:.0f} kB in "
             f"{len(found['exchanged'])} exchanges, which alone take {1e3 * found['exchanges']:.2f} ms, "
             f"{found['exchanges'] / found['step']:.1%} of it",
@@ -179,15 +185,16 @@ def main(argv: list[str] | None = None) -> dict[int, dict]:
     """Train in 1, 2 and 4 processes; or, under mpiexec, in those that there are."""
     parser = options(__doc__.splitlines()[0], iterations=150, lr=0.02, batch_size=64, out="runs/11_data_parallel")
     arguments = start(parser, argv)
+    counts = PROCESSES[1:] if arguments.backend == "numpy" else ()
     try:
         processes = dist.get_world_size()
     except ImportError as error:
-        print(error)
-        return {}
+        print(f"one process only: {error}")
+        processes, counts = 1, ()
     if processes > 1:
         return {processes: measure(processes, arguments)}
     found = {1: measure(1, arguments)}
-    for count in PROCESSES[1:] if arguments.backend == "numpy" else ():
+    for count in counts:
         if (of := in_processes(count, arguments)) is not None:
             found[count] = of
     draw(arguments.out / "figure.png", found, arguments.batch_size)

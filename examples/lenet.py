@@ -105,11 +105,12 @@ def main(argv: list[str] | None = None) -> float:
     parser.add_argument("--model", choices=["lenet5", "d2l", "rgb"], default="lenet5", help="which LeNet")
     parser.add_argument("--norm", choices=list(NORMS), default="batch", help="the norm after each layer")
     parser.add_argument("--optimizer", choices=list(OPTIMIZERS), default="sgd", help="the update rule")
-    parser.add_argument("--lr", type=float, help=f"learning rate at the start; by optimizer: {LEARNING_RATES}")
+    rates = ", ".join(f"{rate} for {name}" for name, rate in LEARNING_RATES.items())
+    parser.add_argument("--lr", type=float, default=argparse.SUPPRESS, help=f"learning rate at the start (default: {rates})")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     arguments = start(parser, argv)
     arguments.epochs = 1 if arguments.quick else arguments.epochs
-    arguments.lr = LEARNING_RATES[arguments.optimizer] if arguments.lr is None else arguments.lr
+    arguments.lr = getattr(arguments, "lr", LEARNING_RATES[arguments.optimizer])
     checkpoint = arguments.out / "checkpoint.safetensors"
 
     train, test = load_data(arguments)
