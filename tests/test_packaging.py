@@ -29,7 +29,7 @@ def test_a_wheel_holds_the_package_and_nothing_else(tmp_path) -> None:
     wanted = {
         str(p.relative_to(ROOT))
         for p in (ROOT / "tinygrad_norm").rglob("*")
-        if p.suffix in (".py", ".pyi", ".gz", ".typed") or p.parent.name in ("digits", "explorer")
+        if p.suffix in (".py", ".pyi", ".gz", ".typed") or p.name == "examples.txt" or p.parent.name in ("digits", "explorer")
     }
     assert package == {n for n in wanted if "__pycache__" not in n}
     assert "tinygrad_norm/py.typed" in package

@@ -9,9 +9,10 @@ rules), `data` (loading), `saving`; then `gradcheck` and `testing`: how all of i
 `autograd` is what PyTorch has beyond an engine, `backend` the switch between NumPy and CuPy.
 """
 
+import sys
 from math import inf, nan, pi
 
-from tinygrad_norm import accelerator, autograd, backends, cuda, data, drawing, dtypes, nn, optim, utils
+from tinygrad_norm import accelerator, autograd, backends, cuda, data, drawing, dtypes, examples, nn, optim, utils
 from tinygrad_norm.autograd import (
     Size,
     Tensor,
@@ -51,5 +52,6 @@ trace = drawing.trace  # of a matrix too
 preserve_format, contiguous_format, channels_last = "preserve_format", "contiguous_format", "channels_last"  # for memory_format
 autograd.gradcheck, autograd.gradgradcheck = gradcheck, gradgradcheck  # PyTorch's path
 
+examples.attach(sys.modules[__name__])
 __getattr__ = missing_in("tinygrad_norm", globals())
 __dir__ = listed(globals())

@@ -16,6 +16,7 @@ from tinygrad_norm import cuda as cuda
 from tinygrad_norm import data as data
 from tinygrad_norm import drawing as drawing
 from tinygrad_norm import dtypes as dtypes
+from tinygrad_norm import examples as examples
 from tinygrad_norm import nn as nn
 from tinygrad_norm import optim as optim
 from tinygrad_norm import utils as utils

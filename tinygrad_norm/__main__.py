@@ -8,6 +8,7 @@ import importlib.util
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -57,17 +58,6 @@ def names_of(where: Any) -> set[str]:
     return {n for n in found if getattr(getattr(where, n), "__module__", "") not in ("typing", "collections.abc", "__future__")}
 
 
-def lookup(path: str) -> Any:
-    """What a dotted path names."""
-    package, *rest = path.split(".")
-    found = importlib.import_module(package)
-    for i, part in enumerate(rest):
-        if not hasattr(found, part):
-            importlib.import_module(".".join([package, *rest[: i + 1]]))
-        found = getattr(found, part)
-    return found
-
-
 def main() -> None:
     """What was asked for."""
     parser = argparse.ArgumentParser("python -m tinygrad_norm", description="Without a command: what runs here.")
@@ -96,8 +86,8 @@ def about() -> None:
     there = importlib.util.find_spec("torch") is not None
     print(f"\n{'names':33} {'here':>5} {'in PyTorch as well' if there else '(pip install torch, to compare)'}")
     for ours, theirs in NAMESPACES.items():
-        names = names_of(lookup(f"tinygrad_norm{ours}"))
-        common = f"{len(names & set(dir(lookup(theirs)))):5} of its {len(names_of(lookup(theirs)))}" if there else ""
+        names, torch = names_of(resolve_name(f"tinygrad_norm{ours}")), resolve_name(theirs) if there else None
+        common = f"{len(names & set(dir(torch))):5} of its {len(names_of(torch))}" if there else ""
         print(f"{'tinygrad_norm' + ours:33} {len(names):5} {common}")
 
 

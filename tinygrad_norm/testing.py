@@ -7,7 +7,7 @@
     def test_cube(x):
         testing.check_op(cube, x, reference=lambda x: x**3)
 
-Needs hypothesis (`pip install "tinygrad_norm[test]"`).
+Needs hypothesis (`pip install "tinygrad_norm[testing]"`).
 """
 
 from __future__ import annotations
@@ -143,6 +143,8 @@ def check_op(
     ones; float32 and float64 inputs give outputs and gradients of that dtype; neither inputs nor
     cotangents are changed; no gradient shares memory with another, an input or a cotangent; under
     no_grad the result is the same and nothing is recorded; an op gives arrays what it gives Tensors.
+
+    >>> check_op(tn.softmax, np.array([[1.0, -2.0, 4.0]]), dim=1)
     """
     __tracebackhide__ = True  # a failure is shown where check_op was called
     settings = {**keywords, **(settings or {})}
@@ -221,6 +223,8 @@ def check_module(module: Module, *inputs: Any, second: bool = True) -> None:
     In training and in evaluation mode, in float64: gradients (and second ones) of inputs and parameters are the
     numerical ones. Its state_dict, loaded into a copy with other values, gives the same outputs; so does a pickled one. Its
     parameters are found, and each has a gradient. What is random in it has to be off. Raises AssertionError.
+
+    >>> check_module(nn.Linear(3, 2), np.array([[1.0, -2.0, 4.0]]))
     """
     __tracebackhide__ = True
     name, net = type(module).__name__, copy.deepcopy(module).double()

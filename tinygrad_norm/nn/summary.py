@@ -51,13 +51,9 @@ class Summary:
             return "  ".join(c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths)))
 
         rule = "-" * len(line(head))
-        sums = [f"{self.total_parameters:,} parameters, {self.trainable_parameters:,} of them trainable"]
-        sums += [
-            f"{self.parameter_bytes:,} bytes",
-            f"{self.multiply_adds:,} multiply-adds",
-            f"{self.output_bytes:,} bytes of outputs",
-        ]
-        return "\n".join([line(head), rule, *map(line, cells), rule, "; ".join(sums)])
+        parts = f"{self.total_parameters:,} parameters, {self.trainable_parameters:,} of them trainable"
+        run = f"{self.parameter_bytes:,} bytes; {self.multiply_adds:,} multiply-adds; {self.output_bytes:,} bytes of outputs"
+        return "\n".join([line(head), rule, *map(line, cells), rule, f"{parts}; {run}"])
 
     __repr__ = __str__
 
