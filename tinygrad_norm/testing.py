@@ -24,7 +24,7 @@ try:
     from hypothesis import strategies as st
     from hypothesis.extra import numpy as hnp
 except ImportError:
-    raise ImportError("tinygrad_norm.testing needs hypothesis: pip install 'tinygrad_norm[test]'") from None
+    raise ImportError("tinygrad_norm.testing needs hypothesis: pip install 'tinygrad_norm[testing]'") from None
 
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, grad, no_grad
@@ -144,7 +144,7 @@ def check_op(
     cotangents are changed; no gradient shares memory with another, an input or a cotangent; under
     no_grad the result is the same and nothing is recorded; an op gives arrays what it gives Tensors.
 
-    >>> check_op(tn.softmax, np.array([[1.0, -2.0, 4.0]]), dim=1)
+    Example: `check_op(tn.softmax, np.array([[1.0, -2.0, 4.0]]), dim=1)`.
     """
     __tracebackhide__ = True  # a failure is shown where check_op was called
     settings = {**keywords, **(settings or {})}
@@ -224,7 +224,7 @@ def check_module(module: Module, *inputs: Any, second: bool = True) -> None:
     numerical ones. Its state_dict, loaded into a copy with other values, gives the same outputs; so does a pickled one. Its
     parameters are found, and each has a gradient. What is random in it has to be off. Raises AssertionError.
 
-    >>> check_module(nn.Linear(3, 2), np.array([[1.0, -2.0, 4.0]]))
+    Example: `check_module(nn.Linear(3, 2), np.array([[1.0, -2.0, 4.0]]))`.
     """
     __tracebackhide__ = True
     name, net = type(module).__name__, copy.deepcopy(module).double()
