@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import matplotlib.pyplot as plt
-from common import claim, draw_fits, label_lines, line_with_noise, mlp, options, save_figure, start, train_side_by_side
+import numpy as np
+from common import band, claim, draw_fits, label_lines, line_with_noise, mlp, options, save_figure, start, train_side_by_side
 
 import tinygrad_norm as tn
 from tinygrad_norm import nn, optim
@@ -53,7 +54,7 @@ def on_digits(rate: float, epochs: int, examples: int = 200) -> tuple[float, flo
 def main(argv: list[str] | None = None) -> dict[str, dict]:
     """Train, log, draw, and look at the claims."""
     parser = options(
-        __doc__.splitlines()[0], iterations=2000, every=400, epochs=30, lr=0.01, momentum=0.9, out="runs/03_dropout"
+        __doc__.splitlines()[0], iterations=2000, every=400, epochs=30, runs=5, lr=0.01, momentum=0.9, out="runs/03_dropout"
     )
     arguments = start(parser, argv)
     iterations, epochs = (2 * arguments.every, 3) if arguments.quick else (arguments.iterations, arguments.epochs)
@@ -80,16 +81,19 @@ def main(argv: list[str] | None = None) -> dict[str, dict]:
     claim("the test loss is lower with dropout", dropped["test"] < free["test"])
     claim("dropout shrinks the weights as decay does", dropped["spread"] < 0.5 * free["spread"])
 
-    accuracies = {rate: on_digits(rate, epochs) for rate in RATES}
+    runs = 2 if arguments.quick else arguments.runs
+    found = np.array([[on_digits(rate, epochs) for rate in RATES] for _ in range(runs)])  # (run, rate, which set)
     figure, axis = plt.subplots(figsize=(5, 3.6))
-    for label, values in zip(("training", "validation"), zip(*accuracies.values())):
-        axis.plot(RATES, values, marker="o", label=label)
-    axis.set(xlabel="probability to drop", ylabel="accuracy", title="200 digits, 500 hidden units", xticks=RATES)
+    for label, of_runs in zip(("training", "validation"), np.moveaxis(found, 2, 0)):
+        band(axis, RATES, of_runs, label, marker="o")
+    axis.set(xlabel="probability to drop", ylabel="accuracy", xticks=RATES)
+    axis.set_title(f"200 digits, 500 hidden units: mean and range of {runs} runs")
     label_lines(axis)
     save_figure(figure, arguments.out / "rates.png")
-    for rate, (train, test) in accuracies.items():
-        print(f"digits, p = {rate:4}: training accuracy {train:.1%}, validation accuracy {test:.1%}")
-    claim("dropping lifts the validation accuracy", max(accuracies[r][1] for r in RATES[1:]) > accuracies[0.0][1])
+    for rate, (train, test), (_, spread) in zip(RATES, found.mean(0), np.ptp(found, axis=0)):
+        print(f"digits, p = {rate:4}: training accuracy {train:.1%}, validation accuracy {test:.1%} in a range of {spread:.1%}")
+    gain = found[:, 1:, 1].mean(0).max() - found[:, 0, 1].mean()
+    claim("dropping lifts the validation accuracy by more than runs differ", gain > np.ptp(found[:, :, 1], axis=0).max())
     return results
 
 

@@ -39,7 +39,10 @@ def draw(axis, norm: str, numbers: np.ndarray) -> None:
     dark = cells == cells[N - 1, 0, 0]
     colors = np.where(dark[..., None], (0.12, 0.3, 0.6, 1.0), (0.93, 0.93, 0.93, 1.0))
     axis.voxels(np.ones_like(dark), facecolors=colors, edgecolor="0.35", lw=0.4)
-    axis.set(xlabel="N", ylabel="C", zlabel="H, W", xticks=[], yticks=[], zticks=[])
+    axis.set(xticks=[], yticks=[], zticks=[])
+    axis.set_xlabel("N", labelpad=-14)
+    axis.set_ylabel("C", labelpad=-14)
+    axis.set_zlabel("H, W", labelpad=-14)
     axis.set_title(f"{norm}\n{cells.max() + 1} groups of {cells.size // (cells.max() + 1)} cells", fontsize=11)
     axis.set_box_aspect((N, C, HEIGHT * WIDTH * 0.6), zoom=0.85)
 

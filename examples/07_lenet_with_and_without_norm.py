@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import time
 
-from common import LeNet, claim, curves, evaluate, options, start
+import matplotlib.pyplot as plt
+import numpy as np
+from common import LeNet, band, claim, evaluate, label_lines, options, save_figure, smoothed, start
 from tqdm import tqdm
 
 from tinygrad_norm import nn, optim
@@ -49,26 +51,31 @@ def train(model: str, norm: str, lr: float, epochs: int, batch_size: int = 64) -
 
 
 def main(argv: list[str] | None = None) -> dict[str, dict[str, float]]:
-    """Train the four nets and draw their losses."""
-    parser = options(__doc__.splitlines()[0], epochs=10, batch_size=64, out="runs/07_lenet_with_and_without_norm")
+    """Train the four nets, several times each, and draw their losses."""
+    parser = options(__doc__.splitlines()[0], epochs=10, batch_size=64, runs=3, out="runs/07_lenet_with_and_without_norm")
     arguments = start(parser, argv)
-    panels: dict[str, dict] = {}
+    epochs, runs = (1, 1) if arguments.quick else (arguments.epochs, arguments.runs)
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
     accuracies: dict[str, dict[str, float]] = {}
-    for title, (model, lr) in NETS.items():
+    for axis, (title, (model, lr)) in zip(axes, NETS.items()):
+        losses: dict[str, np.ndarray] = {}
         for label, norm in (("batch norm", "batch"), ("no norm", "none")):
-            epochs = 1 if arguments.quick else arguments.epochs
-            losses, accuracy, rate = train(model, norm, lr, epochs, arguments.batch_size)
-            panels.setdefault(title, {})[label] = losses
-            accuracies.setdefault(title, {})[label] = accuracy
-            last = sum(losses[-20:]) / len(losses[-20:])
-            print(f"{title:24} {label:12} loss {last:.4f}  test accuracy {accuracy:.2%}  {rate:6.0f} examples/s")
-    curves(arguments.out / "figure.png", panels, xlabel="step", ylabel="training loss")
-    for title, both in panels.items():
-        early = slice(0, len(both["no norm"]) // 2)
-        faster = sum(both["batch norm"][early]) < sum(both["no norm"][early])
-        claim(f"{title}: with batch norm the loss falls faster", faster)
+            found = [train(model, norm, lr, epochs, arguments.batch_size) for _ in range(runs)]
+            losses[label] = np.array([of_steps for of_steps, _, _ in found])
+            band(axis, smoothed(losses[label][0])[0], [smoothed(of_run)[1] for of_run in losses[label]], label)
+            accuracies.setdefault(title, {})[label] = float(np.mean([accuracy for _, accuracy, _ in found]))
+            last, rate = losses[label][:, -20:].mean(), np.median([rate for _, _, rate in found])
+            print(
+                f"{title:24} {label:12} loss {last:.4f}  test accuracy {accuracies[title][label]:.2%}  {rate:6.0f} examples/s"
+            )
+        axis.set(title=title, xlabel="step", ylabel="training loss, mean of 10 steps", yscale="log")
+        label_lines(axis)
+        early = slice(0, losses["no norm"].shape[1] // 2)
+        faster = losses["batch norm"][:, early].mean() < losses["no norm"][:, early].mean()
+        claim(f"{title}: with batch norm the loss falls faster", bool(faster))
         better = accuracies[title]["batch norm"] >= accuracies[title]["no norm"]
         claim(f"{title}: with batch norm the test accuracy is at least as high", better)
+    save_figure(figure, arguments.out / "figure.png")
     return accuracies
 
 

@@ -8,7 +8,8 @@ repairs both.
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-from common import claim, host, label_lines, options, save_figure, start, whole_numbers
+import numpy as np
+from common import band, claim, host, label_lines, options, save_figure, start, whole_numbers
 from tqdm import tqdm
 
 import tinygrad_norm as tn
@@ -72,36 +73,38 @@ def train(
     return found
 
 
-def draw(path, test: tuple, found: dict[str, dict]) -> None:
-    """For each activation: the losses, the fits, and the distribution of what goes into each layer."""
-    x, y = map(host, test)
-    figure, axes = plt.subplots(2, 4, figsize=(15, 6))
-    for row, (activation, nets) in zip(axes, found.items()):
-        row[1].scatter(x, y, s=8, c="0.8")
-        for (name, (losses, predicted, inputs)), axis in zip(nets.items(), row[2:]):
-            row[0].semilogy(range(1, len(losses) + 1), losses, marker="o" if len(losses) == 1 else "", label=name)
-            row[1].plot(x, host(predicted), label=name)
-            axis.boxplot([host(t).ravel() for t in inputs], showfliers=False)
-            axis.set(title=f"{activation}, {name}: its input", xlabel="layer", ylabel="value")
-        row[0].set(title=f"{activation}: test loss", xlabel="epoch", ylabel="mean squared error")
-        row[1].set(title=f"{activation}: fit, and the test points", xlabel="x", ylabel="y")
-        whole_numbers(row[0])
-        for axis in row[:2]:
+def draw(path, found: dict[str, list[dict]]) -> None:
+    """For each activation the test losses, and how much the values spread that go into each layer."""
+    figure, axes = plt.subplots(2, 2, figsize=(10, 6.4))
+    for row, (activation, runs) in zip(axes, found.items()):
+        for name in runs[0]:
+            losses = [run[name][0] for run in runs]
+            spreads = [[host(t).std() + 1e-12 for t in run[name][2]] for run in runs]  # a logarithm of 0 cannot be drawn
+            band(row[0], range(1, len(losses[0]) + 1), losses, name, marker="o" if len(losses[0]) == 1 else "")
+            band(row[1], range(1, len(spreads[0]) + 1), spreads, name)
+        row[0].set(title=f"{activation}: test loss", xlabel="epoch", ylabel="mean squared error", yscale="log")
+        row[1].set(title=f"{activation}: what reaches each layer", xlabel="layer", ylabel="standard deviation of its input")
+        row[1].set(yscale="log", ylim=(1e-7, 30))
+        for axis in row:
+            whole_numbers(axis)
             label_lines(axis)
     save_figure(figure, path)
 
 
-def main(argv: list[str] | None = None) -> dict[str, dict]:
-    """Train, print, draw."""
-    parser = options(__doc__.splitlines()[0], epochs=12, lr=0.03, batch_size=64, out="runs/09_bad_initialisation")
+def main(argv: list[str] | None = None) -> dict[str, list[dict]]:
+    """Train several times, print, draw."""
+    parser = options(__doc__.splitlines()[0], epochs=12, lr=0.03, batch_size=64, runs=5, out="runs/09_bad_initialisation")
     arguments = start(parser, argv)
-    epochs = 2 if arguments.quick else arguments.epochs
-    test = parabola(200)
-    found = {name: train(name, epochs, arguments.lr, arguments.batch_size, test) for name in ACTIVATIONS}
-    draw(arguments.out / "figure.png", test, found)
-    for activation, nets in found.items():
-        last = {name: losses[-1] for name, (losses, *_) in nets.items()}
-        print(f"{activation}: test loss " + ", ".join(f"{value:.1f} with {name}" for name, value in last.items()))
+    epochs, runs = (2, 1) if arguments.quick else (arguments.epochs, arguments.runs)
+    found: dict[str, list[dict]] = {}
+    for activation in ACTIVATIONS:
+        tests = [parabola(200) for _ in range(runs)]
+        found[activation] = [train(activation, epochs, arguments.lr, arguments.batch_size, test) for test in tests]
+    draw(arguments.out / "figure.png", found)
+    for activation, of_runs in found.items():
+        last = {name: float(np.median([run[name][0][-1] for run in of_runs])) for name in of_runs[0]}
+        words = ", ".join(f"{value:.1f} with {name}" for name, value in last.items())
+        print(f"{activation}: test loss, the median of {runs} runs: {words}")
         claim(f"{activation}: batch norm brings the test loss below half", last["batch norm"] < last["no norm"] / 2)
     return found
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from common import LeNet, claim, label_lines, options, save_figure, start
+from common import LeNet, claim, label_lines, options, save_figure, smoothed, start
 
 import tinygrad_norm as tn
 from tinygrad_norm import distributed as dist
@@ -153,8 +153,7 @@ def draw(path: Path, found: dict[int, dict], batch_size: int) -> None:
     for axis, name in zip(axes, NAMES.values()):
         for (processes, of), width in zip(found.items(), (5, 3, 1.5)):
             label = f"{processes} x {TOTAL_BATCH // processes} samples"
-            smooth = np.convolve(of[name], np.ones(k := min(10, len(of[name]))) / k, "valid")
-            axis.semilogy(range(k, k + len(smooth)), smooth, lw=width, label=label)
+            axis.semilogy(*smoothed(of[name]), lw=width, label=label)
         axis.set(title=f"LeNet, {name}", xlabel="step", ylabel="loss, mean of 10 steps")
         label_lines(axis)
     axis, counts, one, title = axes[2], [2**k for k in range(1, 11)], found[1], f"{batch_size} samples per process"
@@ -162,7 +161,7 @@ def draw(path: Path, found: dict[int, dict], batch_size: int) -> None:
     axis.axhline(1e3 * one["step"], color="k", ls=":", label="a step of one process")
     if 2 in found:
         alpha, beta = constants(found[2]["all_reduce"])
-        title += f"\nalpha = {1e6 * alpha:.1f} µs, 1 / beta = {1e-9 / max(beta, 1e-15):.1f} GB/s"
+        title += f"\na message takes {1e6 * alpha:.1f} µs and a second for {1e-9 / max(beta, 1e-15):.1f} GB"
         exchanges = {p: 1e3 * of["exchanges"] for p, of in found.items() if p > 1}
         axis.loglog(
             list(exchanges),
@@ -173,11 +172,11 @@ def draw(path: Path, found: dict[int, dict], batch_size: int) -> None:
         )
         line = [1e3 * projected(p, one["exchanged"], alpha, beta) for p in counts]
         axis.loglog(counts, line, "--", color="C1", label="its exchanges, projection")
-    axis.set(xlabel="processes", ylabel="milliseconds", ylim=(0.005, None))
+    axis.set(xlabel="processes", ylabel="milliseconds", ylim=(0.005, 6e3 * max(of["step"] for of in found.values())))
     axis.set_title(title)
     axis.set_xticks([1, 4, 16, 64, 256, 1024], ["1", "4", "16", "64", "256", "1024"])
     axis.minorticks_off()
-    axis.legend(loc="lower right")
+    axis.legend(loc="lower right", fontsize=8)
     save_figure(figure, path)
 
 

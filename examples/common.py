@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -34,6 +33,7 @@ HELP = {
     "root": "folder of the data sets",
     "examples": "how many examples to train on",
     "layers": "how many layers",
+    "runs": "runs, each with random numbers of its own",
 }
 _run = {"quick": False}
 plt.style.use(Path(__file__).parent / "figures.mplstyle")
@@ -96,6 +96,18 @@ def curves(path: Path, panels: dict[str, dict[str, Sequence[float]]], xlabel: st
         axis.set(**{"title": title, "xlabel": xlabel, "ylabel": title, **settings})
         label_lines(axis)
     save_figure(figure, path)
+
+
+def band(axis, xs: Sequence[float], runs: Sequence[Sequence[float]], label: str, **settings) -> None:
+    """The mean of several runs as a line, and the range from the smallest to the largest as a band."""
+    (line,) = axis.plot(xs, np.mean(runs, axis=0), label=label, **settings)
+    axis.fill_between(xs, np.min(runs, axis=0), np.max(runs, axis=0), color=line.get_color(), alpha=0.2, lw=0)
+
+
+def smoothed(values: Sequence[float], over: int = 10) -> tuple[range, np.ndarray]:
+    """The means of so many values in a row, and the places of the last of them."""
+    over = min(over, len(values))
+    return range(over, len(values) + 1), np.convolve(values, np.ones(over) / over, "valid")
 
 
 def whole_numbers(axis) -> None:
@@ -253,37 +265,39 @@ def load_data(arguments: argparse.Namespace) -> tuple[data.TensorDataset, data.T
 
 @tn.no_grad()
 def evaluate(model: nn.Module, dataset: data.TensorDataset) -> tuple[float, float, tn.Tensor]:
-    """Loss, accuracy and predictions on a whole set."""
+    """Loss, accuracy and probabilities (N, 10) on a whole set."""
     model.eval()
     logits = tn.cat([model(x) for x, _ in data.DataLoader(dataset, batch_size=500)])
     model.train()
-    labels, predicted = dataset.tensors[1], logits.argmax(1)
-    return nn.functional.cross_entropy(logits, labels).item(), (predicted == labels).float().mean().item(), predicted
+    labels = dataset.tensors[1]
+    right = (logits.argmax(1) == labels).float().mean().item()
+    return nn.functional.cross_entropy(logits, labels).item(), right, logits.softmax(1)
 
 
-def draw_misclassified(path: Path, dataset: data.TensorDataset, predicted: tn.Tensor, most: int = 20) -> None:
-    """How often each class is taken for each other, and the images that were taken for another one."""
+def draw_least_certain(path: Path, dataset: data.TensorDataset, probabilities: tn.Tensor, most: int = 10) -> None:
+    """How often each class is taken for each other, and the images whose likeliest class is the least likely."""
     images, labels = (host(t) for t in dataset.tensors)
-    predicted = host(predicted)
-    wrong = (predicted != labels).nonzero()[0]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), width_ratios=(1, 1.25))
+    p = host(probabilities)
+    predicted = p.argmax(1)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.6), width_ratios=(1, 1.6))
     counts = [[int(((labels == true) & (predicted == taken)).sum()) for taken in range(10)] for true in range(10)]
     missed = [[0 if true == taken else n for taken, n in enumerate(row)] for true, row in enumerate(counts)]
     left.imshow(missed, cmap="Reds", vmin=0, vmax=max(max(map(max, missed)), 1) * 1.5)
     for true, row in enumerate(counts):
         for taken, n in enumerate(row):
             left.text(taken, true, n or "", ha="center", va="center", fontsize=8, color="0.5" if true == taken else "black")
-    left.set(xlabel="taken for", ylabel="true class", xticks=range(10), yticks=range(10), title="confusion matrix")
-    right.set_title(f"misclassified: {len(wrong)} of {len(labels)}" + (f", the first {most}" if len(wrong) > most else ""))
+    wrong = int((predicted != labels).sum())
+    left.set(xlabel="taken for", ylabel="true class", xticks=range(10), yticks=range(10))
+    left.set_title(f"confusion matrix: {wrong} of {len(labels)} are wrong")
     left.grid(visible=False)
+    right.set_title(f"the {most} least certain, and what they are taken for")
     right.axis("off")
-    shown = wrong[:most]
-    columns = min(max(math.ceil(math.sqrt(len(shown))), 1), 5)
-    rows = max(-(-len(shown) // columns), 1)
-    for place, i in enumerate(shown):
-        row, column = divmod(place, columns)
-        inset = right.inset_axes((column / columns, 1 - (row + 1) / rows, 0.9 / columns, 0.8 / rows))
+    for place, i in enumerate(p.max(1).argsort()[:most]):
+        row, column = divmod(place, 5)
+        inset = right.inset_axes((column / 5, 0.52 - row * 0.52, 0.17, 0.36))
         inset.imshow(images[i, 0], cmap="gray_r")
-        inset.set_title(f"{labels[i]} as {int(predicted[i])}", fontsize=8, pad=2)
+        first, second = p[i].argsort()[::-1][:2]
+        words = f"{labels[i]}: {first} {p[i, first]:.0%}, {second} {p[i, second]:.0%}"
+        inset.set_title(words, fontsize=8, pad=3, color="black" if first == labels[i] else "C1")
         inset.axis("off")
     save_figure(figure, path)

@@ -2,7 +2,7 @@
 
     python examples/lenet.py
 
-Leaves in the folder --out: checkpoint.safetensors, curves.png, misclassified.png, and TensorBoard logs. A checkpoint
+Leaves in the folder --out: checkpoint.safetensors, curves.png, least_certain.png, and TensorBoard logs. A checkpoint
 that is there already is set aside.
 Ctrl-C stops after the batch, with a checkpoint; --resume goes on from it and ends, bit for bit, where a run
 without interruption ends.
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import NORMS, LeNet, curves, draw_misclassified, evaluate, interruptible, load_data, options, start
+from common import NORMS, LeNet, curves, draw_least_certain, evaluate, interruptible, load_data, options, start
 from tqdm import tqdm
 
 import tinygrad_norm as tn
@@ -153,7 +153,7 @@ def main(argv: list[str] | None = None) -> float:
         "test accuracy": {arguments.norm + " norm": history["test accuracy"]},
     }
     curves(arguments.out / "curves.png", panels)
-    draw_misclassified(arguments.out / "misclassified.png", test, evaluate(training.model, test)[2])
+    draw_least_certain(arguments.out / "least_certain.png", test, evaluate(training.model, test)[2])
     return history["test accuracy"][-1]
 
 

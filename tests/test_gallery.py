@@ -114,6 +114,51 @@ def test_second_derivatives_are_exact_and_newton_arrives(tmp_path) -> None:
     assert found["Newton's method"] < 1e-6 < 1e-2 < found["gradient descent"]
 
 
+@on_the_host
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_boundary_bends_and_a_line_does_not(seed) -> None:
+    script = example("12_decision_boundary")
+    tn.manual_seed(seed)
+    x, y = script.moons(100)
+    net, linear = script.mlp(), tn.nn.Linear(2, 1)
+    for each in (net, linear):
+        script.train(each, x, y, 600, 0.1)
+    assert script.accuracy(net, x, y) >= 0.97
+    assert 0.8 < script.accuracy(linear, x, y) < 0.93
+
+
+@on_the_host
+@pytest.mark.parametrize("seed", range(2))
+def test_a_net_leans_on_some_filters_more_than_on_others(seed) -> None:
+    script = example("13_filters")
+    tn.manual_seed(seed)
+    net = script.train(3, 0.03)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    without = script.without_each(net)
+    assert 0.5 < min(without) < max(without) - 0.02
+    assert all(tn.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+@on_the_host
+@pytest.mark.parametrize("seed", range(2))
+def test_the_loss_around_a_net_with_batch_norm_stays_within_sight(seed) -> None:
+    script = example("14_loss_surface")
+    tn.manual_seed(seed)
+    plain, normed = (script.surface(script.train(norm, 4, 0.02), 7)[1] for norm in (False, True))
+    assert normed.max() < plain.max() / 5
+    assert plain[3, 3] < plain[0].min()
+    assert normed[3, 3] < normed[0].min()
+
+
+@on_the_host
+def test_paths_and_the_drawing_of_weight_decay_are_what_they_say(tmp_path) -> None:
+    steps = example("15_paths").main(["--out", str(tmp_path)])
+    assert max(steps["momentum 0.9"], steps["Adam"]) < steps["SGD"] / 3
+    script = example("16_weight_decay_drawn")
+    for decay, w in script.main(["--out", str(tmp_path)]).items():
+        np.testing.assert_allclose(w, script.by_hand(decay), atol=1e-12)
+
+
 @pytest.mark.skipif("config.getoption('--backend') == 'numpy'", reason="run as programs instead, by .ci/run")
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_example_runs_on_this_backend(name, tmp_path) -> None:

@@ -36,8 +36,8 @@ def test_what_is_tried_on_a_page_gives_what_it_says(page) -> None:
     assert result.failed == 0
 
 
-def test_there_are_twelve_stops_and_the_list_has_them_all() -> None:
-    assert len(PAGES) == 12
+def test_there_are_thirteen_stops_and_the_list_has_them_all() -> None:
+    assert len(PAGES) == 13
     index = (ROOT / "examples" / "tour" / "README.md").read_text()
     assert re.findall(r"\((\d+\w+\.md)\)", index) == [p.name for p in PAGES]
 
@@ -47,6 +47,13 @@ def test_links_lead_somewhere(page) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)\)", page.read_text()):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
+
+
+def test_each_difference_from_forty_lines_is_a_line_of_the_engine() -> None:
+    source = "\n".join(path.read_text() for path in (ROOT / "tinygrad_norm" / "engine").glob("*.py"))
+    lines = re.findall(r"^\| \*\*.*\| `(.*)` \|$", PAGES[12].read_text(), re.M)
+    assert len(lines) == 10
+    assert [line for line in lines if not re.search(rf"^ *{re.escape(line)}( *#.*)?$", source, re.M)] == []
 
 
 @pytest.mark.skipif(tn.get_backend() != "numpy", reason="the programs run as written")

@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image  # comes with matplotlib
 
 HERE = Path(__file__).parent
-EXTRA = {"03_dropout": ["rates"], "lenet": ["curves", "misclassified"], "mlp_digits": ["curves"]}
+EXTRA = {"03_dropout": ["rates"], "lenet": ["curves", "least_certain"], "mlp_digits": ["curves"]}
 
 
 def main() -> None:
