@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import matplotlib.pyplot as plt
 import numpy as np
-from common import band, claim, draw_fits, label_lines, line_with_noise, mlp, options, save_figure, start, train_side_by_side
+from common import band, claim, draw_fits, line_with_noise, mlp, options, save_figure, start, train_side_by_side
 
 import tinygrad_norm as tn
 from tinygrad_norm import nn, optim
@@ -83,12 +83,13 @@ def main(argv: list[str] | None = None) -> dict[str, dict]:
 
     runs = 2 if arguments.quick else arguments.runs
     found = np.array([[on_digits(rate, epochs) for rate in RATES] for _ in range(runs)])  # (run, rate, which set)
-    figure, axis = plt.subplots(figsize=(5, 3.6))
-    for label, of_runs in zip(("training", "validation"), np.moveaxis(found, 2, 0)):
-        band(axis, RATES, of_runs, label, marker="o")
-    axis.set(xlabel="probability to drop", ylabel="accuracy", xticks=RATES)
-    axis.set_title(f"200 digits, 500 hidden units: mean and range of {runs} runs")
-    label_lines(axis)
+    figure, axes = plt.subplots(2, 1, figsize=(5, 4.6), sharex=True)
+    for axis, part, of_runs, color in zip(axes, ("training", "validation"), np.moveaxis(found, 2, 0), ("C0", "C1")):
+        band(axis, RATES, of_runs, part, marker="o", color=color)
+        middle = np.median(of_runs)
+        axis.set(ylabel=f"{part} accuracy", xticks=RATES, ylim=(middle - 0.03, min(middle + 0.03, 1.003)))
+    axes[1].set_xlabel("probability to drop")
+    axes[0].set_title(f"200 digits, 500 hidden units: median and range of {runs} runs")
     save_figure(figure, arguments.out / "rates.png")
     for rate, (train, test), (_, spread) in zip(RATES, found.mean(0), np.ptp(found, axis=0)):
         print(f"digits, p = {rate:4}: training accuracy {train:.1%}, validation accuracy {test:.1%} in a range of {spread:.1%}")

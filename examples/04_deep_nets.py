@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> dict[str, list[float]]:
         if max(values) < 10 and min(values) > 0.01:
             near.plot(*line.get_data(), color=line.get_color(), ls=line.get_linestyle(), label=way)
     near.axhline(AFTER_NORM, color="0.6", lw=0.8)
-    near.text(layers * 0.3, AFTER_NORM + 0.012, f"sqrt(1/2 - 1/(2 pi)) = {AFTER_NORM:.3f}", color="0.3")
+    near.text(layers * 0.05, AFTER_NORM + 0.012, f"sqrt(1/2 - 1/(2 pi)) = {AFTER_NORM:.3f}", color="0.3")
     axis.set(title=f"{layers} layers of Linear(256, 256) and ReLU", ylabel="standard deviation of the layer's output")
     near.set(title="the two that stay, on a scale of their own", ylabel="standard deviation")
     for each in (axis, near):

@@ -42,7 +42,7 @@ def draw(axis, norm: str, numbers: np.ndarray) -> None:
     axis.set(xticks=[], yticks=[], zticks=[])
     axis.set_xlabel("N", labelpad=-14)
     axis.set_ylabel("C", labelpad=-14)
-    axis.set_zlabel("H, W", labelpad=-14)
+    axis.set_zlabel("H, W", labelpad=-7)
     axis.set_title(f"{norm}\n{cells.max() + 1} groups of {cells.size // (cells.max() + 1)} cells", fontsize=11)
     axis.set_box_aspect((N, C, HEIGHT * WIDTH * 0.6), zoom=0.85)
 

@@ -59,7 +59,9 @@ def main(argv: list[str] | None = None) -> dict[tuple[bool, int], np.ndarray]:
     for norm, label in ((True, "batch norm"), (False, "no norm")):
         band(axis, sizes, np.array([found[norm, size][:, 1] for size in sizes]).T, label, marker="o")
     axis.set_xscale("log", base=2)
-    axis.set(xlabel="batch size", ylabel="validation accuracy", title=f"digits, {epochs} epochs: mean and range of {runs} runs")
+    axis.set(
+        xlabel="batch size", ylabel="validation accuracy", title=f"digits, {epochs} epochs: median and range of {runs} runs"
+    )
     axis.set_xticks(sizes, [str(size) for size in sizes])
     label_lines(axis)
     save_figure(figure, arguments.out / "figure.png")

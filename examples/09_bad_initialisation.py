@@ -79,11 +79,11 @@ def draw(path, found: dict[str, list[dict]]) -> None:
     for row, (activation, runs) in zip(axes, found.items()):
         for name in runs[0]:
             losses = [run[name][0] for run in runs]
-            spreads = [[host(t).std() + 1e-12 for t in run[name][2]] for run in runs]  # a logarithm of 0 cannot be drawn
+            spreads = [[host(t).std(0).mean() + 1e-12 for t in run[name][2]] for run in runs]  # no logarithm of 0
             band(row[0], range(1, len(losses[0]) + 1), losses, name, marker="o" if len(losses[0]) == 1 else "")
             band(row[1], range(1, len(spreads[0]) + 1), spreads, name)
         row[0].set(title=f"{activation}: test loss", xlabel="epoch", ylabel="mean squared error", yscale="log")
-        row[1].set(title=f"{activation}: what reaches each layer", xlabel="layer", ylabel="standard deviation of its input")
+        row[1].set(title=f"{activation}: what reaches each layer", xlabel="layer", ylabel="std of its input, over the data")
         row[1].set(yscale="log", ylim=(1e-7, 30))
         for axis in row:
             whole_numbers(axis)

@@ -161,7 +161,7 @@ def draw(path: Path, found: dict[int, dict], batch_size: int) -> None:
     axis.axhline(1e3 * one["step"], color="k", ls=":", label="a step of one process")
     if 2 in found:
         alpha, beta = constants(found[2]["all_reduce"])
-        title += f"\na message takes {1e6 * alpha:.1f} µs and a second for {1e-9 / max(beta, 1e-15):.1f} GB"
+        title += f"\n{1e6 * alpha:.1f} µs a message, then {1e-9 / max(beta, 1e-15):.1f} GB/s"
         exchanges = {p: 1e3 * of["exchanges"] for p, of in found.items() if p > 1}
         axis.loglog(
             list(exchanges),

@@ -99,8 +99,8 @@ def curves(path: Path, panels: dict[str, dict[str, Sequence[float]]], xlabel: st
 
 
 def band(axis, xs: Sequence[float], runs: Sequence[Sequence[float]], label: str, **settings) -> None:
-    """The mean of several runs as a line, and the range from the smallest to the largest as a band."""
-    (line,) = axis.plot(xs, np.mean(runs, axis=0), label=label, **settings)
+    """The median of several runs as a line, and the range from the smallest to the largest as a band."""
+    (line,) = axis.plot(xs, np.median(runs, axis=0), label=label, **settings)
     axis.fill_between(xs, np.min(runs, axis=0), np.max(runs, axis=0), color=line.get_color(), alpha=0.2, lw=0)
 
 

@@ -1,6 +1,6 @@
 """Make the pictures of the gallery anew: run every example with its defaults and keep its figures, in few colours.
 
-python examples/gallery/make.py
+python examples/gallery/make.py              # or only some: make.py 07 12
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ EXTRA = {"03_dropout": ["rates"], "lenet": ["curves", "least_certain"], "mlp_dig
 
 
 def main() -> None:
-    """Run all, one after the other."""
+    """Run all, or those whose names begin as was asked, one after the other."""
     for script in sorted(HERE.parent.glob("*.py")):
-        if script.stem == "common":
+        if script.stem == "common" or (sys.argv[1:] and not script.stem.startswith(tuple(sys.argv[1:]))):
             continue
         with tempfile.TemporaryDirectory() as folder:
             print(f"\n== {script.name}", flush=True)
