@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -34,3 +35,7 @@ def test_a_wheel_holds_the_package_and_nothing_else(tmp_path) -> None:
     assert package == {n for n in wanted if "__pycache__" not in n}
     assert "tinygrad_norm/py.typed" in package
     assert any(n.endswith("licenses/LICENSE") for n in info)
+    (metadata,) = (n for n in info if n.endswith("/METADATA"))
+    readme = zipfile.ZipFile(wheel).read(metadata).decode().partition("\n\n")[2]
+    assert "with tn.explore(names=net) as walk:" in readme
+    assert re.findall(r"\]\((?!https?://)", readme) == []

@@ -47,7 +47,7 @@ def _source(function: Callable) -> dict[str, Any]:
 
 def shortened(file: str) -> str:
     """The path of a file from the folder of the package, or from the current one, if it is in one of them."""
-    path = Path(file)
+    path = Path("a cell of the notebook" if "ipykernel_" in file else file)
     return str(next((path.relative_to(root) for root in (_ROOT, Path.cwd()) if path.is_relative_to(root)), path))
 
 
