@@ -169,6 +169,13 @@ def test_an_edit_says_what_shares_the_memory_and_whose_history_changed() -> None
     ]
     changed = {c["name"]: [walk.rows[c[at]]["label"] for at in ("before", "now")] for c in edit["changed"]}
     assert changed == {"y": ["mul", "write_view"], "row": ["getitem", "getitem"]}
+    with tn.explore() as walk:  # two edits of one memory, of several elements
+        h = x * 1
+        v, u = h[0], h[1]
+        v.mul_(3)
+        h.add_(1)
+        (u * u).sum().backward()
+    assert [c["name"] for s in walk.steps if s["kind"] == "edit" for c in s["changed"]] == ["h", "u", "h", "u"]
     weight = nn.Parameter(constant([1.0]))
     sgd = tn.optim.SGD([weight], lr=0.5)
     with tn.explore(names={"weight": weight}) as walk:
@@ -192,6 +199,16 @@ def test_a_failure_is_the_last_step_with_its_node_and_its_cause() -> None:
     assert walk.rows[failed["row"]]["label"] == "exp"
     assert walk.steps[failed["cause"]]["name"] == "add_"
     assert "RuntimeError: one of the variables" in failed["text"]
+    bad = tn.op(lambda x: x * 1)
+    bad.vjp(x=lambda g: 1 // 0)
+    with tn.explore() as walk:
+        y = x * 2
+        z = y * y
+        y.add_(1)
+        with pytest.raises(ZeroDivisionError):
+            bad(y).sum().backward()
+    assert walk.steps[-1]["cause"] is None
+    assert z is not None
     with pytest.raises(RuntimeError, match="returned"), tn.explore() as walk, tn.autograd.detect_anomaly():
         (leaf([0.0]).sqrt() * 0).sum().backward()
     assert walk.rows[walk.steps[-1]["row"]]["label"] == "sqrt"
@@ -239,13 +256,52 @@ def test_results_are_the_same_and_nothing_is_kept() -> None:
         watched = gradients()
     assert all(np.array_equal(a, b) for a, b in zip(plain, watched))
     assert len(walk.steps) > 20
+
+
+def test_nothing_is_kept_and_nothing_of_the_programs_is_touched() -> None:
     x = leaf([1.0])
-    with tn.explore() as walk:
-        y = x * 2
-    gone = [weakref.ref(y), weakref.ref(y.grad_fn)]
-    del y
+
+    def program() -> list:
+        net, scope = nn.Linear(1, 1).to(tn.get_backend()), locals()
+        names = set(scope)
+        with tn.explore(names=net) as walk:
+            y = net(x.float()) * 2
+        assert names <= set(scope)
+        return [walk, *map(weakref.ref, (net, net.weight, y, y.grad_fn))]
+
+    walk, *gone = program()
     gc.collect()
-    assert [ref() for ref in gone] == [None, None]
+    assert [ref() for ref in gone] == [None] * 4
+    with pytest.raises(RuntimeError, match="a walk is of one block"), walk:
+        pass
+
+
+@tn.op
+def two(a, b):
+    return a * b
+
+
+@two.joint_vjp
+def two_vjp(g, a, b, needs):
+    return tn.mul(g, b), g.reshape(1, 1)[:, :0]  # of the wrong shape, which nobody notices who does not ask for it
+
+
+def test_what_nobody_asked_for_is_not_looked_at() -> None:
+    a, b = leaf([2.0]), leaf([3.0])
+    with tn.explore() as walk:
+        (g,) = tn.grad(two(a, b).sum(), [a])
+    assert g.item() == 3.0
+    assert [walk.rows[s["row"]]["label"] for s in walk.steps if s["kind"] == "leaf"] == ["a"]
+    assert "tn.mul(g, b)" in walk.sources.shown[step_of(walk, "backward", "two")["code"][0][1]]["text"]
+
+
+def test_a_block_may_be_left_while_a_walk_is_running() -> None:
+    x, walk = leaf(2.0), tn.explore()
+    walk.__enter__()
+    y = x * x
+    y.register_hook(lambda g: walk.__exit__())
+    (y * 3).backward()
+    assert x.grad.item() == 12.0
 
 
 def test_more_steps_than_a_page_shows_are_counted(monkeypatch) -> None:
@@ -268,11 +324,14 @@ def test_a_page_is_one_file_that_fetches_nothing(tmp_path) -> None:
         tn.get_backend()
     )
     with tn.explore(names=net) as walk:
-        nn.functional.cross_entropy(net(tn.randn(64, 1, 28, 28)), tn.arange(64) % 10).backward()
+        nn.functional.cross_entropy(
+            net(tn.randn(64, 1, 28, 28)), tn.arange(64) % 10
+        ).backward()  # <!-- a comment in a source -->
     file = tmp_path / "a < b & c.html"
     walk.save(file)
     text = file.read_text("utf-8")
     assert len(text) < 2_000_000
+    assert "<!-- a comment in a source -->" not in text
     assert "<title>a &lt; b &amp; c</title>" in text
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//|@import|fetch\(|url\(""", text)
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)[1])
@@ -292,7 +351,7 @@ def test_show_opens_a_file(monkeypatch) -> None:
 @pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "bool", "float16"])
 @pytest.mark.parametrize("shape", [(), (1,), (5,), (0,), (600,), (3, 4), (70, 130), (2, 3, 4, 5), (20, 30, 9, 9), (2, 0, 3)])
 def test_the_numbers_that_are_shown_are_those_at_the_steps(shape, dtype) -> None:
-    array = np.random.default_rng(0).normal(0, 3, shape).astype(dtype)
+    array = np.random.default_rng(0).normal(0, 1e50 if dtype == "float64" else 3, shape).astype(dtype)
     value = shown_as(array)
     slices, rows, columns = value["part"]
     assert rows <= 64
@@ -302,7 +361,7 @@ def test_the_numbers_that_are_shown_are_those_at_the_steps(shape, dtype) -> None
     if array.size:
         seen = array.reshape(-1, *(1, 1, *shape)[-2:])
         down, right = value["steps"]
-        np.testing.assert_array_equal(found, seen[:slices, ::down, ::right].astype(value["kind"]))
+        np.testing.assert_array_equal(found, seen[:slices, ::down, ::right].astype("float64"))
         np.testing.assert_allclose([value["mean"], value["std"]], [array.mean(dtype="f8"), array.std(dtype="f8")])
         assert (value["min"], value["max"]) == (array.min(), array.max())
         assert value["zeros"] == np.mean(array == 0)
@@ -368,6 +427,15 @@ def test_a_scripts_own_errors_go_on_and_that_of_its_backward_is_the_last_step(tm
         "import tinygrad_norm as tn\ny = tn.tensor([1.0], requires_grad=True).exp()\ny.add_(1)\ny.sum().backward()\n"
     )
     assert explore_script(str(script)).steps[-1]["kind"] == "failed"
+    run = [sys.executable, "-m", "tinygrad_norm", "explore", "program.py"]
+    failed = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
+    assert (failed.returncode, failed.stdout) == (1, "7 steps in program.html\n")
+    assert "its first backward failed, at the last step: RuntimeError: one of the variables" in failed.stderr
+    script.write_text("import tinygrad_norm as tn\ntn.ones(2) * 2\n")
+    assert "has recorded nothing" in subprocess.run(run, cwd=tmp_path, capture_output=True, text=True).stderr
+    script.write_text("import tinygrad_norm as tn\ntn.ones(2, requires_grad=True) * 2\nraise SystemExit\n")
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "1 steps in program.html, none of them a backward's\n")
     script.write_text("1 / 0\n")
     with pytest.raises(ZeroDivisionError):
         explore_script(str(script))

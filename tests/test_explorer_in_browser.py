@@ -61,7 +61,9 @@ def numbers(figure) -> np.ndarray:
 
 def place(page, name: str) -> tuple:
     """The value and the gradient that are shown for an input, or the result."""
-    section = page.locator("section.place", has=page.locator("figcaption", has_text=re.compile(rf"^gradient of {name}\b")))
+    section = page.locator(
+        "section.place", has=page.locator("figcaption", has_text=re.compile(rf"^(gradient of|made here for) {name}\b"))
+    )
     return section.locator("figure").nth(0), section.locator("figure").nth(1)
 
 
@@ -254,6 +256,92 @@ def test_edits_failures_and_nan_are_shown(opened) -> None:
     page.get_by_role("button", name="backward: sqrt").click()
     assert "nan or inf arises" in page.locator(".notice").inner_text()
     assert place(page, "input")[1].locator("td.bad").all_inner_texts() == ["nan"]
+
+
+def titles(page, count: int) -> dict[str, int]:
+    """The steps by their titles; the first of each."""
+    found: dict[str, int] = {}
+    for i in range(count):
+        page.evaluate(f"show({i})")
+        found.setdefault(page.locator("h2").inner_text(), i)
+    return found
+
+
+def test_what_a_step_shows_is_what_held_then(opened) -> None:
+    w = leaf([1.0, 2.0])
+    with tn.explore() as walk:
+        for _ in range(2):
+            w.grad = None
+            (w * w).sum().backward()
+    page = opened(walk)
+    second = [i for i, s in enumerate(walk.steps) if s["kind"] == "forward"][2]
+    page.evaluate(f"show({second})")
+    assert "not there yet" in place(page, "input")[1].inner_text()
+    assert "grad" not in page.locator("#graph").inner_text()  # what the first pass left is gone
+    with tn.explore() as walk:
+        h = w * 2.0
+        h.add_(1)
+        (h * h).sum().backward()
+    page = opened(walk)
+    at = titles(page, len(walk.steps))
+    page.evaluate(f"show({[i for i, s in enumerate(walk.steps) if s['kind'] == 'backward'][-1]})")
+    assert page.locator("h2").inner_text() == "backward: mul"
+    np.testing.assert_array_equal(numbers(place(page, "result")[0]), [[2.0, 4.0]])  # as it was computed, before the edit
+    page.evaluate(f"show({at['edit in place: add_']})")
+    assert "from add (step 2)" in page.locator("figure").first.inner_text().replace("\n", " ")
+
+
+def test_links_stay_in_their_pass_and_say_what_grad_returns(opened) -> None:
+    x = leaf([1.0, 2.0])
+    with tn.explore() as walk:
+        (g,) = tn.grad((x**3).sum(), [x], create_graph=True)
+        g.sum().backward()
+    page = opened(walk)
+    at = titles(page, len(walk.steps))
+    page.evaluate(f"show({at['backward: pow']})")
+    links = place(page, "input")[1].locator(".links").inner_text()
+    assert links.count("returned by grad() for x") == 1
+    assert ".grad of" not in links
+
+
+def test_inf_that_came_in_is_not_said_to_arise_and_large_integers_are_exact(opened) -> None:
+    a, b = leaf(np.inf), leaf(2.0)
+    with tn.explore() as walk:
+        (a * b).backward()
+    page = opened(walk)
+    for i in range(len(walk.steps)):
+        page.evaluate(f"show({i})")
+        assert page.locator(".notice").count() == 0
+    index = constant([2**40, 123456789])
+    with tn.explore() as walk:
+        tn.where(index > 0, leaf([1.0, 2.0]), index.double()).sum().backward()
+    page = opened(walk)
+    assert "1099511627776" in page.locator("#panel").inner_text()
+
+
+def test_batch_norm_shows_the_moments_that_its_vjp_asks_for(opened) -> None:
+    x = leaf([[1.0], [3.0]], "float32")
+    with tn.explore() as walk:
+        nn.functional.batch_norm(x, None, None, training=True).sum().backward()
+    page = opened(walk)
+    at = titles(page, len(walk.steps))
+    page.evaluate(f"show({at['backward: normalize']})")
+    kept = page.locator("figure", has_text="kept for the vjp: mean")
+    np.testing.assert_array_equal(numbers(kept), [[2.0]])
+
+
+def test_wide_tables_scroll_by_key_and_names_are_read_on_a_phone(opened) -> None:
+    x = leaf(np.random.default_rng(0).normal(size=(8, 8)))
+    with tn.explore() as walk:
+        nn.functional.max_pool2d((x * 0.001).reshape(1, 1, 8, 8), 2).sum().backward()
+    page = opened(walk, 360)
+    table = page.locator(".numbers").first
+    table.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#now").inner_text().startswith("Step 1 of")
+    page.evaluate(f"show({len(walk.steps) - 1})")
+    widths = page.evaluate("Array.from(document.querySelectorAll('#graph .label')).map(e => e.clientWidth)")
+    assert min(widths) > 60
 
 
 def test_a_block_without_steps_says_so(opened) -> None:

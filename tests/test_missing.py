@@ -43,8 +43,12 @@ def test_a_missing_name_is_explained(look, text) -> None:
     ("call", "text"),
     [
         (lambda: nn.Linear(in_feature=3, out_features=2), "Linear(): missing a required argument: 'in_features': did you mean"),
-        (lambda: nn.Conv2d(3, 4, kernelsize=3), "did you mean 'kernel_size' by 'kernelsize'?"),
-        (lambda: nn.functional.batch_norm(tn.ones(2, 2), None, None, trainig=True), "did you mean 'training' by 'trainig'?"),
+        (lambda: nn.Conv2d(3, 4, kernelsize=3), "did you mean 'kernel_size', not 'kernelsize'?"),
+        (lambda: nn.functional.batch_norm(tn.ones(2, 2), None, None, trainig=True), "did you mean 'training', not 'trainig'?"),
+        (lambda: nn.Softplus(betta=1), "did you mean 'beta', not 'betta'?"),
+        (lambda: nn.MSELoss(reductio="sum"), "did you mean 'reduction', not 'reductio'?"),
+        (lambda: nn.Softplus(arg=1), "got an unexpected keyword argument 'arg'"),
+        (lambda: nn.Linear.__init__(), "missing a required argument"),
         (lambda: nn.Linear(3, 2, zzz=1), "got an unexpected keyword argument 'zzz'"),
     ],
 )

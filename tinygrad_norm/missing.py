@@ -27,13 +27,18 @@ _PLACES = [
 ]
 
 
+def elsewhere(name: str, place: str = "") -> str:
+    """The public names that end so, in other places than this one, as words; "" if there is none."""
+    return " or ".join(f"{p}.{name}" for p in _PLACES if p != place and name in getattr(sys.modules.get(p), "__all__", ()))
+
+
 def explained(place: str, name: str, there: Iterable[str]) -> str:
     """The text of the AttributeError for a name that `place` has not."""
     text = f"{place} has no {name!r}"
     if name in OUTSIDE:
         return f"{text}: {OUTSIDE[name]}"
-    if elsewhere := [p for p in _PLACES if p != place and name in getattr(sys.modules.get(p), "__all__", ())]:
-        return f"{text}: did you mean {' or '.join(f'{p}.{name}' for p in elsewhere)}?"
+    if there_is := elsewhere(name, place):
+        return f"{text}: did you mean {there_is}?"
     names = {n.lower(): n for n in there if not n.startswith("_")}
     near = difflib.get_close_matches(name.lower(), names, 3, 0.75)
     return f"{text}: did you mean {' or '.join(names[n] for n in near)}?" if near else text

@@ -199,7 +199,7 @@ def plant(planned: dict[str, tuple[tuple[str, str, str], ...]], suite: list[str]
         importlib.import_module(test.rpartition("/")[2])
     modules = {name: importlib.import_module(f"tinygrad_norm.{name}") for name in planned}
     tasks = [(suite, modules[name], *mutant) for name, mutants in planned.items() for mutant in mutants]
-    start, step = map(int, os.environ.get("PLANTED", "0/1").split("/"))  # 0/2 and 1/2 are the two halves
+    start, step = map(int, os.environ.get("PLANTED", "0/1").split("/"))  # 0/3, 1/3 and 2/3 are the thirds
     for _, module, *change in tasks:  # each is there, and compiles, before the first one runs
         compile(planted(Path(module.__file__ or "").read_text(), *change), "", "exec")
         if not functions(module, change[0]):

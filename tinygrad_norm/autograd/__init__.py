@@ -50,13 +50,7 @@ from tinygrad_norm.autograd.anomaly import (
 )
 from tinygrad_norm.autograd.function import Function
 from tinygrad_norm.autograd.hooks import RemovableHandle
-from tinygrad_norm.autograd.modes import (
-    enable_grad,
-    inference_mode,
-    is_grad_enabled,
-    no_grad,
-    set_grad_enabled,
-)
+from tinygrad_norm.autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from tinygrad_norm.autograd.requests import backward, grad
 from tinygrad_norm.backend import Size
 from tinygrad_norm.checks.notes import note_all

@@ -83,17 +83,13 @@ def _unpickled(kind: type, host: np.ndarray, home: str, requires_grad: bool, att
 
 
 def _read_grad(self: Tensor) -> Tensor | None:
-    if self._grad is None and self.node is not None and not hooks.retains_grad(self):
+    if self._grad is None and self.grad_fn is not None and not hooks.retains_grad(self):
         warn("The .grad attribute of a Tensor that is not a leaf Tensor is being accessed: call .retain_grad() on it first")
     return self._grad
 
 
-def _forget_grad(self: Tensor) -> None:
-    self._grad = None
-
-
 PROPERTIES = {
-    "grad": Tensor.grad.getter(_read_grad).deleter(_forget_grad),  # type: ignore[attr-defined]
+    "grad": Tensor.grad.getter(_read_grad).deleter(lambda self: setattr(self, "_grad", None)),  # type: ignore[attr-defined]
     "data": property(_data, _set_data),
     "device": property(_device),
     "is_leaf": property(_is_leaf),

@@ -50,11 +50,11 @@ def told(
     if is_foreign(error):
         return error
     without_wrappers(error)
-    name = type(args[0]).__name__ if name == "__init__" else name
+    name = type(args[0]).__name__ if name == "__init__" and args else name
     try:
         given = (own or signature).bind(*(args[1:] if own else args), **kwargs).arguments
     except TypeError as wrong_call:
-        return TypeError(f"{name}(): {wrong_call}{_meant(kwargs, signature.parameters)}")
+        return TypeError(f"{name}(): {wrong_call}{_meant(kwargs, own or signature)}")
     better = in_words(name, given, error)
     note = f"in {name}({', '.join(f'{key}={short(value)}' for key, value in given.items() if key != 'self')})"
     notes = better.__dict__.setdefault("__notes__", [])
@@ -65,11 +65,12 @@ def told(
     return better
 
 
-def _meant(kwargs: dict, there: Mapping) -> str:
+def _meant(kwargs: dict, signature: inspect.Signature) -> str:
     """The nearest argument that there is, for the first that there is not."""
+    there = signature.parameters.keys() - {"self", "args", "kwargs"}
     wrong = next((key for key in kwargs if key not in there), "")
     near = difflib.get_close_matches(wrong, there, 1)
-    return f": did you mean {near[0]!r} by {wrong!r}?" if near else ""
+    return f": did you mean {near[0]!r}, not {wrong!r}?" if near else ""
 
 
 def in_words(name: str, given: Mapping[Any, Any], error: Exception) -> Exception:
@@ -102,7 +103,8 @@ def short(value: Any) -> str:
     if is_array(array):
         return f"{type(value).__name__} of shape {list(array.shape)}"
     if value.__class__ in (tuple, list) and len(value) < 5:
-        return f"({', '.join(map(short, value))})" if value.__class__ is tuple else f"[{', '.join(map(short, value))}]"
+        words = ", ".join(map(short, value)) + "," * (value.__class__ is tuple and len(value) == 1)
+        return f"({words})" if value.__class__ is tuple else f"[{words}]"
     text = reprlib.repr(value)  # of a long list in a moment, of an object that cannot be printed too
     return text if len(text) < 40 else type(value).__name__
 

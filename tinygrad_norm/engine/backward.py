@@ -61,7 +61,7 @@ def _walk(roots: Roots, wanted: Any, retain: bool, create_graph: bool, deposits:
     """
     (nodes, uses), observers = reachable(roots), thread.observers
     captured: set[Target] = set(map(target_of, wanted or ()))
-    needed = None if wanted is None else _leading_to(captured, nodes)  # the targets that have to get a gradient; None for all
+    needed = None if wanted is None else leading_to(captured, nodes)  # the targets that have to get a gradient; None for all
     arrived: dict[Target, Any] = {}  # the sums of the gradients that have come so far
     final: dict[Target, Tensor] = {}
     for target, g in roots:
@@ -125,7 +125,7 @@ def _deposit_used_up(node: Node, uses: dict[Tensor, int], arrived: dict[Target, 
                 deposit(edge, edge.hooks.at_leaf(own(arrived.pop(edge))), create_graph)  # [4]
 
 
-def _leading_to(captured: set[Target], nodes: list[Node]) -> set[Target]:
+def leading_to(captured: set[Target], nodes: list[Node]) -> set[Target]:
     """The captured targets, and the Nodes from which one of them can be reached."""
     leading = set(captured)
     for node in reversed(nodes):
@@ -195,7 +195,7 @@ def own(g: Any, known: bool = False) -> Tensor:
     return g + 0 if isinstance(g, Tensor) and g.needs_grad else wrap(array.copy())
 
 
-depositing = threading.Lock()  # two threads may add to one .grad
+depositing = threading.Lock()  # two threads may add to one .grad; a forked process gets its own: autograd/requests.py
 
 
 def deposit(leaf: Tensor, gradient: Tensor, anew: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import linecache
 import sys
 from collections.abc import Mapping
@@ -50,16 +49,7 @@ def call() -> Call:
 
 def variable(frame: FrameType, x: Tensor) -> str:
     """The name of the variable of this frame that holds x."""
-    return next((name for scope in (variables(frame), frame.f_globals) for name, value in scope.items() if value is x), "")
-
-
-def variables(frame: FrameType) -> dict[str, Any]:
-    """A copy of the local variables. What f_locals gives is kept by a function's frame, with all that is in it, until 3.13."""
-    found = frame.f_locals
-    copy = dict(found)
-    if sys.version_info < (3, 13) and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
-        found.clear()
-    return copy
+    return next((name for scope in (frame.f_locals, frame.f_globals) for name, value in scope.items() if value is x), "")
 
 
 def path_of(frame: FrameType, around: FrameType | None, path: str) -> str:

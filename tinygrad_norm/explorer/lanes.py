@@ -71,9 +71,8 @@ def picture(sources: Sequence[Sequence[int]], kinds: Sequence[str], words: Seque
     left = width_of(places) + 4
     for i, (place, kind, (label, more)) in enumerate(zip(places, kinds, words)):
         shown = lines(place.above, place.below, place.lane, sources[i], (i,)) + mark(kind, place.lane)
-        text = f'{html.escape(label)}<tspan opacity=".6">{html.escape(more)}</tspan>'
-        text = f'<text x="{left}" y="{HEIGHT / 2 + 4}">{text}</text>'
-        drawn.append(f'<g transform="translate(0 {i * HEIGHT})">{shown}{text}</g>')
+        text = f'{html.escape(label)}<tspan opacity=".6">{html.escape(more)}</tspan></text>'
+        drawn.append(f'<g transform="translate(0 {i * HEIGHT})">{shown}<text x="{left}" y="{HEIGHT / 2 + 4}">{text}</g>')
     size = f'width="{left + max(8 * len(a + b) for a, b in words)}" height="{HEIGHT * len(places)}"'
     style = 'font-family="ui-monospace, monospace" font-size="13" fill="currentColor"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>{"".join(drawn)}</svg>'

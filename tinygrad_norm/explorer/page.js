@@ -22,7 +22,8 @@ steps.forEach((step, i) => {
     own.values.push({ step: i, value: step.result });
     for (const input of step.inputs) if (input.row !== undefined) story[input.row].used.push(i);
   } else if (step.kind === "edit") {
-    for (const input of step.inputs)
+    const written = step.changed.length ? [] : step.inputs; // a recorded edit makes rows of its own
+    for (const input of written)
       if (input.row !== null && input.row !== undefined) story[input.row].values.push({ step: i, value: input.value });
   } else if (step.kind !== "failed") {
     own.gradients.push({ step: i, value: step.left ?? step.given });
@@ -30,10 +31,19 @@ steps.forEach((step, i) => {
   }
 });
 const latest = (list, step) => list.filter((entry) => entry.step <= step && entry.value !== null).pop();
+const begun = []; // of each step, the last one of a forward pass up to it: gradients before it are another pass's
+steps.forEach((step, i) => {
+  begun.push(step.kind === "forward" && !step.inside ? i : (begun[i - 1] ?? -1));
+});
+const arrived = (row, step) => {
+  const found = latest(story[row].gradients, step);
+  return found && found.step > begun[step] ? found : undefined;
+};
 const notFinite = (value) => value !== null && value !== undefined && values[value].nan + values[value].inf > 0;
 const arises = steps.map((step) => {
   if (step.kind === "leaf") return false;
-  const before = (step.inputs || step.terms || []).some((entry) => notFinite(entry.value));
+  const forward = step.kind === "backward" ? steps[story[step.row].made] : step;
+  const before = [...(forward?.inputs || []), ...(step.terms || [])].some((entry) => notFinite(entry.value));
   const after = [step.result, step.given, ...(step.made || []).map((made) => made.value)].some(notFinite);
   return !before && after;
 });
@@ -62,14 +72,14 @@ function svg(inner, row) {
 function brief(x) {
   if (typeof x !== "number") return String(x).replace("Infinity", "inf").replace("NaN", "nan");
   if (!Number.isFinite(x)) return Number.isNaN(x) ? "nan" : x > 0 ? "inf" : "-inf";
-  if (Number.isInteger(x) && Math.abs(x) < 1e7) return String(x);
+  if (Number.isInteger(x) && Math.abs(x) < 1e15) return String(x);
   return String(Number(x.toPrecision(5)));
 }
 
-function aligned(numbers) {
+function aligned(numbers, precision) {
   const most = greatest(numbers);
-  if (numbers.filter(Number.isFinite).every(Number.isInteger) && most < 1e7) return numbers.map(brief);
-  const digits = Math.min(6, Math.max(0, 4 - Math.floor(Math.log10(most))));
+  if (numbers.filter(Number.isFinite).every(Number.isInteger) && most < 1e15) return numbers.map(brief);
+  const digits = Math.min(6, Math.max(0, precision - Math.floor(Math.log10(most))));
   const plain = most >= 1e-3 && most < 1e6;
   return numbers.map((x) => (Number.isFinite(x) ? (plain ? x.toFixed(digits) : x.toExponential(3)) : brief(x)));
 }
@@ -137,6 +147,11 @@ function card(caption, index, options = {}) {
     const slider = el("input", { type: "range", min: 0, max: slices - 1, value: start, "aria-label": `slice of ${caption}` });
     slider.addEventListener("input", () => {
       chosen.set(caption, Number(slider.value));
+      for (const other of figure.parentElement.querySelectorAll("input")) {
+        if (other.max !== slider.max || other.value === slider.value) continue;
+        other.value = slider.value; // the value and its gradient show the same slice
+        other.dispatchEvent(new Event("input"));
+      }
       words.textContent = sliceName(value, slider.value);
       picked.textContent = "";
       draw(Number(slider.value));
@@ -183,20 +198,20 @@ const sliceName = (value, slice) => `[${[...indexOf(value, Number(slice), 0, 0).
 function table(index, slice) {
   const [, height, width] = values[index].part;
   const part = numbersOf(index).slice(slice * height * width, (slice + 1) * height * width);
-  const words = aligned(part);
+  const words = aligned(part, width > 6 ? 2 : 4);
   const most = greatest(part);
   const body = el("tbody");
   for (let i = 0; i < height; i++) {
     const line = el("tr");
     for (let k = i * width; k < (i + 1) * width; k++) {
-      const cell = el("td", { class: Number.isFinite(part[k]) ? null : "bad" }, words[k]);
+      const cell = el("td", { class: Number.isFinite(part[k]) ? null : "bad", title: brief(part[k]) }, words[k]);
       const share = Number.isFinite(part[k]) && part.length > 6 ? (0.6 * Math.abs(part[k])) / most : 0;
       cell.style.background = `rgb(${(part[k] < 0 ? BELOW : ABOVE).join(" ")} / ${share})`;
       line.append(cell);
     }
     body.append(line);
   }
-  return el("table", {}, body);
+  return el("table", { class: width > 6 ? "wide" : null }, body);
 }
 
 function canvas(index, slice, caption, picked) {
@@ -261,32 +276,30 @@ function linksOf(row) {
   return links;
 }
 
-function gradientLinks(row) {
-  if (row === undefined || row === null) return [];
-  const { gradients, sent } = story[row];
-  const links = sent.length
-    ? ["from ", ...[...new Set(sent)].map((step) => stepButton(step, `backward of ${rows[steps[step].row].label}`))]
+function gradientLinks(row, pass, part) {
+  if (row === undefined || row === null || pass === undefined) return [];
+  const of = (list) => [...new Set(list)].filter((step) => steps[step].pass === pass);
+  const from = part ? [] : of(story[row].sent);
+  const links = from.length
+    ? ["from ", ...from.map((step) => stepButton(step, `backward of ${rows[steps[step].row].label}`))]
     : [];
-  if (gradients.length) {
-    const word = rows[row].kind === "op" ? "used in backward of" : "left in .grad of";
-    links.push(" ", ...gradients.map((entry) => stepButton(entry.step, `${word} ${rows[row].label}`)));
+  for (const step of of(story[row].gradients.map((entry) => entry.step))) {
+    const leaf = steps[step].kept ? "left in .grad of" : "returned by grad() for";
+    links.push(" ", stepButton(step, `${steps[step].kind === "backward" ? "used in backward of" : leaf} ${rows[row].label}`));
   }
   return links;
 }
 
-function pair(name, row, value, gradient, below = []) {
+function pair(name, row, value, gradient, { pass, part = false, below = [], none = "not there yet" } = {}) {
   const owner = row === undefined || row === null ? "" : titleOf(row);
   const words = owner && owner !== name ? `${name}: ${owner}` : name;
   const constant = row === undefined || row === null || rows[row].kind === "data";
+  const title = part ? `made here for ${name}` : `gradient of ${name}`;
   const right = constant
-    ? card(`gradient of ${name}`, null, { kind: "gradient", empty: "none is needed" })
-    : card(`gradient of ${name}`, gradient, { kind: "gradient", links: gradientLinks(row) });
-  return el(
-    "section",
-    { class: "place" },
-    el("div", { class: "pair" }, card(words, value, { links: linksOf(row) }), right),
-    ...below,
-  );
+    ? card(title, null, { kind: "gradient", empty: "none is needed" })
+    : card(title, gradient, { kind: "gradient", links: gradientLinks(row, pass, part), empty: none });
+  const left = card(words, value, { links: linksOf(row), empty: "from before the block: not seen" });
+  return el("section", { class: "place" }, el("div", { class: "pair" }, left, right), ...below);
 }
 
 function code(list) {
@@ -322,13 +335,11 @@ function inputsOf(step, gradients) {
 }
 
 const PANELS = {
-  forward(step, i) {
+  forward(step) {
     const { row, call } = step;
     const inputs = inputsOf(step, (input) => {
-      const before = input.row === undefined ? null : latest(story[input.row].gradients, i);
-      return pair(input.name, input.row, input.value, before ? before.value : null);
+      return pair(input.name, input.row, input.value, null);
     });
-    const before = latest(story[row].gradients, i);
     return [
       el("p", { class: "where" }, el("code", {}, call.text), ` ${call.file}, line ${call.line}`),
       step.formula ? el("p", { class: "formula" }, step.formula) : null,
@@ -336,14 +347,16 @@ const PANELS = {
       el("h3", {}, "Inputs"),
       ...inputs,
       el("h3", {}, "Result"),
-      pair("result", row, step.result, before ? before.value : null),
+      pair("result", row, step.result, null),
+      ...step.kept.map((entry) => card(`kept for the vjp: ${entry.name}`, entry.value)),
       el("h3", {}, "The code that ran"),
       ...code(step.code),
     ];
   },
   backward(step, i) {
     const { row, made } = step;
-    const value = latest(story[row].values, i);
+    const madeAt = story[row].made;
+    const before = (at) => latest(story[at].values, i)?.value ?? null;
     const own = (entry) => {
       const below = entry.code ? code(entry.code) : [];
       if (entry.summed !== null && entry.summed !== undefined) {
@@ -356,9 +369,13 @@ const PANELS = {
     const places = inputsOf(step, (input) => {
       const k = left.findIndex((entry) => entry.name === input.name && entry.row === input.row);
       const [entry] = k < 0 ? [null] : left.splice(k, 1);
-      return pair(input.name, input.row, input.value, entry?.value, entry ? own(entry) : []);
+      const settings = { pass: step.pass, part: true, below: entry ? own(entry) : [], none: "none is needed" };
+      return pair(input.name, input.row, input.value, entry?.value, settings);
     });
-    const unseen = left.map((entry) => pair(entry.name, entry.row, null, entry.value, own(entry)));
+    const unseen = left.map((entry) => {
+      const value = entry.row === null ? null : before(entry.row);
+      return pair(entry.name, entry.row, value, entry.value, { pass: step.pass, part: true, below: own(entry) });
+    });
     return [
       sum(step),
       step.hooked ? el("p", { class: "formula" }, "A hook has seen it, and may have replaced it.") : null,
@@ -370,7 +387,8 @@ const PANELS = {
       ...places,
       ...unseen,
       el("h3", {}, "Result, and what has arrived for it"),
-      pair("result", row, value ? value.value : null, step.given),
+      pair("result", row, madeAt === null ? null : steps[madeAt].result, step.given, { pass: step.pass }),
+      ...(madeAt === null ? [] : steps[madeAt].kept).map((entry) => card(`kept for the vjp: ${entry.name}`, entry.value)),
       ...code(step.code),
     ];
   },
@@ -381,7 +399,10 @@ const PANELS = {
       sum(step),
       step.hooked ? el("p", { class: "formula" }, "A hook has seen it, and may have replaced it.") : null,
       el("h3", {}, step.kept ? "What is left in .grad" : "What grad() returns"),
-      pair(titleOf(step.row), step.row, value ? value.value : null, step.left ?? step.given),
+      pair(titleOf(step.row), step.row, value ? value.value : null, step.left ?? step.given, {
+        pass: step.pass,
+        none: "nothing: a hook has taken it",
+      }),
       more ? el("p", { class: "formula" }, "It was added to what .grad had already.") : null,
     ];
   },
@@ -393,7 +414,10 @@ const PANELS = {
     return [
       el("p", { class: "where" }, el("code", {}, step.call.text), ` ${step.call.file}, line ${step.call.line}`),
       el("h3", {}, "What shares the memory, after the edit"),
-      ...step.inputs.map((input) => card(input.name, input.value, { links: linksOf(input.row) })),
+      ...step.inputs.map((input) => {
+        const now = step.changed.find((entry) => entry.name === input.name)?.now;
+        return card(input.name, input.value, { links: linksOf(now ?? input.row) });
+      }),
       el("h3", {}, "Whose history changed"),
       histories.length ? el("ul", {}, ...histories) : el("p", {}, "None: the edit is not recorded."),
       histories.length && step.inputs.length > 1 ? el("p", {}, "Views take theirs anew when they are used next.") : null,
@@ -457,7 +481,6 @@ function refold() {
     let hidden = false;
     for (let box = row.box; box !== null; box = rows[box].box) hidden ||= folded.has(box);
     items[r].item.hidden = hidden;
-    items[r].item.style.display = hidden ? "none" : "";
     if (row.kind === "module") {
       items[r].button.setAttribute("aria-expanded", String(!folded.has(r)));
       items[r].item.replaceChild(svg(folded.has(r) ? row.folded : row.svg, row), items[r].item.firstChild);
@@ -485,6 +508,7 @@ function show(i) {
   const panel = byId("panel");
   byId("slider").value = at;
   if (!step) {
+    for (const button of document.querySelectorAll(".controls button")) button.disabled = true;
     panel.replaceChildren("Nothing was recorded: no op in the block had an input that requires a gradient.");
     return;
   }
@@ -497,22 +521,23 @@ function show(i) {
     const first = arises.indexOf(true);
     notes.push(el("p", { class: "links" }, "Where nan or inf arose: ", stepButton(first, titleOfStep(steps[first]))));
   }
-  if (DATA.missed) notes.push(el("p", { class: "notice" }, "The program went on: these are its first 3,000 steps."));
+  if (DATA.missed) notes.push(el("p", { class: "notice" }, "The program went on: these are its first steps."));
   panel.className = step.kind;
+  if (panel.getBoundingClientRect().top < 0) panel.scrollIntoView();
   panel.replaceChildren(el("h2", {}, title), ...notes, ...PANELS[step.kind](step, at).filter((part) => part !== null));
   items.forEach(({ item, number, gradient }, r) => {
     const value = latest(story[r].values, at);
-    const arrived = latest(story[r].gradients, at);
+    const grad = arrived(r, at);
     const module = rows[r].kind === "module";
     item.classList.toggle("here", r === step.row);
     item.classList.toggle("seen", Boolean(value));
-    item.classList.toggle("back", Boolean(arrived));
+    item.classList.toggle("back", Boolean(grad));
     item.classList.toggle("later", !module && story[r].made !== null && story[r].made > at);
     if (r === step.row) item.setAttribute("aria-current", "step");
     else item.removeAttribute("aria-current");
     number.textContent = module ? "" : value ? shortly(value) : shapeOf(rows[r].shape);
-    gradient.textContent = arrived ? `grad ${shortly(arrived)}` : "";
-    item.classList.toggle("bad", notFinite(value?.value) || notFinite(arrived?.value));
+    gradient.textContent = grad ? `grad ${shortly(grad)}` : "";
+    item.classList.toggle("bad", notFinite(value?.value) || notFinite(grad?.value));
   });
   for (const [id, end] of [
     ["first", 0],
@@ -555,7 +580,7 @@ const KEYS = {
 };
 document.addEventListener("keydown", (event) => {
   const plain = !event.ctrlKey && !event.metaKey && !event.altKey;
-  if (plain && KEYS[event.key] && event.target.tagName !== "INPUT") {
+  if (plain && KEYS[event.key] && !event.target.closest("input, .numbers, pre")) {
     event.preventDefault();
     KEYS[event.key]();
   }

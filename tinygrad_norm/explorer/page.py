@@ -7,7 +7,6 @@ import json
 import os
 import tempfile
 import webbrowser
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,11 @@ class Page(Walk):
 
     def html(self, title: str = "A walk through the graph") -> str:
         """The page as text."""
-        parts = resources.files("tinygrad_norm.explorer")
+        html_text, css, js = (Path(__file__).with_name(f"page.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
         data = {"rows": self._drawn(), "steps": self.steps, "values": self.values.shown, "sources": self.sources.shown}
         text = json.dumps({**data, "missed": self.missed}, separators=(",", ":"), allow_nan=False)
-        page = parts.joinpath("page.html").read_text("utf-8").replace("{title}", html.escape(title))
-        for place, part in (
-            ("/* page.css */", parts.joinpath("page.css").read_text("utf-8")),
-            ("/* page.js */", parts.joinpath("page.js").read_text("utf-8")),
-            ('"{data}"', text.replace("</", "<\\/").replace("<!--", "<\\!--")),
-        ):
+        page = html_text.replace("{title}", html.escape(title))
+        for place, part in (("/* page.css */", css), ("/* page.js */", js), ('"{data}"', text.replace("<", "\\u003c"))):
             page = page.replace(place, part, 1)
         return page
 

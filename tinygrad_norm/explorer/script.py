@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tinygrad_norm.explorer.calls import call, variables
+from tinygrad_norm.explorer.calls import call
 from tinygrad_norm.explorer.page import Page
 from tinygrad_norm.explorer.walk import Pass
 
@@ -18,18 +18,21 @@ class _Ended(BaseException):
 
 
 class _FirstBackward(Page):
+    def _failed(self, error: Exception) -> None:
+        super()._failed(error)
+        raise _Ended from error
+
     def _ended(self, this: Pass, final: Mapping, deposits: bool) -> None:
         super()._ended(this, final, deposits)
         if not self._passes:  # else a walk inside of that one
-            self._name(variables(call().user))
+            self._name(call().user.f_locals)
             raise _Ended
 
 
 def explore_script(script: str, arguments: Sequence[str] = ()) -> Page:
     """Run a script with these arguments up to the end of its first backward() or grad().
 
-    Exits where there is no such script. An error of the script's goes on as it is, unless it is one of its
-    first backward: that is the last step of the walk.
+    Exits where there is no such script. If that backward fails, this is the last step; another error of the script's goes on.
     """
     if not Path(script).is_file():
         sys.exit(f"there is no script {script!r}")
@@ -38,10 +41,8 @@ def explore_script(script: str, arguments: Sequence[str] = ()) -> Page:
     try:
         with page:
             runpy.run_path(script, run_name="__main__")
-    except _Ended:
-        pass
-    except Exception:
-        if not page.steps or page.steps[-1]["kind"] != "failed":
+    except (_Ended, SystemExit) as end:
+        if getattr(end, "code", None):
             raise
     finally:
         sys.argv, sys.path = before
@@ -50,13 +51,21 @@ def explore_script(script: str, arguments: Sequence[str] = ()) -> Page:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Those of `python -m tinygrad_norm explore`."""
-    parser.add_argument("-o", "--out", help="the page to write (default: SCRIPT's name with .html, in this folder)")
+    parser.add_argument("-o", "--out", help="before SCRIPT: the page to write (default: its name with .html, here)")
     parser.add_argument("script", help="the script, unchanged")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its own arguments")
 
 
 def run(given: argparse.Namespace) -> None:
-    """Write the page that was asked for, and say where."""
-    page, out = explore_script(given.script, given.arguments), given.out or f"{Path(given.script).stem}.html"
+    """Write the page that was asked for, and say where, and what went wrong."""
+    out = Path(given.out or f"{Path(given.script).stem}.html")
+    if not out.parent.is_dir():
+        sys.exit(f"there is no folder {str(out.parent)!r} for the page")
+    page = explore_script(given.script, given.arguments)
+    if not page.steps:
+        sys.exit(f"{given.script} has recorded nothing: no op had an input that requires a gradient")
     page.save(out)
-    print(f"{len(page.steps)} steps in {out}")
+    last = page.steps[-1]
+    print(f"{len(page.steps)} steps in {out}" + ", none of them a backward's" * (last["kind"] in ("forward", "edit")))
+    if last["kind"] == "failed":
+        sys.exit(f"its first backward failed, at the last step: {last['text']}")

@@ -17,15 +17,15 @@ class Sources:
 
     def __init__(self) -> None:
         self.shown: list[dict[str, Any]] = []
-        self._index: dict[Callable, int] = {}
+        self.index: dict[Callable, int] = {}
 
     def add(self, function: Callable) -> int:
         """The number of a function's source."""
         function = inspect.unwrap(function)
-        if function not in self._index:
-            self._index[function] = len(self.shown)
+        if function not in self.index:
+            self.index[function] = len(self.shown)
             self.shown.append(_source(function))
-        return self._index[function]
+        return self.index[function]
 
     def of(self, function: Callable, title: str, op: Op) -> list[list[Any]]:
         """A function of an op, and what stands beside it: each a title and the number of a source."""
@@ -59,7 +59,7 @@ def _textbook(function: Callable, depth: int = 3) -> Iterator[Callable]:
         if hasattr(called, "textbook"):
             yield called.textbook
             yield from _textbook(called.textbook, depth - 1)
-        elif hasattr(called, "op"):
+        elif isinstance(getattr(called, "op", None), Op):
             yield from _textbook(called.op.forward, depth - 1)
 
 

@@ -11,7 +11,6 @@ from tinygrad_norm.backend import raw, transfer
 
 SIDE, LINE = 64, 512  # rows and columns of a slice, numbers of a vector, at most
 NUMBERS, SLICES = 4096, 16  # numbers and slices of an array, at most
-EXACT = 256  # numbers up to which an array is written as float64
 
 
 class Values:
@@ -44,9 +43,8 @@ def shown_as(array: np.ndarray) -> dict[str, Any]:
     row_step, column_step = (max(1, -(-n // most)) for n in seen.shape[1:])
     slices = max(1, min(SLICES, NUMBERS // max(1, seen[0, ::row_step, ::column_step].size if len(seen) else 1)))
     part = seen[:slices, ::row_step, ::column_step]
-    kind = "<f8" if array.size <= EXACT else "<f4"
-    with np.errstate(over="ignore"):
-        numbers = base64.b64encode(np.ascontiguousarray(part, kind).tobytes()).decode()
+    kind = "<f4" if array.dtype in (np.float16, np.float32) else "<f8"
+    numbers = base64.b64encode(np.ascontiguousarray(part, kind).tobytes()).decode()
     return {**shown, "part": list(part.shape), "steps": [row_step, column_step], "kind": kind, "numbers": numbers}
 
 

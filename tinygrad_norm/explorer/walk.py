@@ -12,9 +12,9 @@ from tinygrad_norm.autograd.hooks import input_name
 from tinygrad_norm.autograd.observers import Observer
 from tinygrad_norm.backend import is_array, raw
 from tinygrad_norm.checks.notes import short
-from tinygrad_norm.engine.backward import fit, reachable
+from tinygrad_norm.engine.backward import fit, leading_to, reachable, target_of
 from tinygrad_norm.engine.tensor import thread
-from tinygrad_norm.explorer.calls import Call, call, names_of, path_of, variable, variables
+from tinygrad_norm.explorer.calls import Call, call, names_of, path_of, variable
 from tinygrad_norm.explorer.sources import Sources, formula
 from tinygrad_norm.explorer.values import Values
 from tinygrad_norm.nn.parameter import Parameter
@@ -23,14 +23,10 @@ MOST = 3000  # steps that a page shows
 
 
 class Pass:
-    """One walk back: its number, and the gradients that have come for each Node or leaf, with the rows that they come from."""
+    """One walk back: its number, the targets that need a gradient (None for all), and for each the gradients that have come."""
 
-    def __init__(self, number: int) -> None:
-        self.number, self.terms = number, {}  # type: ignore[var-annotated]
-
-    def add(self, target: Any, row: int | None, value: int) -> None:
-        """A gradient has come for the target."""
-        self.terms.setdefault(target, []).append({"row": row, "value": value})
+    def __init__(self, number: int, needed: set | None) -> None:
+        self.number, self.needed, self.terms = number, needed, {}  # type: ignore[var-annotated]
 
 
 class Walk(Observer):
@@ -53,12 +49,18 @@ class Walk(Observer):
         self._edits: list[tuple[Any, int]] = []  # versions, and the steps that edited them
         self._unsettled: list[tuple[Tensor, Any, dict]] = []  # Tensors whose history may change after an edit
 
+    def __enter__(self) -> Any:
+        if self.rows:
+            raise RuntimeError("a walk is of one block: call explore() for another one")
+        return super().__enter__()
+
     def __exit__(self, *exception: Any) -> None:
         """Name what is still bound to a variable, and let go of all Tensors and Nodes."""
         super().__exit__()
         self._settle()
-        self._name(variables(sys._getframe(1)))
-        for forget in (self._row_of, self._open, self._known, self._edits, self._unsettled):
+        self._name(sys._getframe(1).f_locals)
+        self._given = None
+        for forget in (self._row_of, self._open, self._known, self._edits, self._unsettled, self.sources.index):
             forget.clear()
 
     def _name(self, variables: Mapping[str, Any]) -> None:
@@ -87,10 +89,12 @@ class Walk(Observer):
                 noted.append({**named, "value": self.values.add(x)} if is_array(x) else {**named, "text": short(x)})
         op = node.plan.op
         row = self._row_of[node] = self._add("op", op.name, node.shape, sources)
-        given = {name: value for name, value in settings.items() if value is not None and value.__class__ is not list}
-        words = ", ".join(f"{name}={short(value)}" for name, value in given.items())
+        told = {name: value for name, value in settings.items() if isinstance(value, (bool, int, float, str, tuple, slice))}
+        words = ", ".join(f"{name}={short(value)}" for name, value in told.items() if "context" not in settings)
         step = {"kind": "forward", "row": row, "call": found.line, "formula": formula(op), "settings": words, "inputs": noted}
         step |= {"result": self.values.add(result), "code": self.sources.of(op.forward, "the op", op)}
+        saved = zip(node.plan.names, node.saved or (), node.plan.sources)
+        step["kept"] = [{"name": name, "value": self.values.add(x)} for name, x, (kind, _) in saved if kind == "kept"]
         self.steps.append({**step, "inside": bool(self._passes)})
         self._known.append((weakref.ref(result), f"the result of {op.name}"))
 
@@ -101,9 +105,8 @@ class Walk(Observer):
         del self._open[same:]
         leaves = [x for x in inputs if isinstance(x, Tensor) and x.node is None]
         self._add_unseen([(x.node, None) for x in inputs if isinstance(x, Tensor) and x.node is not None], found)
-        for x in leaves:
-            if not isinstance(x, Parameter):
-                self._add_leaf(x, found)
+        for x in [x for x in leaves if not isinstance(x, Parameter)]:
+            self._add_leaf(x, found)
         for i, what in enumerate(around[same:], same):
             if isinstance(what, Pass):
                 path = label = f"backward {what.number}"
@@ -137,12 +140,14 @@ class Walk(Observer):
 
     def edited(self, x: Tensor, name: str) -> None:
         """An edit: a step that has the new values of all that share the memory, and later whose history changed."""
-        known = [(t, called) for ref, called in self._known if (t := ref()) is not None]
+        if self._full():
+            return
+        known = {id(t): (t, called) for ref, called in self._known if (t := ref()) is not None}.values()
         sharing = [(t, called) for t, called in known if t is x or (t.version is not None and t.version is x.version)]
         if not any(t is x for t, _ in sharing):
             sharing.insert(0, (x, ""))
         row = next((self._row_of[at] for t, _ in sharing if (at := t.node or t) in self._row_of), None)
-        if row is None or self._full():
+        if row is None:
             return
         self._settle()
         found = call()
@@ -156,13 +161,13 @@ class Walk(Observer):
 
     def _settle(self) -> None:
         """Note which Tensors have another history since an edit."""
-        for entry in list(self._unsettled):
-            t, before, words = entry
-            if t.node is not before:
-                words["step"]["changed"].append(
-                    {"name": words["name"], "before": words["before"], "now": self._row_of.get(t.node)}
-                )
-                self._unsettled.remove(entry)
+        pending, self._unsettled = self._unsettled, []
+        for t, before, words in pending:
+            if t.node is before:
+                self._unsettled.append((t, before, words))
+            else:
+                now = {"name": words["name"], "before": words["before"], "now": self._row_of.get(t.node)}
+                words["step"]["changed"].append(now)
 
     # ---- backward -----------------------------------------------------------------------------
 
@@ -172,12 +177,13 @@ class Walk(Observer):
         def watched(roots: Any, wanted: Any, retain: bool, create_graph: bool, deposits: bool) -> Any:
             self._settle()
             self._walks += 1
-            this = Pass(self._walks)
+            nodes, wants = reachable(roots)[0], None if wanted is None else set(map(target_of, wanted))
+            this = Pass(self._walks, wants and leading_to(wants, nodes))
             self._add_unseen(roots, found := call())
             for target, g in roots:
                 if not isinstance(target, Node):
                     self._add_leaf(target, found)
-                this.add(target, None, self.values.add(g))
+                this.terms.setdefault(target, []).append({"row": None, "value": self.values.add(g)})
             self._passes.append(this)
             try:
                 final = walk(roots, wanted, retain, create_graph, deposits)
@@ -204,33 +210,27 @@ class Walk(Observer):
 
     def walked(self, node: Node, g: Any, gradients: Sequence) -> None:
         """A step back: what has come for the Node, and what its vjps have made of it."""
-        if self._full():
+        if self._full() or node not in self._row_of:  # a hook may have left the block
             return
         self._settle()
         this, row, plan = self._passes[-1], self._row_of[node], node.plan
         made = []
         for i, (edge, gx) in enumerate(zip(node.edges, gradients)):
             to: dict[str, Any] = {"name": input_name(node, plan.positions[i]), "row": self._row_of.get(edge), "value": None}
-            if gx is not None:
+            if gx is not None and (this.needed is None or edge in this.needed):
                 like = edge if isinstance(edge, Node) else edge.array
                 fitted = self.values.add(fit(raw(gx), like.shape, like.dtype, node))
                 to |= {"value": self.values.add(gx), "summed": fitted if tuple(gx.shape) != tuple(like.shape) else None}
-                this.add(edge, row, fitted)
+                this.terms.setdefault(edge, []).append({"row": row, "value": fitted})
             if not plan.joint:
-                to["code"] = self.sources.of(plan.vjps[i][0], f"the vjp of {to['name']}", plan.op)[:1]
+                to["code"] = [[f"the vjp of {to['name']}", self.sources.add(plan.vjps[i][0])]]
             made.append(to)
-        step = {
-            "kind": "backward",
-            "row": row,
-            "pass": this.number,
-            "terms": this.terms.get(node, []),
-            "given": self.values.add(g),
-        }
         hooked = node.hooks is not None and bool(node.hooks.seeing)
         through = thread.recording and plan.op.definition is not None
         joint = self.sources.of(plan.vjps[0][0], "the vjp", plan.op) if plan.joint else []
-        asked = plan.names[: plan.used]
-        self.steps.append({**step, "hooked": hooked, "made": made, "code": joint, "through": through, "asked": asked})
+        step = {"kind": "backward", "row": row, "pass": this.number, "terms": this.terms.get(node, []), "made": made}
+        step |= {"given": self.values.add(g), "hooked": hooked, "through": through}
+        self.steps.append({**step, "code": joint, "asked": plan.names[: plan.used]})
 
     def _ended(self, this: Pass, final: Mapping, deposits: bool) -> None:
         for target, terms in this.terms.items():
@@ -254,6 +254,7 @@ class Walk(Observer):
             if at.tb_frame.f_code.co_name in ("_walk", "_gradients"):
                 names |= at.tb_frame.f_locals
             at = at.tb_next
-        cause = next((step for version, step in reversed(self._edits) if version is names.get("version", self)), None)
+        unfit = names["version"] if "version" in names and names["version"].count != names["count"] else self
+        cause = next((step for version, step in reversed(self._edits) if version is unfit), None)
         step = {"kind": "failed", "row": self._row_of.get(names.get("node")), "pass": self._passes[-1].number, "cause": cause}
         self.steps.append({**step, "text": f"{type(error).__name__}: {error}"})

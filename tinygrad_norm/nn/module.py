@@ -232,7 +232,7 @@ class Module(Tree):
         if dtype is not None and (dtype := dtypes.of(dtype)).kind != "f":
             raise TypeError(f"nn.Module.to only accepts floating point dtypes, but got desired dtype={dtype}")
         for part in (*self.parameters(), *self.buffers()):
-            for t in (part, part.grad):
+            for t in (part, part._grad):
                 if t is not None:
                     wanted = dtype if t.dtype.kind == "f" else None
                     t.array = to(t.detach(), dtype=wanted, device=device).array

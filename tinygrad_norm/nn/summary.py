@@ -68,7 +68,8 @@ def summary(model: Module, *inputs: Any) -> Summary:
     """
     if not isinstance(model, Module):
         raise TypeError(f"summary(): argument 'model' must be a Module, not {type(model).__name__}")
-    inputs = tuple(zeros(*x) if isinstance(x, (tuple, list)) and all(isinstance(n, int) for n in x) else x for x in inputs)
+    if len(inputs) == 1 and isinstance(shape := inputs[0], tuple) and shape and all(isinstance(n, int) for n in shape):
+        inputs = (zeros(*shape, dtype=next((p.dtype for p in model.parameters()), None)),)
     modes = {layer: layer.training for layer in model.modules()}
     names = {layer: name for name, layer in model.named_modules()}
     rows: list[Row] = []

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinygrad_norm.autograd import Tensor
 from tinygrad_norm.backend import transfer
+from tinygrad_norm.missing import elsewhere
 from tinygrad_norm.ops import (
     comparisons,
     creation,
@@ -197,8 +198,9 @@ def _on_arrays(name: str, function: Callable, args: Any, kwargs: Any) -> Any:
     def plain(x: Any) -> Any:
         if isinstance(x, Tensor):
             if x.requires_grad:
-                near = difflib.get_close_matches(name.rpartition(".")[2], {*UFUNCS, *FUNCTIONS}, 1)
-                hint = f"; the nearest that there is: np.{near[0]}" if near else ""
+                last = name.rpartition(".")[2]
+                near = elsewhere(last) or "".join(f"np.{n}" for n in difflib.get_close_matches(last, {*UFUNCS, *FUNCTIONS}, 1))
+                hint = near and f"; the nearest that there is: {near}"
                 raise TypeError(f"{name} has no derivative here{hint}: use x.detach() for the values alone")
             return transfer(x.array, "cpu")
         if isinstance(x, (list, tuple)):

@@ -118,7 +118,10 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
 
 @op(definition=normalize_definition, keeps=("mean", "variance"))
 def _normalize(x, weight, bias, *, axes, seen, affine, eps, found=None):
-    """(x - E[x]) / sqrt(Var[x] + eps) * weight + bias; the moments are added to the list `found`, if it is given."""
+    """(x - E[x]) / sqrt(Var[x] + eps) * weight + bias.
+
+    The moments are added to the list `found`, if it is given.
+    """
     weight, bias = None if weight is None else weight.reshape(affine), None if bias is None else bias.reshape(affine)
     y, mean, variance = normalize(x.reshape(seen), weight, bias, axes, eps)
     if found is not None:
