@@ -536,7 +536,7 @@ function show(i) {
     if (r === step.row) item.setAttribute("aria-current", "step");
     else item.removeAttribute("aria-current");
     number.textContent = module ? "" : value ? shortly(value) : shapeOf(rows[r].shape);
-    gradient.textContent = grad ? `grad ${shortly(grad)}` : "";
+    gradient.textContent = grad ? `grad ${inline(grad.value, 2) ?? ""}` : "";
     item.classList.toggle("bad", notFinite(value?.value) || notFinite(grad?.value));
   });
   for (const [id, end] of [
