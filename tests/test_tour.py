@@ -6,7 +6,7 @@ import doctest
 import re
 
 import pytest
-from tour import PAGES, ROOT, definitions, named_on, with_code
+from tour import PAGES, PICTURES, ROOT, definitions, named_on, picture, with_code
 
 import tinygrad_norm as tn
 
@@ -47,6 +47,12 @@ def test_links_lead_somewhere(page) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)\)", page.read_text()):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_what_is_drawn_now(name) -> None:
+    with tn.backend("numpy"):
+        assert (ROOT / "examples" / "tour" / f"{name}.svg").read_text() == picture(name), "python tests/tour.py draws it anew"
 
 
 def test_each_difference_from_forty_lines_is_a_line_of_the_engine() -> None:

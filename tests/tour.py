@@ -1,4 +1,4 @@
-"""Write the lines of source that the tour's pages speak of into the pages, so that they stay true.
+"""Write the lines of source that the tour's pages speak of into the pages, and draw their pictures, so that they stay true.
 
     python tests/tour.py
 
@@ -10,6 +10,9 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from typing import Any
+
+import tinygrad_norm as tn
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted((ROOT / "examples" / "tour").glob("[0-9]*.md"))
@@ -71,10 +74,39 @@ def with_code(page: Path) -> str:
     return text.partition(HEAD)[0].rstrip("\n") + "\n" + code_of(page) + end
 
 
+def _product(a: tn.Tensor, b: tn.Tensor) -> Any:
+    """A Node and its two edges."""
+    return tn.draw(a * b, names={"a": a, "b": b})
+
+
+def _used_twice(x: tn.Tensor, _: tn.Tensor) -> Any:
+    """A value with two uses, after the walk."""
+    y = x.exp()
+    w = y * 2 + y
+    w.backward()
+    return tn.draw(w, names={"x": x}, saved=False)
+
+
+def _derivative(x: tn.Tensor, _: tn.Tensor) -> Any:
+    """The graph of a gradient."""
+    return tn.draw(*tn.grad(x**3, x, create_graph=True), names={"x": x}, saved=False)
+
+
+PICTURES = {"01_an_op_and_its_node": _product, "02_the_walk": _used_twice, "04_second_derivatives": _derivative}
+
+
+def picture(name: str) -> str:
+    """The picture of a page as the text of an SVG file: black on white, since a page cannot give it its colors."""
+    a, b = tn.tensor(2.0, requires_grad=True), tn.tensor(3.0, requires_grad=True)
+    return PICTURES[name](a, b).svg.replace("<svg ", '<svg style="background: white; color: black" ', 1) + "\n"
+
+
 def main() -> None:
-    """Write all pages anew."""
+    """Write all pages anew, and their pictures."""
     for page in PAGES:
         page.write_text(with_code(page))
+        if page.stem in PICTURES:
+            page.with_suffix(".svg").write_text(picture(page.stem))
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "nn.module": (
         ("__setattr__", "kinds.pop(name, None)", "pass"),
         ("__setattr__", "self._non_persistent.discard(name)", "pass"),
-        ("to", "for t in (part, part.grad):", "for t in (part,):"),
+        ("to", "for t in (part, part._grad):", "for t in (part,):"),
         ("__call__", "list(self._hooks.values())", "self._hooks.values()"),
         (
             "state_dict",

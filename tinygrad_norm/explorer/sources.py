@@ -38,7 +38,7 @@ def _source(function: Callable) -> dict[str, Any]:
     try:
         lines, first = inspect.getsourcelines(function)
         file = shortened(inspect.getsourcefile(function) or "?")
-    except (OSError, TypeError):
+    except Exception:  # no file, or one that has changed since and cannot be read as it was
         return {"file": "", "line": 0, "text": f"{getattr(function, '__name__', function)}: its source is not at hand"}
     indent = len(lines[0]) - len(lines[0].lstrip())
     text = "".join(line[indent:] if not line[:indent].strip() else line for line in lines)

@@ -93,8 +93,8 @@ class Walk(Observer):
         words = ", ".join(f"{name}={short(value)}" for name, value in told.items() if "context" not in settings)
         step = {"kind": "forward", "row": row, "call": found.line, "formula": formula(op), "settings": words, "inputs": noted}
         step |= {"result": self.values.add(result), "code": self.sources.of(op.forward, "the op", op)}
-        saved = zip(node.plan.names, node.saved or (), node.plan.sources)
-        step["kept"] = [{"name": name, "value": self.values.add(x)} for name, x, (kind, _) in saved if kind == "kept"]
+        saved = [v for v in zip(node.plan.names, node.saved or (), node.plan.sources) if v[2][0] == "kept" and is_array(v[1])]
+        step["kept"] = [{"name": name, "value": self.values.add(x)} for name, x, _ in saved]
         self.steps.append({**step, "inside": bool(self._passes)})
         self._known.append((weakref.ref(result), f"the result of {op.name}"))
 
