@@ -121,9 +121,9 @@ MUTANTS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "explorer.walk": (
         ("walked", "tuple(gx.shape) != tuple(like.shape)", "False"),
         ("_ended", "leaf.grad if leaf is not None and deposits else None", "final.get(target)"),
-        ("_settle", "if t.node is not before:", "if t.node is before:"),
-        ("_failed", 'version is names.get("version", self)', "True"),
-        ("_enter", "if not isinstance(x, Parameter):", "if True:"),
+        ("_settle", "if t.node is before:", "if t.node is not before:"),
+        ("_failed", "version is unfit", "True"),
+        ("_enter", "[x for x in leaves if not isinstance(x, Parameter)]", "leaves"),
     ),
     "explorer.lanes": (("places_of", "last[source] == row", "True"),),
     "explorer.values": (("shown_as", "seen[:slices, ::row_step, ::column_step]", "seen[:slices, ::column_step, ::row_step]"),),
