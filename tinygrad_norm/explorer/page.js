@@ -326,20 +326,18 @@ function sum(step) {
 
 // ---- the panel of each kind of step ------------------------------------------------------------
 
-function inputsOf(step, gradients) {
+function inputsOf(step, shown) {
   const forward = step.kind === "forward" ? step : steps[story[step.row].made];
   return (forward?.inputs || []).map((input) => {
     if (input.text !== undefined) return el("p", {}, `${input.name} = ${input.text}`);
-    return gradients(input);
+    return shown(input);
   });
 }
 
 const PANELS = {
   forward(step) {
     const { row, call } = step;
-    const inputs = inputsOf(step, (input) => {
-      return pair(input.name, input.row, input.value, null);
-    });
+    const inputs = inputsOf(step, (input) => pair(input.name, input.row, input.value, null));
     return [
       el("p", { class: "where" }, el("code", {}, call.text), ` ${call.file}, line ${call.line}`),
       step.formula ? el("p", { class: "formula" }, step.formula) : null,
