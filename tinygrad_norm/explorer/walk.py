@@ -89,7 +89,7 @@ class Walk(Observer):
                 noted.append({**named, "value": self.values.add(x)} if is_array(x) else {**named, "text": short(x)})
         op = node.plan.op
         row = self._row_of[node] = self._add("op", op.name, node.shape, sources)
-        told = {name: value for name, value in settings.items() if isinstance(value, (bool, int, float, str, tuple, slice))}
+        told = {name: value for name, value in settings.items() if value.__class__ in (bool, int, float, str, tuple, slice)}
         words = ", ".join(f"{name}={short(value)}" for name, value in told.items() if "context" not in settings)
         step = {"kind": "forward", "row": row, "call": found.line, "formula": formula(op), "settings": words, "inputs": noted}
         step |= {"result": self.values.add(result), "code": self.sources.of(op.forward, "the op", op)}
