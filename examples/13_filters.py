@@ -7,23 +7,16 @@ test set. Then each first filter is switched off in turn: how much accuracy goes
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-from common import LeNet, claim, evaluate, fit, host, options, save_figure, start
-from tqdm import tqdm
+from common import LeNet, claim, evaluate, fit, host, options, save_figure, start, train_on_digits
 
 import tinygrad_norm as tn
-from tinygrad_norm import nn, optim
-from tinygrad_norm.data import DataLoader, digits
+from tinygrad_norm.data import digits
 
 
 def train(epochs: int, lr: float) -> LeNet:
     """A LeNet with batch norm on the digits."""
     net = LeNet("lenet5", "batch", 0.0)
-    optimizer = optim.SGD(net.parameters(), lr, momentum=0.9)
-    for _ in tqdm(range(epochs), leave=False):
-        for x, y in DataLoader(digits(train=True), 64, shuffle=True):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(net(x), y).backward()
-            optimizer.step()
+    train_on_digits(net, epochs, lr)
     return net
 
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 import numpy as np
-from common import claim, options, save_figure, start
-from tqdm import tqdm
+from common import claim, options, save_figure, start, train_on_digits
 
 import tinygrad_norm as tn
-from tinygrad_norm import nn, optim
-from tinygrad_norm.data import DataLoader, digits
+from tinygrad_norm import nn
+from tinygrad_norm.data import digits
 
 DEEP = 8
 
@@ -32,12 +31,7 @@ def make_net(norm: bool, width: int = 64) -> nn.Sequential:
 def train(norm: bool, epochs: int, lr: float) -> nn.Sequential:
     """A net on the digits."""
     net = make_net(norm)
-    optimizer = optim.SGD(net.parameters(), lr, momentum=0.9)
-    for _ in tqdm(range(epochs), leave=False):
-        for x, y in DataLoader(digits(train=True), 64, shuffle=True, drop_last=True):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(net(x), y).backward()
-            optimizer.step()
+    train_on_digits(net, epochs, lr, drop_last=True)
     return net
 
 

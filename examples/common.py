@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from tqdm import tqdm
 
 import tinygrad_norm as tn
-from tinygrad_norm import data, nn
+from tinygrad_norm import data, nn, optim
 
 HELP = {
     "epochs": "how often to go through the data",
@@ -261,6 +261,16 @@ def load_data(arguments: argparse.Namespace) -> tuple[data.TensorDataset, data.T
         return source(root, True, arguments.download), source(root, False, arguments.download)
     except FileNotFoundError as error:
         raise SystemExit(f"{arguments.data} is not in {root}: add --download to fetch it ({error})") from None
+
+
+def train_on_digits(net: nn.Module, epochs: int, lr: float, drop_last: bool = False) -> None:
+    """SGD with momentum on the digits, in batches of 64."""
+    optimizer = optim.SGD(net.parameters(), lr, momentum=0.9)
+    for _ in tqdm(range(epochs), leave=False):
+        for x, y in data.DataLoader(data.digits(train=True), 64, shuffle=True, drop_last=drop_last):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(net(x), y).backward()
+            optimizer.step()
 
 
 @tn.no_grad()

@@ -1,6 +1,7 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const { rows, steps, values, sources } = DATA;
 const byId = (id) => document.getElementById(id);
+const known = (index) => index !== null && index !== undefined; // of a row, a value or a step
 const folded = new Set();
 let at = 0;
 let timer = null;
@@ -15,19 +16,18 @@ const story = rows.map((row) => ({
   sent: [],
 }));
 steps.forEach((step, i) => {
-  if (step.row === null || step.row === undefined) return;
+  if (!known(step.row)) return;
   const own = story[step.row];
   if (step.kind === "forward") {
     own.made = i;
     own.values.push({ step: i, value: step.result });
-    for (const input of step.inputs) if (input.row !== undefined) story[input.row].used.push(i);
+    for (const input of step.inputs) if (known(input.row)) story[input.row].used.push(i);
   } else if (step.kind === "edit") {
     const written = step.changed.length ? [] : step.inputs; // a recorded edit makes rows of its own
-    for (const input of written)
-      if (input.row !== null && input.row !== undefined) story[input.row].values.push({ step: i, value: input.value });
+    for (const input of written) if (known(input.row)) story[input.row].values.push({ step: i, value: input.value });
   } else if (step.kind !== "failed") {
     own.gradients.push({ step: i, value: step.left ?? step.given });
-    for (const made of step.made || []) if (made.row !== null && made.value !== null) story[made.row].sent.push(i);
+    for (const made of step.made || []) if (known(made.row) && known(made.value)) story[made.row].sent.push(i);
   }
 });
 const latest = (list, step) => list.filter((entry) => entry.step <= step && entry.value !== null).pop();
@@ -39,7 +39,7 @@ const arrived = (row, step) => {
   const found = latest(story[row].gradients, step);
   return found && found.step > begun[step] ? found : undefined;
 };
-const notFinite = (value) => value !== null && value !== undefined && values[value].nan + values[value].inf > 0;
+const notFinite = (value) => known(value) && values[value].nan + values[value].inf > 0;
 const arises = steps.map((step) => {
   if (step.kind === "leaf") return false;
   const forward = step.kind === "backward" ? steps[story[step.row].made] : step;
@@ -100,6 +100,11 @@ function numbersOf(index) {
   return decoded.get(index);
 }
 
+function numbersOfSlice(index, slice) {
+  const [, height, width] = values[index].part;
+  return numbersOf(index).slice(slice * height * width, (slice + 1) * height * width);
+}
+
 const sizeOf = (value) => value.shape.reduce((size, n) => size * n, 1);
 const shapeOf = (shape) => `(${shape.join(", ")}${shape.length === 1 ? "," : ""})`;
 
@@ -121,7 +126,7 @@ function stepButton(step, words) {
 const chosen = new Map();
 
 function card(caption, index, options = {}) {
-  if (index === null || index === undefined)
+  if (!known(index))
     return el(
       "figure",
       { class: `empty ${options.kind || ""}` },
@@ -129,7 +134,7 @@ function card(caption, index, options = {}) {
       options.empty || "not there yet",
     );
   const value = values[index];
-  const figure = el("figure", { class: options.kind || "value", "data-value": index });
+  const figure = el("figure", { class: options.kind || "value" });
   figure.append(el("figcaption", {}, caption, " ", el("small", {}, `${shapeOf(value.shape)} ${value.dtype}`)));
   const place = el("div", { class: "numbers" });
   const picked = el("p", { class: "picked", role: "status" });
@@ -139,10 +144,10 @@ function card(caption, index, options = {}) {
     place.replaceChildren(height * width <= 64 && width <= 10 ? table(index, slice) : canvas(index, slice, caption, picked));
   };
   const size = sizeOf(value);
-  if (size > 0) draw(Math.min(chosen.get(caption) || 0, slices - 1));
+  const start = Math.min(chosen.get(caption) || 0, slices - 1);
+  if (size > 0) draw(start);
   else place.append("no elements");
   if (slices > 1) {
-    const start = Math.min(chosen.get(caption) || 0, slices - 1);
     const words = el("span", {}, sliceName(value, start));
     const slider = el("input", { type: "range", min: 0, max: slices - 1, value: start, "aria-label": `slice of ${caption}` });
     slider.addEventListener("input", () => {
@@ -197,7 +202,7 @@ const sliceName = (value, slice) => `[${[...indexOf(value, Number(slice), 0, 0).
 
 function table(index, slice) {
   const [, height, width] = values[index].part;
-  const part = numbersOf(index).slice(slice * height * width, (slice + 1) * height * width);
+  const part = numbersOfSlice(index, slice);
   const words = aligned(part, width > 6 ? 2 : 4);
   const most = greatest(part);
   const body = el("tbody");
@@ -217,7 +222,7 @@ function table(index, slice) {
 function canvas(index, slice, caption, picked) {
   const value = values[index];
   const [, height, width] = value.part;
-  const part = numbersOf(index).slice(slice * height * width, (slice + 1) * height * width);
+  const part = numbersOfSlice(index, slice);
   const scale = Math.max(1, Math.min(12, Math.floor(320 / Math.max(height, width))));
   const words = `${caption}, ${height} by ${width} numbers as colors; arrow keys read them`;
   const made = el("canvas", { width, height, tabindex: 0, role: "img", "aria-label": words });
@@ -265,7 +270,7 @@ function paint(made, part, width, height) {
 const KINDS = { data: "no gradient is needed", leaf: "a leaf", parameter: "a parameter", op: "made before the block" };
 
 function linksOf(row) {
-  if (row === undefined || row === null) return [];
+  if (!known(row)) return [];
   const { made, used } = story[row];
   const links = made === null ? [KINDS[rows[row].kind]] : ["from ", stepButton(made, rows[row].label)];
   if (used.length)
@@ -277,7 +282,7 @@ function linksOf(row) {
 }
 
 function gradientLinks(row, pass, part) {
-  if (row === undefined || row === null || pass === undefined) return [];
+  if (!known(row) || pass === undefined) return [];
   const of = (list) => [...new Set(list)].filter((step) => steps[step].pass === pass);
   const from = part ? [] : of(story[row].sent);
   const links = from.length
@@ -291,9 +296,9 @@ function gradientLinks(row, pass, part) {
 }
 
 function pair(name, row, value, gradient, { pass, part = false, below = [], none = "not there yet" } = {}) {
-  const owner = row === undefined || row === null ? "" : titleOf(row);
+  const owner = known(row) ? titleOf(row) : "";
   const words = owner && owner !== name ? `${name}: ${owner}` : name;
-  const constant = row === undefined || row === null || rows[row].kind === "data";
+  const constant = !known(row) || rows[row].kind === "data";
   const title = part ? `made here for ${name}` : `gradient of ${name}`;
   const right = constant
     ? card(title, null, { kind: "gradient", empty: "none is needed" })
@@ -334,19 +339,23 @@ function inputsOf(step, shown) {
   });
 }
 
+const calledAt = ({ call }) => el("p", { class: "where" }, el("code", {}, call.text), ` ${call.file}, line ${call.line}`);
+const note = (words) => (words ? el("p", { class: "formula" }, words) : null);
+const keptBy = (step) => step.kept.map((entry) => card(`kept for the vjp: ${entry.name}`, entry.value));
+
 const PANELS = {
   forward(step) {
-    const { row, call } = step;
+    const { row } = step;
     const inputs = inputsOf(step, (input) => pair(input.name, input.row, input.value, null));
     return [
-      el("p", { class: "where" }, el("code", {}, call.text), ` ${call.file}, line ${call.line}`),
-      step.formula ? el("p", { class: "formula" }, step.formula) : null,
-      step.settings ? el("p", { class: "formula" }, `settings: ${step.settings}`) : null,
+      calledAt(step),
+      note(step.formula),
+      note(step.settings && `settings: ${step.settings}`),
       el("h3", {}, "Inputs"),
       ...inputs,
       el("h3", {}, "Result"),
       pair("result", row, step.result, null),
-      ...step.kept.map((entry) => card(`kept for the vjp: ${entry.name}`, entry.value)),
+      ...keptBy(step),
       el("h3", {}, "The code that ran"),
       ...code(step.code),
     ];
@@ -357,9 +366,9 @@ const PANELS = {
     const before = (at) => latest(story[at].values, i)?.value ?? null;
     const own = (entry) => {
       const below = entry.code ? code(entry.code) : [];
-      if (entry.summed !== null && entry.summed !== undefined) {
+      if (known(entry.summed)) {
         const words = `The input was broadcast: its gradient is summed to ${shapeOf(values[entry.summed].shape)}`;
-        below.unshift(el("p", { class: "formula" }, `${words}${inline(entry.summed) ? `, ${inline(entry.summed)}` : ""}.`));
+        below.unshift(note(`${words}${inline(entry.summed) ? `, ${inline(entry.summed)}` : ""}.`));
       }
       return below;
     };
@@ -371,22 +380,20 @@ const PANELS = {
       return pair(input.name, input.row, input.value, entry?.value, settings);
     });
     const unseen = left.map((entry) => {
-      const value = entry.row === null ? null : before(entry.row);
+      const value = known(entry.row) ? before(entry.row) : null;
       return pair(entry.name, entry.row, value, entry.value, { pass: step.pass, part: true, below: own(entry) });
     });
     return [
       sum(step),
-      step.hooked ? el("p", { class: "formula" }, "A hook has seen it, and may have replaced it.") : null,
-      step.asked.length ? el("p", { class: "formula" }, `The vjp asks for ${step.asked.join(", ")}.`) : null,
-      step.through
-        ? el("p", { class: "formula" }, "Under create_graph=True its definition is differentiated in its place.")
-        : null,
+      note(step.hooked && "A hook has seen it, and may have replaced it."),
+      note(step.asked.length && `The vjp asks for ${step.asked.join(", ")}.`),
+      note(step.through && "Under create_graph=True its definition is differentiated in its place."),
       el("h3", {}, "Inputs, and what the vjp makes for them"),
       ...places,
       ...unseen,
       el("h3", {}, "Result, and what has arrived for it"),
       pair("result", row, madeAt === null ? null : steps[madeAt].result, step.given, { pass: step.pass }),
-      ...(madeAt === null ? [] : steps[madeAt].kept).map((entry) => card(`kept for the vjp: ${entry.name}`, entry.value)),
+      ...(madeAt === null ? [] : keptBy(steps[madeAt])),
       ...code(step.code),
     ];
   },
@@ -395,22 +402,22 @@ const PANELS = {
     const value = latest(story[step.row].values, i);
     return [
       sum(step),
-      step.hooked ? el("p", { class: "formula" }, "A hook has seen it, and may have replaced it.") : null,
+      note(step.hooked && "A hook has seen it, and may have replaced it."),
       el("h3", {}, step.kept ? "What is left in .grad" : "What grad() returns"),
       pair(titleOf(step.row), step.row, value ? value.value : null, step.left ?? step.given, {
         pass: step.pass,
         none: "nothing: a hook has taken it",
       }),
-      more ? el("p", { class: "formula" }, "It was added to what .grad had already.") : null,
+      note(more && "It was added to what .grad had already."),
     ];
   },
   edit(step) {
     const histories = step.changed.map((entry) => {
-      const [before, now] = [entry.before, entry.now].map((row) => (row === null || row === undefined ? "none" : titleOf(row)));
+      const [before, now] = [entry.before, entry.now].map((row) => (known(row) ? titleOf(row) : "none"));
       return el("li", {}, `${entry.name}: its history was ${before}, and is ${now} now`);
     });
     return [
-      el("p", { class: "where" }, el("code", {}, step.call.text), ` ${step.call.file}, line ${step.call.line}`),
+      calledAt(step),
       el("h3", {}, "What shares the memory, after the edit"),
       ...step.inputs.map((input) => {
         const now = step.changed.find((entry) => entry.name === input.name)?.now;
@@ -430,7 +437,7 @@ const PANELS = {
 };
 
 function titleOfStep(step) {
-  const label = step.row === null || step.row === undefined ? "" : rows[step.row].label;
+  const label = known(step.row) ? rows[step.row].label : "";
   const pass = step.pass > 1 ? `backward ${step.pass}` : "backward";
   return {
     forward: () => `${step.inside ? "in backward" : "forward"}: ${label}`,
@@ -456,17 +463,16 @@ const items = rows.map((row, r) => {
   );
   const item = el("li", { class: row.kind });
   if (row.kind === "module") button.setAttribute("aria-expanded", "true");
-  const depth = depthOf(r);
-  button.style.paddingLeft = `${0.4 + 0.7 * depth}rem`;
+  button.style.paddingLeft = `${0.4 + 0.7 * boxesAround(r).length}rem`;
   item.append(svg(row.svg, row), button);
-  return { item, button, label, number, gradient };
+  return { item, button, number, gradient };
 });
 byId("graph").append(...items.map(({ item }) => item));
 
-function depthOf(row) {
-  let depth = 0;
-  for (let box = rows[row].box; box !== null; box = rows[box].box) depth++;
-  return depth;
+function boxesAround(row) {
+  const found = []; // the innermost first
+  for (let { box } = rows[row]; box !== null; box = rows[box].box) found.push(box);
+  return found;
 }
 
 function fold(row) {
@@ -476,9 +482,7 @@ function fold(row) {
 
 function refold() {
   rows.forEach((row, r) => {
-    let hidden = false;
-    for (let box = row.box; box !== null; box = rows[box].box) hidden ||= folded.has(box);
-    items[r].item.hidden = hidden;
+    items[r].item.hidden = boxesAround(r).some((box) => folded.has(box));
     if (row.kind === "module") {
       items[r].button.setAttribute("aria-expanded", String(!folded.has(r)));
       items[r].item.replaceChild(svg(folded.has(r) ? row.folded : row.svg, row), items[r].item.firstChild);
@@ -548,9 +552,8 @@ function show(i) {
 }
 
 function reveal(row) {
-  if (row === null || row === undefined) return;
-  let seen = row;
-  for (let box = rows[row].box; box !== null; box = rows[box].box) if (folded.has(box)) seen = box;
+  if (!known(row)) return;
+  const seen = boxesAround(row).findLast((box) => folded.has(box)) ?? row;
   const nav = document.querySelector("nav");
   const { item } = items[seen];
   const top = item.offsetTop - nav.offsetTop;

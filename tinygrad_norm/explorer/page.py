@@ -5,8 +5,6 @@ from __future__ import annotations
 import html
 import json
 import os
-import tempfile
-import webbrowser
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +31,9 @@ class Page(Walk):
 
     def show(self) -> None:
         """Open the page in a browser, from a temporary file."""
+        import tempfile  # these two are not worth the time of every import of the package
+        import webbrowser
+
         with tempfile.NamedTemporaryFile("w", suffix=".html", encoding="utf-8", delete=False) as file:
             file.write(self.html())
         webbrowser.open(Path(file.name).as_uri())
@@ -51,7 +52,7 @@ class Page(Walk):
         for i in range(len(self.rows) - 1, -1, -1):
             if (box := self.rows[i]["box"]) is not None:
                 ends[box] = max(ends[box], ends[i])
-        drawn = []
+        drawn, width = [], width_of(places)
         for i, (row, place, end) in enumerate(zip(self.rows, places, ends)):
             if row["kind"] == "module":
                 inside = range(i + 1, end + 1)
@@ -63,7 +64,7 @@ class Page(Walk):
             else:
                 svg = lines(place.above, place.below, place.lane, row["sources"], (i,)) + mark(row["kind"], place.lane)
                 folded = ""
-            drawn.append({**row, "svg": svg, "folded": folded, "end": end, "width": width_of(places), "height": HEIGHT})
+            drawn.append({**row, "svg": svg, "folded": folded, "width": width, "height": HEIGHT})
         return drawn
 
 

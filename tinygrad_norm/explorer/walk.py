@@ -37,7 +37,7 @@ class Walk(Observer):
     """
 
     def __init__(self, names: Any = None) -> None:
-        self._names, self._given = names_of("explore", names), names
+        self._names, self._given = names_of("explore", names), names  # by ids, which are theirs while they are kept
         self.rows: list[dict[str, Any]] = []
         self.steps: list[dict[str, Any]] = []
         self.values, self.sources, self.missed = Values(), Sources(), 0
@@ -104,7 +104,9 @@ class Walk(Observer):
         same = next((i for i, (a, b) in enumerate(zip(self._open, around)) if a[0] is not b), min(len(self._open), len(around)))
         del self._open[same:]
         leaves = [x for x in inputs if isinstance(x, Tensor) and x.node is None]
-        self._add_unseen([(x.node, None) for x in inputs if isinstance(x, Tensor) and x.node is not None], found)
+        nodes = [x.node for x in inputs if isinstance(x, Tensor) and x.node is not None]
+        if unseen := [(node, None) for node in nodes if node not in self._row_of]:
+            self._add_unseen(reachable(unseen)[0], found)
         for x in [x for x in leaves if not isinstance(x, Parameter)]:
             self._add_leaf(x, found)
         for i, what in enumerate(around[same:], same):
@@ -179,7 +181,7 @@ class Walk(Observer):
             self._walks += 1
             nodes, wants = reachable(roots)[0], None if wanted is None else set(map(target_of, wanted))
             this = Pass(self._walks, wants and leading_to(wants, nodes))
-            self._add_unseen(roots, found := call())
+            self._add_unseen(nodes, found := call())
             for target, g in roots:
                 if not isinstance(target, Node):
                     self._add_leaf(target, found)
@@ -197,11 +199,9 @@ class Walk(Observer):
 
         return watched
 
-    def _add_unseen(self, roots: Any, found: Call) -> None:
-        """Rows for Nodes that were recorded before the block."""
-        if self.missed or all(target in self._row_of for target, _ in roots):
-            return
-        for node in reversed(reachable(roots)[0]):
+    def _add_unseen(self, nodes: list[Node], found: Call) -> None:
+        """Rows for those of the Nodes, the newest first, that were recorded before the block."""
+        for node in reversed([] if self.missed else nodes):
             if node not in self._row_of:
                 for edge in node.edges:
                     if not isinstance(edge, Node):
