@@ -59,7 +59,7 @@ STAND_INS: dict[str, Any] = {
     "sigmoid_gradient": (2**13, *_STEPS),
     "tanh_gradient": (2**13, *_STEPS),
     "keep_and_scale": (2**13, *_STEPS),
-    "exponentials_of": (2**13, *_LOSS),
+    "exponentials_of": (2**9, *_LOSS),
     "cross_entropy_gradient": (2**13, *_LOSS),
     "window_maximum": (2**12, *_POOL),
     "scatter_to_maximum": (2**10, *_POOL),

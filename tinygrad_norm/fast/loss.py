@@ -1,4 +1,4 @@
-"""The cross-entropy, row by row: see nn/functional/classification.py."""
+"""Exponentials and the gradient of cross-entropy, row by row: see ops/softmax.py and nn/functional/classification.py."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def _rows(*arrays: np.ndarray) -> bool:
     return first.dtype.kind == "f" and first.itemsize >= 4 and all(a.flags.c_contiguous and a.size for a in arrays)
 
 
-def exponentials_of(scores):
-    """The largest of each row, exp(scores - largest), their sums."""
-    if not _rows(scores) or scores.dtype != np.float32:
+def exponentials_of(x, axis):
+    """The largest of each row, exp(x - largest), their sums; see ops/softmax.py."""
+    if axis != x.ndim - 1 or x.dtype != np.float32 or not _rows(x):
         return NotImplemented
-    out, n = np.empty_like(scores), len(scores)
-    largest, totals = np.empty((2, n, 1), scores.dtype)
-    parallel_for(_exponentials, n, _LEAST // scores.shape[1], out, scores, largest, totals)
-    return largest, out, totals
+    rows, shape = x.reshape(-1, x.shape[axis]), (*x.shape[:axis], 1)
+    out, (largest, totals) = np.empty_like(rows), np.empty((2, len(rows), 1), x.dtype)
+    parallel_for(_exponentials, len(rows), _LEAST // rows.shape[1], out, rows, largest, totals)
+    return largest.reshape(shape), out.reshape(x.shape), totals.reshape(shape)
 
 
 @compiled

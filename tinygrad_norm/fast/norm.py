@@ -8,12 +8,13 @@ every element. So one loop serves all four norms, in any memory order:
     batch norm of (N, C)            a row is a sample: a group and a weight for each element
     layer norm of (N, D)            a row is a sample: one group, a weight for each element
 
-Rows that make up whole groups are a block: it is read again, to be written, while it is in the cache. Blocks are shared among
-threads; where all rows are one block, its rows are, first to add up, then to write.
+Rows of the same groups and weights, in which these change with every element, are added up column by column: up to 64 of them
+are a run. Elsewhere each row is one. Runs that make up whole groups are a block: it is read again, to be written, while it is
+in the cache. Blocks are shared among threads; where there are few blocks, runs are, first to add up, then to write.
 
-Sums are float64, those of 256 elements of a row in x's precision. Before anything is squared, the group's centre is taken off,
-the mean of its first few elements, so that a large mean does no harm; where that was far from the mean, all is added up again
-from there. Where groups change along a row the centre is one element, and all sums are float64: once is enough.
+Sums are float64, those of 256 elements of a row, and of the rows of a run, in x's precision. Before anything is squared, the
+group's centre is taken off, the mean of its first few elements, so that a large mean does no harm; where that was far from the
+mean, all is added up again from there. Where groups change along a row the centre is one element: once is enough.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ Axes = tuple[int, ...]
 # ---- how memory is seen -------------------------------------------------------------------
 
 
-class Rows(NamedTuple):
-    """What the loops have to know of rows. groups, weights: the number of each row's group and weight, or of those of its first
+class Runs(NamedTuple):
+    """What the loops have to know of runs. groups, weights: the number of each run's group and weight, or of those of its first
     element; first: where in memory each group begins; along_groups, along_weights: whether groups and weights change along a
-    row; same: whether they change along the same dimensions; per_block: how many rows are a block.
+    row; per_block: how many runs are a block.
     """
 
     groups: np.ndarray
@@ -45,12 +46,11 @@ class Rows(NamedTuple):
     first: np.ndarray
     along_groups: bool
     along_weights: bool
-    same: bool
     per_block: int
 
 
 class Layout(NamedTuple):
-    """How memory is rows. order: the dimensions, slowest first; back: undoes it; lines: the shape (rows, length);
+    """How memory is runs. order: the dimensions, slowest first; back: undoes it; lines: the shape (runs, rows of each, length);
     groups, blocks: how many; of_groups: the shape of a number for each group, in memory order.
     """
 
@@ -60,12 +60,12 @@ class Layout(NamedTuple):
     groups: int
     blocks: int
     of_groups: Axes
-    rows: Rows
+    runs: Runs
 
 
 @functools.lru_cache(maxsize=64)
 def layout_of(shape: Axes, strides: Axes, axes: Axes, affine: Axes) -> Layout:
-    """The rows of an array that is packed in memory, for moments over `axes` and a weight of the shape `affine`."""
+    """The runs of an array that is packed in memory, for moments over `axes` and a weight of the shape `affine`."""
     order = order_of(strides)
     back = tuple(sorted(range(len(order)), key=order.__getitem__))
     kinds = {i: (i not in axes, affine[i] > 1) for i in order if shape[i] > 1}  # whether group and weight change along i
@@ -88,10 +88,13 @@ def layout_of(shape: Axes, strides: Axes, axes: Axes, affine: Axes) -> Layout:
     _, starts = np.unique(groups, return_index=True)
     first = starts[:, None] * length + (np.arange(length) if along_groups else np.arange(1))
     blocks = len(starts) if (np.diff(groups) >= 0).all() else 1
-    same = along_groups and all(in_group == in_weight for in_group, in_weight in kinds.values())
+    per_block, rows = len(groups) // blocks, 1
+    if along_groups and along_weights:
+        alike = (np.diff(groups.reshape(blocks, -1)) == 0).all() and (np.diff(weights.reshape(blocks, -1)) == 0).all()
+        rows = max(n for n in range(1, 65) if per_block % n == 0) if alike else 1
     of_groups = tuple(1 if i in axes else shape[i] for i in order)
-    rows = Rows(groups, weights, first.reshape(-1), along_groups, along_weights, same, len(groups) // blocks)
-    return Layout(order, back, (len(groups), length), first.size, blocks, of_groups, rows)
+    runs = Runs(groups[::rows], weights[::rows], first.reshape(-1), along_groups, along_weights, per_block // rows)
+    return Layout(order, back, (len(groups) // rows, rows, length), first.size, blocks, of_groups, runs)
 
 
 def packed(x: np.ndarray) -> np.ndarray:
@@ -101,7 +104,7 @@ def packed(x: np.ndarray) -> np.ndarray:
 
 
 def as_lines(x: np.ndarray, layout: Layout) -> np.ndarray:
-    """x as its rows."""
+    """x as its runs."""
     return x.transpose(layout.order).reshape(layout.lines)
 
 
@@ -109,8 +112,8 @@ def flat(v: Any, default: float, size: int, dtype: np.dtype, layout: Layout) -> 
     """The numbers of a weight that the loops look up, in memory order; the default, `size` times, where there are none."""
     if v is None:
         return np.full(size, default, dtype)
-    numbers = np.ascontiguousarray(v.transpose(layout.order), dtype).reshape(-1)
-    return numbers if numbers.flags.writeable else numbers.copy()
+    numbers = v.transpose(layout.order).reshape(-1).astype(dtype, copy=False)
+    return numbers if numbers.flags.c_contiguous and numbers.flags.writeable else numbers.copy()
 
 
 def of_groups(v: np.ndarray, layout: Layout) -> np.ndarray:
@@ -118,9 +121,9 @@ def of_groups(v: np.ndarray, layout: Layout) -> np.ndarray:
     return v.reshape(layout.of_groups).transpose(layout.back)
 
 
-def shares_rows(layout: Layout, size: int) -> bool:
-    """Whether threads, which are woken twice then, share the rows of a block, since there are fewer blocks than threads."""
-    return min(get_num_threads(), size // (2 * _LEAST)) > layout.blocks
+def shares_runs(layout: Layout, size: int) -> bool:
+    """Whether threads, which are woken twice then, share the runs of a block, since there are fewer blocks than threads."""
+    return size >= 2 * _LEAST and min(get_num_threads(), size // (2 * _LEAST)) > layout.blocks
 
 
 # ---- the loops ----------------------------------------------------------------------------
@@ -129,7 +132,7 @@ def shares_rows(layout: Layout, size: int) -> bool:
 class Forward(NamedTuple):
     """What the loops read and write; (x - mean) / sqrt(variance + eps) = (x - centre) * scale + offset, for each group."""
 
-    rows: Rows
+    runs: Runs
     y: np.ndarray
     weight: np.ndarray
     bias: np.ndarray
@@ -139,18 +142,19 @@ class Forward(NamedTuple):
     scale: np.ndarray
     offset: np.ndarray
     sums: np.ndarray  # (threads, 2, groups): of x - centre, of its square
+    work: np.ndarray  # (threads, 2, length): the same of a run, where groups change along a row
     eps: float
 
 
 @inlined
 def _guess(x, t, lo, hi):
     """The centres of groups lo to hi, before their means are known: of their first elements, 0 where those are not finite."""
-    n = x.shape[1]
-    few = 1 if t.rows.along_groups else min(n, 16)
+    n = x.shape[2]
+    few = 1 if t.runs.along_groups else min(n, 16)
     for g in range(lo, hi):
-        r, start, total = t.rows.first[g] // n, t.rows.first[g] % n, 0.0
+        row, start, total = t.runs.first[g] // n, t.runs.first[g] % n, 0.0
         for j in range(start, start + few):
-            total += x[r, j]
+            total += x[row // x.shape[1], row % x.shape[1], j]
         t.centre[g] = total / few if abs(total) < np.inf else 0
 
 
@@ -175,23 +179,35 @@ def _row_sums(x, centre):
 
 
 @compiled
-def _add_elements(x, centre, total, squares):
-    """The same of a row in which each element belongs to a group of its own."""
-    for j in range(len(x)):
-        c = np.float64(x[j] - centre[j])
-        total[j] += c
-        squares[j] += c * c
+def _add_columns(x, centre, total, squares, t, s):
+    """The same over the columns of a run, each of which belongs to a group of its own; t, s: memory to work in."""
+    t[:], s[:] = 0, 0
+    for r in range(len(x)):
+        X = x[r]
+        for j in range(len(X)):
+            c = X[j] - centre[j]
+            t[j] += c
+            s[j] += c * c
+    for j in range(len(t)):
+        if not s[j] < np.inf:
+            t[j], s[j] = 0, 0
+            for r in range(len(x)):
+                total[j] += np.float64(x[r, j]) - centre[j]
+                squares[j] += (np.float64(x[r, j]) - centre[j]) ** 2
+        total[j] += np.float64(t[j])
+        squares[j] += np.float64(s[j])
 
 
 @inlined
-def _add_rows(x, t, part, lo, hi):
-    total, squares, n = t.sums[part, 0], t.sums[part, 1], x.shape[1]
+def _add_runs(x, t, part, lo, hi):
+    total, squares, n = t.sums[part, 0], t.sums[part, 1], x.shape[2]
     for r in range(lo, hi):
-        g = t.rows.groups[r]
-        if t.rows.along_groups:
-            _add_elements(x[r], t.centre[g : g + n], total[g : g + n], squares[g : g + n])
+        g = t.runs.groups[r]
+        if t.runs.along_groups:
+            G = slice(g, g + n)
+            _add_columns(x[r], t.centre[G], total[G], squares[G], t.work[part, 0], t.work[part, 1])
         else:
-            c, s = _row_sums(x[r], t.centre[g])
+            c, s = _row_sums(x[r, 0], t.centre[g])
             total[g] += c
             squares[g] += s
 
@@ -222,7 +238,7 @@ def _set_moments(x, t, lo, hi):
         rest, squares = of_all_parts(t.sums, 0, g) / count, of_all_parts(t.sums, 1, g) / count
         t.mean[g] = t.centre[g] + rest
         t.variance[g] = max(squares - rest * rest, 0.0) if squares < np.inf else np.nan
-        far |= rest * rest > 4 * t.variance[g] and not t.rows.along_groups
+        far |= rest * rest > 4 * t.variance[g] and not t.runs.along_groups
         for part in range(len(t.sums)):
             t.sums[part, 0, g] = t.sums[part, 1, g] = 0
     for g in range(lo, hi if far else lo):
@@ -231,35 +247,37 @@ def _set_moments(x, t, lo, hi):
 
 
 @compiled
-def _write_row(y, x, centre, scale, offset, weight, bias):
-    for j in range(len(x)):
-        y[j] = ((x[j] - at(centre, j)) * at(scale, j) + at(offset, j)) * at(weight, j) + at(bias, j)
+def _write_run(y, x, centre, scale, offset, weight, bias):
+    for r in range(len(x)):
+        Y, X = y[r], x[r]
+        for j in range(len(X)):
+            Y[j] = ((X[j] - at(centre, j)) * at(scale, j) + at(offset, j)) * at(weight, j) + at(bias, j)
 
 
 @inlined
-def _write_rows(x, t, part, lo, hi):
+def _write_runs(x, t, part, lo, hi):
     """y = ((x - centre) * scale + offset) * weight + bias."""
-    n, y, centre, scale, offset, weight, bias = x.shape[1], t.y, t.centre, t.scale, t.offset, t.weight, t.bias
+    n, y, centre, scale, offset, weight, bias = x.shape[2], t.y, t.centre, t.scale, t.offset, t.weight, t.bias
     for r in range(lo, hi):
-        g, w = t.rows.groups[r], t.rows.weights[r]
+        g, w = t.runs.groups[r], t.runs.weights[r]
         G, W = slice(g, g + n), slice(w, w + n)
-        if t.rows.along_groups and t.rows.along_weights:
-            _write_row(y[r], x[r], centre[G], scale[G], offset[G], weight[W], bias[W])
-        elif t.rows.along_groups:
-            _write_row(y[r], x[r], centre[G], scale[G], offset[G], weight[w], bias[w])
-        elif t.rows.along_weights:
-            _write_row(y[r], x[r], centre[g], scale[g], offset[g], weight[W], bias[W])
+        if t.runs.along_groups and t.runs.along_weights:
+            _write_run(y[r], x[r], centre[G], scale[G], offset[G], weight[W], bias[W])
+        elif t.runs.along_groups:
+            _write_run(y[r], x[r], centre[G], scale[G], offset[G], weight[w], bias[w])
+        elif t.runs.along_weights:
+            _write_run(y[r], x[r], centre[g], scale[g], offset[g], weight[W], bias[W])
         else:
-            _write_row(y[r], x[r], centre[g], scale[g], offset[g], weight[w], bias[w])
+            _write_run(y[r], x[r], centre[g], scale[g], offset[g], weight[w], bias[w])
 
 
 @inlined
 def _moments_of_blocks(x, t, part, lo, hi):
-    rows, groups = t.rows.per_block, len(t.mean) * t.rows.per_block // len(x)
+    runs, groups = t.runs.per_block, len(t.mean) * t.runs.per_block // len(x)
     _guess(x, t, lo * groups, hi * groups)
     for b in range(lo, hi):
         for _ in range(2):
-            _add_rows(x, t, part, b * rows, (b + 1) * rows)
+            _add_runs(x, t, part, b * runs, (b + 1) * runs)
             if not _set_moments(x, t, b * groups, (b + 1) * groups):
                 break
     set_coefficients(t, lo * groups, hi * groups)
@@ -269,29 +287,29 @@ def _moments_of_blocks(x, t, part, lo, hi):
 def _normalize_blocks(x, t, part, lo, hi):
     for b in range(lo, hi):
         _moments_of_blocks(x, t, part, b, b + 1)
-        _write_rows(x, t, part, b * t.rows.per_block, (b + 1) * t.rows.per_block)
+        _write_runs(x, t, part, b * t.runs.per_block, (b + 1) * t.runs.per_block)
 
 
 # ---- the stand-ins ------------------------------------------------------------------------
 
 
 def _prepared(x: np.ndarray, y: Any, weight: Any, bias: Any, layout: Layout, eps: float) -> tuple[np.ndarray, Forward]:
-    lines, groups = as_lines(x, layout), layout.groups
-    mean, variance = np.empty((2, groups))
-    centre, scale, offset = np.empty((3, groups), x.dtype)
+    lines, groups, threads = as_lines(x, layout), layout.groups, get_num_threads()
     weight = flat(weight, 1, 1, x.dtype, layout)
-    bias, sums = flat(bias, 0, weight.size, x.dtype, layout), np.zeros((get_num_threads(), 2, groups))
-    return lines, Forward(layout.rows, y, weight, bias, mean, variance, centre, scale, offset, sums, float(eps))
+    bias, sums = flat(bias, 0, weight.size, x.dtype, layout), np.zeros((threads, 2, groups))
+    work = np.empty((threads, 2, lines.shape[2] if layout.runs.along_groups else 0), x.dtype)
+    coefficients = *np.empty((2, groups)), *np.empty((3, groups), x.dtype)
+    return lines, Forward._make((layout.runs, y, weight, bias, *coefficients, sums, work, float(eps)))
 
 
 def _add_up(lines: np.ndarray, t: Forward, layout: Layout) -> None:
     """The moments, added up on all threads."""
-    if not shares_rows(layout, lines.size):
+    if not shares_runs(layout, lines.size):
         parallel_for(_moments_of_blocks, layout.blocks, _LEAST * layout.blocks // lines.size, lines, t, most=len(t.sums))
         return
     _guess(lines, t, 0, layout.groups)
     for _ in range(2):
-        parallel_for(_add_rows, len(lines), _LEAST // layout.lines[1], lines, t, most=len(t.sums))
+        parallel_for(_add_runs, len(lines), _LEAST * len(lines) // lines.size, lines, t, most=len(t.sums))
         if not _set_moments(lines, t, 0, layout.groups):
             break
     set_coefficients(t, 0, layout.groups)
@@ -316,7 +334,7 @@ def normalize(x, weight, bias, axes, eps, known=None):
     layout = layout_of(x.shape, x.strides, axes, (1,) * x.ndim if weight is None else weight.shape)
     y = np.empty_like(x)
     lines, t = _prepared(x, as_lines(y, layout), weight, bias, layout, eps)
-    if known is None and not shares_rows(layout, x.size):
+    if known is None and not shares_runs(layout, x.size):
         parallel_for(_normalize_blocks, layout.blocks, _LEAST * layout.blocks // x.size, lines, t, most=len(t.sums))
     else:
         if known is None:
@@ -324,5 +342,5 @@ def normalize(x, weight, bias, axes, eps, known=None):
         else:
             t.mean[:], t.variance[:] = (v.transpose(layout.order).reshape(-1) for v in known)
             set_coefficients(t, 0, layout.groups)
-        parallel_for(_write_rows, len(lines), _LEAST // layout.lines[1], lines, t)
+        parallel_for(_write_runs, len(lines), _LEAST * len(lines) // x.size, lines, t)
     return y, of_groups(t.mean, layout), of_groups(t.variance, layout)

@@ -1,4 +1,4 @@
-"""The loops of the norms' gradients: see norm.py, whose rows and blocks these are."""
+"""The loops of the norms' gradients: see norm.py, whose runs and blocks these are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_norm.fast import norm
 from tinygrad_norm.fast.compiled import at, compiled, inlined
-from tinygrad_norm.fast.norm import Rows, as_lines, flat, layout_of, of_all_parts, packed, set_coefficients
+from tinygrad_norm.fast.norm import Runs, as_lines, flat, layout_of, of_all_parts, packed, set_coefficients
 from tinygrad_norm.fast.threads import get_num_threads, parallel_for
 
 
@@ -17,11 +17,10 @@ class Backward(NamedTuple):
     c = x - centre, for each group.
 
     Where each element of a row has a weight of its own, what goes into `affine` is added up in `recent` first, in x's
-    precision, for some 64 rows. Where it has a group of its own, too (rows.same), both hold the sums of g * c and of g at
-    first, of which _set_slopes makes the gradients and `sums`.
+    precision, for some 64 rows; where it has a group of its own, the sums of g and of g * c of a run.
     """
 
-    rows: Rows
+    runs: Runs
     g: np.ndarray
     gx: np.ndarray
     weight: np.ndarray
@@ -34,7 +33,7 @@ class Backward(NamedTuple):
     shift: np.ndarray
     sums: np.ndarray  # (threads, 2, groups): of gy, of gy * c
     affine: np.ndarray  # (threads, 2, weights): of g * x_hat, of g
-    recent: np.ndarray  # as affine
+    recent: np.ndarray  # (threads, 2, weights, or the length of a row)
     eps: float
 
 
@@ -74,68 +73,79 @@ def _row_sums_with_weights(g, x, centre, scale, offset, weight, gweight, gbias):
 
 
 @compiled
-def _add_to_groups(total, with_c, g, x, centre, weight):
-    """The same, where each element has a group of its own. Two loops: of more arrays LLVM does not see that they are apart."""
-    for j in range(len(x)):
-        total[j] += g[j] * at(weight, j)
-    for j in range(len(x)):
-        with_c[j] += g[j] * at(weight, j) * (x[j] - centre[j])
+def _column_sums(g, x, centre, t, s):
+    """t and s: the sums of g and of g * c over the columns of a run, each of which belongs to a group of its own."""
+    t[:], s[:] = 0, 0
+    for r in range(len(x)):
+        G, X = g[r], x[r]
+        for j in range(len(X)):
+            t[j] += G[j]
+            s[j] += G[j] * (X[j] - centre[j])
 
 
 @compiled
-def _add_to_weights(gweight, gbias, g, x, centre, scale, offset):
-    """gweight += g * x_hat and gbias += g, where each element has a group and a weight of its own."""
-    for j in range(len(x)):
-        gbias[j] += g[j]
-    for j in range(len(x)):
-        gweight[j] += g[j] * ((x[j] - centre[j]) * scale[j] + offset[j])
+def _add_to_groups(t, s, weight, total, with_c):
+    """What the sums of a run add to those of its groups."""
+    for j in range(len(t)):
+        total[j] += np.float64(t[j] * at(weight, j))
+        with_c[j] += np.float64(s[j] * at(weight, j))
 
 
 @compiled
-def _weight_sums(g, x, centre, scale, offset):
-    """The sums of g * x_hat and of g, over a row of one weight and many groups."""
+def _weight_sums(t, s, scale, offset):
+    """What they add to the gradients of the one weight of a run, and of its bias."""
     gweight = gbias = 0.0
-    for j in range(len(x)):
-        gweight += np.float64(g[j] * ((x[j] - centre[j]) * scale[j] + offset[j]))
-        gbias += np.float64(g[j])
+    for j in range(len(t)):
+        gweight += np.float64(s[j] * scale[j] + t[j] * offset[j])
+        gbias += np.float64(t[j])
     return gweight, gbias
 
 
+@compiled
+def _add_to_weights(t, s, scale, offset, gweight, gbias):
+    """What they add to the gradients of the weights, one for each element, and of the biases."""
+    for j in range(len(t)):
+        gweight[j] += np.float64(s[j] * scale[j] + t[j] * offset[j])
+        gbias[j] += np.float64(t[j])
+
+
 @inlined
-def _add_row(x, t, part, r):
-    """What row r adds to the sums of its groups and to the gradients of its weights."""
-    g, row, n, p, w = t.g[r], x[r], x.shape[1], t.rows.groups[r], t.rows.weights[r]
+def _add_run(x, t, part, r):
+    """What run r adds to the sums of its groups and to the gradients of its weights."""
+    g, X, n, p, w = t.g[r], x[r], x.shape[2], t.runs.groups[r], t.runs.weights[r]
     sums, affine, recent, centre, scale, offset = t.sums[part], t.affine[part], t.recent[part], t.centre, t.scale, t.offset
     P, W = slice(p, p + n), slice(w, w + n)
-    if t.rows.same:
-        _add_to_groups(recent[1, P], recent[0, P], g, row, centre[P], x.dtype.type(1))
-    elif t.rows.along_groups and t.rows.along_weights:
-        _add_to_groups(sums[0, P], sums[1, P], g, row, centre[P], t.weight[W])
-        _add_to_weights(recent[0, W], recent[1, W], g, row, centre[P], scale[P], offset[P])
-    elif t.rows.along_groups:
-        _add_to_groups(sums[0, P], sums[1, P], g, row, centre[P], t.weight[w])
-        gweight, gbias = _weight_sums(g, row, centre[P], scale[P], offset[P])
-        affine[0, w] += gweight
-        affine[1, w] += gbias
-    elif t.rows.along_weights:
-        total, with_c = _row_sums_with_weights(g, row, centre[p], scale[p], offset[p], t.weight[W], recent[0, W], recent[1, W])
+    if t.runs.along_groups:
+        T, S = recent[0, :n], recent[1, :n]
+        _column_sums(g, X, centre[P], T, S)
+        if t.runs.along_weights:
+            _add_to_groups(T, S, t.weight[W], sums[0, P], sums[1, P])
+            _add_to_weights(T, S, scale[P], offset[P], affine[0, W], affine[1, W])
+        else:
+            _add_to_groups(T, S, t.weight[w], sums[0, P], sums[1, P])
+            gweight, gbias = _weight_sums(T, S, scale[P], offset[P])
+            affine[0, w] += gweight
+            affine[1, w] += gbias
+    elif t.runs.along_weights:
+        G, R, c, a, b = g[0], X[0], centre[p], scale[p], offset[p]
+        total, with_c = _row_sums_with_weights(G, R, c, a, b, t.weight[W], recent[0, W], recent[1, W])
         sums[0, p] += total
         sums[1, p] += with_c
     else:
-        total, with_c = _row_sums(g, row, centre[p])
+        total, with_c = _row_sums(g[0], X[0], centre[p])
         sums[0, p] += total * t.weight[w]
         sums[1, p] += with_c * t.weight[w]
         affine[0, w] += with_c * scale[p] + total * offset[p]
         affine[1, w] += total
 
 
-# ---- all rows, and all blocks -------------------------------------------------------------
+# ---- all runs, and all blocks -------------------------------------------------------------
 
 
 @inlined
 def _move(t, part):
-    """Add the recent sums to those in float64, and begin anew."""
-    for k in range(2):
+    """Add the recent sums for weights to those in float64, and begin anew."""
+    for k in range(0 if t.runs.along_groups else 2):
         total, recent = t.affine[part, k], t.recent[part, k]
         for j in range(len(recent)):
             total[j] += np.float64(recent[j])
@@ -143,28 +153,24 @@ def _move(t, part):
 
 
 @inlined
-def _add_rows(x, t, part, lo, hi):
+def _add_runs(x, t, part, lo, hi):
     for r in range(lo, hi):
-        _add_row(x, t, part, r)
-        if t.rows.along_weights and r % 64 == 63:
+        _add_run(x, t, part, r)
+        if t.runs.along_weights and r % 64 == 63:
             _move(t, part)
 
 
 @compiled
 def _add_part(x, t, part, lo, hi):
-    _add_rows(x, t, part, lo, hi)
+    _add_runs(x, t, part, lo, hi)
     _move(t, part)
 
 
 @inlined
 def _set_slopes(x, t, lo, hi):
-    """What the sums of groups lo to hi make of them; first these sums themselves, where affine has those of g * c and of g."""
+    """What the sums of groups lo to hi make of them."""
     count = x.size // len(t.mean)
     for p in range(lo, hi):
-        for k in range(len(t.affine) if t.rows.same else 0):
-            with_c, total = t.affine[k, 0, p], t.affine[k, 1, p]
-            t.sums[k, 0, p], t.sums[k, 1, p] = total * t.weight[p], with_c * t.weight[p]
-            t.affine[k, 0, p] = with_c * t.scale[p] + total * t.offset[p]
         rstd, rest = 1 / np.sqrt(t.variance[p] + t.eps), t.mean[p] - np.float64(t.centre[p])
         total, with_c = of_all_parts(t.sums, 0, p) / count, of_all_parts(t.sums, 1, p) / count
         slope = -rstd * rstd * rstd * (with_c - rest * total)
@@ -172,38 +178,38 @@ def _set_slopes(x, t, lo, hi):
 
 
 @compiled
-def _write_row(gx, g, x, centre, scale, slope, shift, weight):
-    for j in range(len(x)):
-        gx[j] = at(scale, j) * (g[j] * at(weight, j)) + at(slope, j) * (x[j] - at(centre, j)) + at(shift, j)
+def _write_run(gx, g, x, centre, scale, slope, shift, weight):
+    for r in range(len(x)):
+        out, G, X = gx[r], g[r], x[r]
+        for j in range(len(X)):
+            out[j] = at(scale, j) * (G[j] * at(weight, j)) + at(slope, j) * (X[j] - at(centre, j)) + at(shift, j)
 
 
 @inlined
-def _write_rows(x, t, part, lo, hi):
-    n, gx, centre, scale, slope, shift, weight = x.shape[1], t.gx, t.centre, t.scale, t.slope, t.shift, t.weight
+def _write_runs(x, t, part, lo, hi):
+    n, gx, centre, scale, slope, shift, weight = x.shape[2], t.gx, t.centre, t.scale, t.slope, t.shift, t.weight
     for r in range(lo, hi):
-        g, p, w = t.g[r], t.rows.groups[r], t.rows.weights[r]
+        g, p, w = t.g[r], t.runs.groups[r], t.runs.weights[r]
         P, W = slice(p, p + n), slice(w, w + n)
-        if t.rows.along_groups and t.rows.along_weights:
-            _write_row(gx[r], g, x[r], centre[P], scale[P], slope[P], shift[P], weight[W])
-        elif t.rows.along_groups:
-            _write_row(gx[r], g, x[r], centre[P], scale[P], slope[P], shift[P], weight[w])
-        elif t.rows.along_weights:
-            _write_row(gx[r], g, x[r], centre[p], scale[p], slope[p], shift[p], weight[W])
+        if t.runs.along_groups and t.runs.along_weights:
+            _write_run(gx[r], g, x[r], centre[P], scale[P], slope[P], shift[P], weight[W])
+        elif t.runs.along_groups:
+            _write_run(gx[r], g, x[r], centre[P], scale[P], slope[P], shift[P], weight[w])
+        elif t.runs.along_weights:
+            _write_run(gx[r], g, x[r], centre[p], scale[p], slope[p], shift[p], weight[W])
         else:
-            _write_row(gx[r], g, x[r], centre[p], scale[p], slope[p], shift[p], weight[w])
+            _write_run(gx[r], g, x[r], centre[p], scale[p], slope[p], shift[p], weight[w])
 
 
 @compiled
 def _gradients_of_blocks(x, t, part, lo, hi):
-    per_block = t.rows.per_block
+    per_block = t.runs.per_block
     groups = len(t.mean) * per_block // len(x)
     set_coefficients(t, lo * groups, hi * groups)
     for b in range(lo, hi):
-        _add_rows(x, t, part, b * per_block, (b + 1) * per_block)
-        if t.rows.same:
-            _move(t, part)
+        _add_runs(x, t, part, b * per_block, (b + 1) * per_block)
         _set_slopes(x, t, b * groups, (b + 1) * groups)
-        _write_rows(x, t, part, b * per_block, (b + 1) * per_block)
+        _write_runs(x, t, part, b * per_block, (b + 1) * per_block)
     _move(t, part)
 
 
@@ -216,27 +222,26 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
     if g.strides != x.strides or g.dtype != x.dtype or not g.flags.writeable:
         np.copyto(like := np.empty_like(x), g)
         g = like
-    gx, lines, groups, threads = np.empty_like(x), as_lines(x, layout), layout.groups, get_num_threads()
-    of_weights = flat(weight, 1, 1, x.dtype, layout)
-    mean, variance = mean.transpose(layout.order).reshape(-1), variance.transpose(layout.order).reshape(-1)
-    sums, affine = np.zeros((threads, 2, groups)), np.zeros((threads, 2, of_weights.size))
-    recent = np.zeros((threads, 2, of_weights.size if layout.rows.along_weights else 0), x.dtype)
-    centre, scale, offset, slope, shift = np.empty((5, groups), x.dtype)
-    lines_of_both = as_lines(g, layout), as_lines(gx, layout)
-    coefficients = (centre, scale, offset, slope, shift)
-    t = Backward(layout.rows, *lines_of_both, of_weights, mean, variance, *coefficients, sums, affine, recent, float(eps))
+    gx, groups, threads = np.empty_like(x), layout.groups, get_num_threads()
+    lines, of_g, of_gx = [as_lines(v, layout) for v in (x, g, gx)]
+    weights = flat(weight, 1, 1, x.dtype, layout)
+    moments = [v.transpose(layout.order).reshape(-1) for v in (mean, variance)]
+    sums, affine = np.zeros((threads, 2, groups)), np.zeros((threads, 2, weights.size))
+    length = lines.shape[2] if layout.runs.along_groups else weights.size if layout.runs.along_weights else 0
+    recent, coefficients = np.zeros((threads, 2, length), x.dtype), np.empty((5, groups), x.dtype)
+    t = Backward._make((layout.runs, of_g, of_gx, weights, *moments, *coefficients, sums, affine, recent, float(eps)))
     size = 2 * x.size  # twice as many elements are read as by normalize
-    if norm.shares_rows(layout, size):
+    if norm.shares_runs(layout, size):
         set_coefficients(t, 0, groups)
         least = norm._LEAST * len(lines) // size
         parallel_for(_add_part, len(lines), least, lines, t, most=threads)
         _set_slopes(lines, t, 0, groups)
-        parallel_for(_write_rows, len(lines), least, lines, t)
+        parallel_for(_write_runs, len(lines), least, lines, t)
     else:
         least = norm._LEAST * layout.blocks // size
         parallel_for(_gradients_of_blocks, layout.blocks, least, lines, t, most=threads)
     if weight is None:
         return gx if needs[0] else None, None, None
     shape = [weight.shape[i] for i in layout.order]
-    gweight, gbias = [v.reshape(shape).transpose(layout.back).astype(x.dtype) for v in affine.sum(axis=0)]
+    gweight, gbias = [v.reshape(shape).transpose(layout.back).astype(x.dtype) for v in np.add.reduce(affine)]
     return gx if needs[0] else None, gweight, gbias

@@ -6,6 +6,7 @@ all images. In another order the textbook functions run.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -117,14 +118,17 @@ def _new(x: np.ndarray, height: int, width: int, zero: bool) -> np.ndarray:
     return (np.zeros if zero else np.empty)((height, x.shape[1], width, len(x)), x.dtype)
 
 
-def window_maximum(x, rows, columns):
-    """The largest input of each window."""
+def _over_windows(loop, x, rows, columns):
     lines = _lines(x) if _fits(x) else None
     if lines is None:
         return NotImplemented
     out = _new(x, rows.count, columns.count, False)
-    parallel_for(_maximum, len(out), _LEAST * len(out) // x.size, out, lines, *_windows(rows, columns))
+    parallel_for(loop, len(out), _LEAST * len(out) // x.size, out, lines, *_windows(rows, columns))
     return out.transpose(3, 1, 0, 2)
+
+
+window_maximum = functools.partial(_over_windows, _maximum)
+window_sum = functools.partial(_over_windows, _sum)
 
 
 def scatter_to_maximum(g, x, out, rows, columns):
@@ -139,16 +143,6 @@ def scatter_to_maximum(g, x, out, rows, columns):
         _scatter_to_maximum, channels, _LEAST * channels // x.size, gx, given, lines, best, taken, *_windows(rows, columns)
     )
     return gx.transpose(3, 1, 0, 2)
-
-
-def window_sum(x, rows, columns):
-    """The sum of the inputs of each window."""
-    lines = _lines(x) if _fits(x) else None
-    if lines is None:
-        return NotImplemented
-    out = _new(x, rows.count, columns.count, False)
-    parallel_for(_sum, len(out), _LEAST * len(out) // x.size, out, lines, *_windows(rows, columns))
-    return out.transpose(3, 1, 0, 2)
 
 
 def scatter_to_windows(g, rows, columns):

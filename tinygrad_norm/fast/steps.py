@@ -6,6 +6,7 @@ the textbook functions run.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,7 @@ def sigmoid_of(x):
 
 
 def _gradient(loop: Any, g: np.ndarray, y: np.ndarray) -> Any:
+    """See ops/unary.py."""
     gx = np.empty_like(y)
     flat = _flat(gx, g, y)
     if flat is None:
@@ -137,19 +139,9 @@ def _gradient(loop: Any, g: np.ndarray, y: np.ndarray) -> Any:
     return gx
 
 
-def relu_gradient(g, y):
-    """See ops/elementwise.py."""
-    return _gradient(_relu_gradient, g, y)
-
-
-def sigmoid_gradient(g, y):
-    """See ops/elementwise.py."""
-    return _gradient(_sigmoid_gradient, g, y)
-
-
-def tanh_gradient(g, y):
-    """See ops/elementwise.py."""
-    return _gradient(_tanh_gradient, g, y)
+relu_gradient = functools.partial(_gradient, _relu_gradient)
+sigmoid_gradient = functools.partial(_gradient, _sigmoid_gradient)
+tanh_gradient = functools.partial(_gradient, _tanh_gradient)
 
 
 @compiled

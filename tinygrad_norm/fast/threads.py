@@ -53,8 +53,8 @@ def parallel_for(loop: Callable, items: int, least: int, *arguments: Any, most: 
     most: no more parts than that; as many as there are threads without it. A loop in which each part has memory of its own
     needs it: another thread may set the number of threads meanwhile.
     """
-    parts = max(min((_count or get_num_threads()) if most is None else most, items // max(least, 1)), 1)
-    if parts == 1:
+    parts = 1 if items < 2 * least else min(most or _count or get_num_threads(), items // max(least, 1))
+    if parts <= 1:
         loop(*arguments, 0, 0, items)
         return
     ends = [items * k // parts for k in range(parts + 1)]

@@ -149,9 +149,6 @@ def unique(
     options: dict[str, Any] = {} if module is not np else {"equal_nan": False}
     values, inverse, counts = module.unique(input.array, return_inverse=True, return_counts=True, axis=axis, **options)
     shape = input.array.shape if axis is None else (input.array.shape[axis],)
-    found = [
-        wrap(values),
-        *([wrap(inverse.reshape(shape))] if return_inverse else []),
-        *([wrap(counts)] if return_counts else []),
-    ]
+    asked = [values, *([inverse.reshape(shape)] if return_inverse else []), *([counts] if return_counts else [])]
+    found = [wrap(v) for v in asked]
     return found[0] if len(found) == 1 else tuple(found)

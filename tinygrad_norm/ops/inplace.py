@@ -117,11 +117,9 @@ def fill_(input: Tensor, value: Any) -> Tensor:
         if value.ndim:
             raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
         check_editable(input, "fill_", value)
-        return (
-            overwrite(input, to(value, dtype=input.dtype).expand(input.array.shape), "fill_")
-            if value.needs_grad
-            else (fill_in_place(input, number_for(value.item(), input.dtype), "fill_"))
-        )
+        if value.needs_grad:
+            return overwrite(input, to(value, dtype=input.dtype).expand(input.array.shape), "fill_")
+        value = value.item()
     return fill_in_place(input, number_for(value, input.dtype), "fill_")
 
 

@@ -11,6 +11,7 @@ from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.backend import xp
 from tinygrad_norm.checks.sizes import normalize_dim
 from tinygrad_norm.engine.broadcasting import sum_over
+from tinygrad_norm.fast import replaceable
 from tinygrad_norm.ops.convert import to
 from tinygrad_norm.ops.reduce import Dim, axes_of, expand_back, floating, numpy_names, wide
 from tinygrad_norm.ops.shape import in_own_shape, in_shape
@@ -46,18 +47,20 @@ def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
     return _logsumexp(input, axes=axes_of(input, dim), keepdims=bool(keepdim))
 
 
-def _largest(x: Any, axis: int) -> Any:
-    """The maximum along the axis, kept; of nothing, anything."""
-    return x.max(axis=axis, keepdims=True) if x.shape[axis] else x.sum(axis=axis, keepdims=True)
+@replaceable
+def exponentials_of(x, axis):
+    """The largest element along the axis, exp(x - largest), so that none overflows, and their sum; the dimension is kept."""
+    largest = x.max(axis=axis, keepdims=True) if x.shape[axis] else x.sum(axis=axis, keepdims=True)  # of nothing, anything
+    exponentials = xp(x).exp(x - largest)
+    return largest, exponentials, total(exponentials, (axis,), True)
 
 
 @op
 def _softmax(x, *, axis):
-    """e**x / sum of e**x along the axis, with the largest taken off first."""
-    given = wide(x)
-    out = xp(x).exp(given - _largest(given, axis))
-    out /= total(out, (axis,), True)
-    return out.astype(x.dtype, copy=False)
+    """e**x / sum of e**x along the axis."""
+    _, exponentials, totals = exponentials_of(wide(x), axis)
+    exponentials /= totals
+    return exponentials.astype(x.dtype, copy=False)
 
 
 _softmax.vjp(x=lambda g, out, axis: out * (g - sum_over(g * out, (axis,))))
@@ -65,11 +68,11 @@ _softmax.vjp(x=lambda g, out, axis: out * (g - sum_over(g * out, (axis,))))
 
 @op
 def _log_softmax(x, *, axis):
-    """x - log(sum of e**x along the axis), with the largest taken off first."""
+    """x - log(sum of e**x along the axis)."""
     given = wide(x)
-    shifted = given - _largest(given, axis)
+    largest, _, totals = exponentials_of(given, axis)
     with np.errstate(divide="ignore"):  # the logarithm of no exponentials
-        return (shifted - xp(x).log(total(xp(x).exp(shifted), (axis,), True))).astype(x.dtype, copy=False)
+        return (given - largest - xp(x).log(totals)).astype(x.dtype, copy=False)
 
 
 _log_softmax.vjp(x=lambda g, out, axis: g - exp(out) * sum_over(g, (axis,)))

@@ -16,7 +16,7 @@ from tinygrad_norm.nn.functional.loss import reduced, reduction_of
 from tinygrad_norm.ops.gathering import gather
 from tinygrad_norm.ops.reduce import sum, wide
 from tinygrad_norm.ops.select import keep_where, where
-from tinygrad_norm.ops.softmax import log_softmax
+from tinygrad_norm.ops.softmax import exponentials_of, log_softmax
 
 
 @checked
@@ -52,14 +52,6 @@ def cross_entropy_definition(input: Any, target: Any, *, ignore_index: int | Non
 
 
 @replaceable
-def exponentials_of(scores):
-    """The largest score of each row (N, 1), exp(scores - largest), so that none overflows, and their sums (N, 1)."""
-    largest = scores.max(axis=1, keepdims=True)
-    exponentials = xp(scores).exp(scores - largest)
-    return largest, exponentials, exponentials.sum(axis=1, keepdims=True)
-
-
-@replaceable
 def cross_entropy_gradient(exponentials, totals, classes, share):
     """(softmax - one_hot) * share, with a share (N, 1) for each row."""
     one_hot = classes[:, None] == xp(exponentials).arange(exponentials.shape[1])
@@ -72,7 +64,7 @@ def _cross_entropy(input, target, *, ignore_index=None):
     module, scores = xp(input), wide(input)
     kept = None if ignore_index is None else target != ignore_index
     classes = target if kept is None else module.where(kept, target, 0)
-    largest, exponentials, totals = exponentials_of(scores)
+    largest, exponentials, totals = exponentials_of(scores, 1)
     losses = module.log(totals[:, 0]) + largest[:, 0] - scores[module.arange(len(target)), classes]
     if kept is None:
         return losses.mean().astype(input.dtype), exponentials, totals
