@@ -548,9 +548,9 @@ def test_masks_stand_for_as_many_dimensions_as_they_have() -> None:
             x[index]
         with pytest.raises(IndexError, match="too many indices for tensor of dimension 3"):
             x[index] = 1.0
-    with pytest.raises(IndexError, match=r"mask \[3, 4\] at index 0 .* tensor \[2, 3, 4\] at index 0"):
+    with pytest.raises(IndexError, match=r"mask \(3, 4\) .* tensor \(2, 3, 4\) at 0"):
         x[constant(last)]
-    with pytest.raises(IndexError, match=r"mask \[2, 2\] at index 1 .* tensor \[2, 3, 4\] at index 1"):
+    with pytest.raises(IndexError, match=r"mask \(2, 2\) .* tensor \(2, 3, 4\) at 1"):
         x[constant(first[:, :2])]
     with pytest.raises(IndexError, match="out of bounds for dimension 4 with size 0"):
         x[..., ..., 0]

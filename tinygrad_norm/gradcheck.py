@@ -197,15 +197,9 @@ def _checked(func: Callable, inputs: Any) -> list[tuple[str, Tensor]]:
         raise ValueError("gradcheck: expected at least one input with requires_grad=True")
     for name, tensor in named:
         if tensor.dtype != np.float64:
-            raise ValueError(
-                f"gradcheck: {name} is {tensor.dtype}, expected float64: differences in lower precision "
-                "say nothing; convert with .double()"
-            )
+            raise ValueError(f"gradcheck: {name} is {tensor.dtype}, expected float64: convert it with .double()")
         if overlaps_itself(tensor.array):
-            raise RuntimeError(
-                f"gradcheck: {name} has elements that share memory, as after expand(): a step of one moves others too, and "
-                "non-overlapping inputs are needed. Call .clone() on it first"
-            )
+            raise RuntimeError(f"gradcheck: {name}: expected non-overlapping elements: call .clone() on what expand() made")
     return named
 
 

@@ -72,10 +72,7 @@ def _leaf_edited(kind: str, name: str) -> RuntimeError:
 def require_writable(array: Array, name: str, overlap: bool = False) -> None:
     """Raise RuntimeError where an array cannot be edited: it is read-only, or (unless told otherwise) overlaps itself."""
     if not overlap and overlaps_itself(array):
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-            f"Please clone() the tensor before performing the operation ({name})."
-        )
+        raise RuntimeError(f"{name}: several elements of this tensor are at a single memory location: clone() it first")
     if not getattr(array.flags, "writeable", True):
         raise RuntimeError(f"{name}: the memory of this tensor is read-only: clone() it first")
 

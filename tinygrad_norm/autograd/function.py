@@ -51,9 +51,7 @@ class Context:
         """Keep inputs and outputs for backward; it raises RuntimeError if one was edited in place since."""
         for t in tensors:
             if t is not None and not isinstance(t, Tensor):
-                raise TypeError(
-                    f"save_for_backward can only save variables, but got {type(t).__name__}: use an attribute of ctx"
-                )
+                raise TypeError(f"save_for_backward can only save variables, not {type(t).__name__}: use an attribute of ctx")
         self._saved = list(tensors)
 
     @property
@@ -209,16 +207,10 @@ def _op_for(cls: type[Function]) -> Any:
         given = cls.backward(context, *pieces)
         given = given if isinstance(given, (tuple, list)) else (given,)
         if len(given) < len(args) or any(v is not None for v in given[len(args) :]):
-            raise RuntimeError(
-                f"function {cls.__name__}Backward returned an incorrect number of gradients "
-                f"(expected {len(args)}, got {len(given)})"
-            )
+            raise RuntimeError(f"{cls.__name__}Backward: incorrect number of gradients: {len(given)}, not {len(args)}")
         for i, v in enumerate(given):
             if v is not None and not isinstance(v, Tensor):
-                raise RuntimeError(
-                    f"expected Variable or None (got {type(v).__name__}): {cls.__name__}.backward has to return "
-                    f"Tensors, but argument {i} got {v!r}"
-                )
+                raise RuntimeError(f"{cls.__name__}.backward: expected Variable or None for argument {i}, but got {v!r}")
         wanted = [(v, shape) for v, shape in zip(given, args) if shape is not None]
         of_tensors = [v if v is None else _fitted(cls, i, v, shape) for i, (v, shape) in enumerate(wanted)]
         return of_tensors if isinstance(g, Tensor) else [None if v is None else v.array for v in of_tensors]
@@ -240,10 +232,7 @@ def _fitted(cls: type[Function], i: int, g: Tensor, shape: tuple[int, ...]) -> T
     """The gradient of the i-th Tensor, summed over the dimensions along which it was broadcast."""
     lead = g.ndim - len(shape)
     if lead < 0 or any(n not in (1, m) for n, m in zip(shape, g.array.shape[lead:])):
-        raise RuntimeError(
-            f"Function {cls.__name__}Backward returned an invalid gradient at index {i} - got {list(g.shape)} "
-            f"but expected shape compatible with {list(shape)}"
-        )
+        raise RuntimeError(f"{cls.__name__}Backward returned an invalid gradient at index {i}: {g.shape}, not {list(shape)}")
     return sum_to(g, shape)
 
 

@@ -48,9 +48,7 @@ class _Run:
         cotangents = cotangents or [None] * len(outputs)
         pairs = [(out, c) for out, c in zip(outputs, cotangents) if out.requires_grad]
         if self.strict and len(pairs) < len(outputs):
-            raise RuntimeError(
-                "an output of the user-provided function does not require gradient: it is independent of the inputs"
-            )
+            raise RuntimeError("an output of the function does not require gradient: it is independent of the inputs")
         found: Any = [None] * len(self.inputs)
         if pairs:
             found = grad([o for o, _ in pairs], self.inputs, [c for _, c in pairs], True, create_graph, allow_unused=True)
@@ -64,10 +62,7 @@ class _Run:
         """Raise if strict and a derivative is a constant, which cannot be differentiated again."""
         for i, g in enumerate(found):
             if self.strict and not (g is not None and g.requires_grad):
-                raise RuntimeError(
-                    f"The jacobian of the user-provided function is independent of input {i}. "
-                    "This is not allowed in strict mode when create_graph=True."
-                )
+                raise RuntimeError(f"independent of input {i}: not allowed in strict mode when create_graph=True")
 
     def results(self, values: tuple, single: bool) -> Any:
         """Values with or without their tuple, and with or without a graph."""
@@ -141,9 +136,7 @@ def _vectors(v: Any, like: tuple[Tensor, ...], what: str) -> tuple[Tensor, ...]:
         return (wrap(xp(like[0].array).ones(like[0].array.shape, like[0].array.dtype)),)
     vectors = _tuple(v, "vector v")
     if [t.array.shape for t in vectors] != [t.array.shape for t in like]:
-        raise RuntimeError(
-            f"v has invalid size: should be {[list(t.shape) for t in like]} but got {[list(t.shape) for t in vectors]}"
-        )
+        raise RuntimeError(f"v has invalid size {[list(t.shape) for t in vectors]}, expected {[list(t.shape) for t in like]}")
     return vectors
 
 

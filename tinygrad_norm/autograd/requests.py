@@ -112,9 +112,7 @@ def grad(
     if is_grads_batched:
         raise NotImplementedError("is_grads_batched: call grad() once for each of the cotangents")
     if materialize_grads and allow_unused is False:
-        raise ValueError(
-            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False"
-        )
+        raise ValueError("materialize_grads=True: expected allow_unused to be True or not passed, but got False")
     check_flags("grad", retain_graph=retain_graph, create_graph=create_graph)
     wanted = tensors_of(inputs, "inputs")
     if not wanted:
@@ -139,10 +137,7 @@ def _for_each(wanted: list[Tensor], gradients: dict[Any, Tensor], allow_unused: 
         elif materialize_grads:
             result[i] = wrap(xp(x.array).zeros(x.array.shape, x.array.dtype))
         elif not allow_unused:
-            raise RuntimeError(
-                "One of the differentiated Tensors appears to not have been used in the graph. "
-                "Set allow_unused=True if this is the desired behavior."
-            )
+            raise RuntimeError("a Tensor appears to not have been used in the graph: allow_unused=True gives None for it")
     return tuple(result)
 
 
@@ -204,14 +199,10 @@ def _cotangent(i: int, out: Tensor, g: Any) -> Tensor:
     """The gradient that was given for the i-th output, as a Tensor of its shape and dtype."""
     if not isinstance(g, Tensor):
         if not is_array(g):
-            raise TypeError(
-                f"backward(): gradients can be either Tensors or None, but got {type(g).__name__}: convert it with tensor()"
-            )
+            raise TypeError(f"backward(): gradients can be either Tensors or None, but got {type(g).__name__}: use tensor()")
         g = wrap(g)
     if g.array.shape != out.array.shape:
-        raise RuntimeError(
-            f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {out.shape}."
-        )
+        raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] of {out.shape}")
     if (mixture := mixed_devices("backward", [out.array, g.array])) is not None:
         raise mixture
     return g if g.array.dtype == out.array.dtype else g.to(out.array.dtype)

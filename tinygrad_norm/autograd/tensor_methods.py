@@ -51,10 +51,7 @@ def detach_(self: Tensor) -> Tensor:
 
 def __deepcopy__(self: Tensor, memo: dict) -> Tensor:
     if self.grad_fn is not None:
-        raise RuntimeError(
-            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment: "
-            "use .detach().clone()"
-        )
+        raise RuntimeError("Only graph leaves, which the user made, support deepcopy: use .detach().clone()")
     if id(self) not in memo:
         memo[id(self)] = copy = _without_history(type(self), self.array.copy(order="K"))
         copy.needs_grad = self.needs_grad

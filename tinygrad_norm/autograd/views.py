@@ -63,9 +63,7 @@ class View:
             if self.edit_error:
                 if not thread.recording:
                     return
-                raise RuntimeError(
-                    f"{self.edit_error}, and its base or another view of its base was modified inplace: clone() it first"
-                )
+                raise RuntimeError(f"{self.edit_error}, and its base or another view was modified inplace: clone() it first")
             before, thread.recording = thread.recording, True
             try:  # one call, as in the engine's differentiate
                 renewed = replay(base, self.steps)

@@ -15,10 +15,7 @@ def require_leaf(x: Any, requires_grad: Any) -> bool:
     if (x.node if frozen else x.grad_fn) is not None:
         if requires_grad:
             return False
-        raise RuntimeError(
-            "you can only change requires_grad flags of leaf variables. If you want to use a computed "
-            "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
-        )
+        raise RuntimeError("you can only change requires_grad flags of leaf variables: x.detach() has no history")
     if requires_grad and x.array.dtype.kind != "f":
         raise RuntimeError(f"only Tensors of floating point dtype can require gradients, but got {x.dtype}")
     return True
@@ -39,9 +36,7 @@ def require_gradient(x: Any, g: Any) -> None:
     if g is x:
         raise RuntimeError("can't assign Variable as its own grad")
     if g.array.dtype != x.array.dtype:
-        raise RuntimeError(
-            f"assigned grad has data of a different type: expected {x.dtype}, but got {g.dtype}: convert it with .to()"
-        )
+        raise RuntimeError(f"assigned grad has data of a different type: {g.dtype}, not {x.dtype}: convert it with .to()")
     if g.array.__class__ is not x.array.__class__:
         raise RuntimeError(f"assigned grad has data located on a different device: expected {x.device}, but got {g.device}")
     if g.array.shape != x.array.shape:

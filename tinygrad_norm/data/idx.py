@@ -34,9 +34,7 @@ def _read(path: str | os.PathLike, file: Any) -> np.ndarray:
     """The array; no more is read, or unpacked, than the header says, and one byte."""
     start = file.read(4)
     if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _TYPES:
-        raise ValueError(
-            f"{path}: not an IDX file: it starts with {start.hex(' ') or 'nothing'}, expected 00 00 and a type code"
-        )
+        raise ValueError(f"{path}: not an IDX file: it starts with {start.hex(' ') or 'nothing'}, not 00 00 and a type code")
     dtype, ndim = np.dtype(_TYPES[start[2]]), start[3]
     sizes = file.read(4 * ndim)
     if len(sizes) < 4 * ndim:

@@ -187,9 +187,7 @@ def default_collate(batch: Sequence) -> Any:
         return type(first)(*(default_collate(column) for column in zip(*batch)))
     if isinstance(first, Sequence):
         if any(len(item) != len(first) for item in batch):
-            raise RuntimeError(
-                f"each element in list of batch should be of equal size, but got {[len(item) for item in batch]}"
-            )
+            raise RuntimeError(f"the lists of a batch should be of equal size, but got {[len(item) for item in batch]}")
         return [default_collate(column) for column in zip(*batch)]
     raise TypeError(
         f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {type(first)}: "

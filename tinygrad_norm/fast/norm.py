@@ -88,10 +88,9 @@ def layout_of(shape: Axes, strides: Axes, axes: Axes, affine: Axes) -> Layout:
     _, starts = np.unique(groups, return_index=True)
     first = starts[:, None] * length + (np.arange(length) if along_groups else np.arange(1))
     blocks = len(starts) if (np.diff(groups) >= 0).all() else 1
-    per_block, rows = len(groups) // blocks, 1
-    if along_groups and along_weights:
-        alike = (np.diff(groups.reshape(blocks, -1)) == 0).all() and (np.diff(weights.reshape(blocks, -1)) == 0).all()
-        rows = max(n for n in range(1, 65) if per_block % n == 0) if alike else 1
+    per_block = len(groups) // blocks
+    sizes = [n for n in range(1, 65 if along_groups else 2) if per_block % n == 0]
+    rows = max(n for n in sizes if all((np.diff(v.reshape(-1, n)) == 0).all() for v in (groups, weights)))
     of_groups = tuple(1 if i in axes else shape[i] for i in order)
     runs = Runs(groups[::rows], weights[::rows], first.reshape(-1), along_groups, along_weights, per_block // rows)
     return Layout(order, back, (len(groups) // rows, rows, length), first.size, blocks, of_groups, runs)
@@ -247,11 +246,15 @@ def _set_moments(x, t, lo, hi):
 
 
 @compiled
+def _write_row(y, x, centre, scale, offset, weight, bias):
+    for j in range(len(x)):
+        y[j] = ((x[j] - at(centre, j)) * at(scale, j) + at(offset, j)) * at(weight, j) + at(bias, j)
+
+
+@inlined
 def _write_run(y, x, centre, scale, offset, weight, bias):
     for r in range(len(x)):
-        Y, X = y[r], x[r]
-        for j in range(len(X)):
-            Y[j] = ((X[j] - at(centre, j)) * at(scale, j) + at(offset, j)) * at(weight, j) + at(bias, j)
+        _write_row(y[r], x[r], centre, scale, offset, weight, bias)
 
 
 @inlined

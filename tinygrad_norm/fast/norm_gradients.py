@@ -178,11 +178,15 @@ def _set_slopes(x, t, lo, hi):
 
 
 @compiled
+def _write_row(gx, g, x, centre, scale, slope, shift, weight):
+    for j in range(len(x)):
+        gx[j] = at(scale, j) * (g[j] * at(weight, j)) + at(slope, j) * (x[j] - at(centre, j)) + at(shift, j)
+
+
+@inlined
 def _write_run(gx, g, x, centre, scale, slope, shift, weight):
     for r in range(len(x)):
-        out, G, X = gx[r], g[r], x[r]
-        for j in range(len(X)):
-            out[j] = at(scale, j) * (G[j] * at(weight, j)) + at(slope, j) * (X[j] - at(centre, j)) + at(shift, j)
+        _write_row(gx[r], g[r], x[r], centre, scale, slope, shift, weight)
 
 
 @inlined

@@ -87,9 +87,7 @@ class LazyLinear(Lazy, Linear, size="in_features"):
 def _channels(self: Any, input: Tensor) -> int:
     spatial = len(self.kernel_size)
     if input.ndim not in (spatial + 1, spatial + 2):
-        raise RuntimeError(
-            f"{type(self).__name__}: expected an input of shape (N, C, *S) or (C, *S), but got {list(input.shape)}"
-        )
+        raise RuntimeError(f"{type(self).__name__}: expected an input of shape (N, C, *S) or (C, *S), but got {input.shape}")
     return input.array.shape[-spatial - 1]
 
 

@@ -145,9 +145,7 @@ class Module(Tree):
             raise KeyError(f'a name has to be a non-empty string without ".", but got {name!r}')
         taken = hasattr(self, name) and self._kinds.get(name) != kind
         if value is not None and not isinstance(value, cls) and (kind == "module" or not taken):
-            raise TypeError(
-                f"cannot assign '{type(value).__name__}' object to {kind} '{name}' ({cls.__name__} or None required)"
-            )
+            raise TypeError(f"cannot assign '{type(value).__name__}' object to {kind} '{name}' ({cls.__name__} or None)")
         if taken:
             raise KeyError(f"attribute '{name}' already exists")
         self._kinds[name] = kind

@@ -161,9 +161,7 @@ class _InstanceNorm(_RunningNorm):
         batched = input.ndim == self.dimensions[1]
         channels = input.array.shape[1 if batched else 0]
         if self.affine and channels != self.num_features:
-            raise ValueError(
-                f"expected input's size at dim={int(batched)} to match num_features ({self.num_features}), but got: {channels}."
-            )
+            raise ValueError(f"expected {self.num_features} channels (num_features) at dim={int(batched)}, but got: {channels}")
         own = self.training or not self.track_running_stats
         x = input if batched else input.unsqueeze(0)
         y = F.instance_norm(x, self.running_mean, self.running_var, self.weight, self.bias, own, self.momentum or 0.0, self.eps)

@@ -62,9 +62,7 @@ class DistributedDataParallel(Module):
         broadcast_parameters(module, self.process_group)
         trained = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
         if not trained:
-            raise RuntimeError(
-                "DistributedDataParallel is not needed when a module doesn't have any parameters that require a gradient."
-            )
+            raise RuntimeError("DistributedDataParallel is not needed when a module doesn't have any parameters to train")
         self._channel = self.process_group.Dup()  # buckets and what the module itself exchanges must not mix
         self._buckets = _in_buckets(trained, bucket_cap_mb)
         self._bucket_of = {p: bucket for bucket in self._buckets for p in bucket.names}

@@ -36,10 +36,7 @@ def clip_grad_norm_(
         return wrap(xp().zeros((), "float32"))
     total = norm(stack([norm(g, norm_type).float() for g in gradients]), norm_type)
     if error_if_nonfinite and not bool(total.isfinite()):
-        raise RuntimeError(
-            f"The total norm of order {norm_type} for gradients from `parameters` is non-finite, so it cannot be clipped. "
-            "To disable this error and scale the gradients by the non-finite norm anyway, set `error_if_nonfinite=False`"
-        )
+        raise RuntimeError(f"The total norm of order {norm_type} is non-finite; error_if_nonfinite=False scales all the same")
     factor = (max_norm / (total + 1e-6)).clamp(max=1.0)
     for g in gradients:
         require_writable(g.array, "clip_grad_norm_")

@@ -201,10 +201,7 @@ def tolist(input: Tensor) -> Any:
 
 def __bool__(input: Tensor) -> bool:
     if input.array.size != 1:
-        raise RuntimeError(
-            f"Boolean value of Tensor with {'no values' if not input.array.size else 'more than one value'} is ambiguous: "
-            "use .any() or .all()"
-        )
+        raise RuntimeError(f"Boolean value of Tensor with {input.array.size} values is ambiguous: use .any() or .all()")
     return bool(input.array.item())
 
 

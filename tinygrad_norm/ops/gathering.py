@@ -30,19 +30,12 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
     if not index.array.size and index.ndim != input.ndim:
         return reshape(flatten(input)[:0], index.array.shape)
     if max(input.ndim, 1) != max(index.ndim, 1):
-        raise RuntimeError(
-            f"Index tensor must have the same number of dimensions as input tensor, but got {index.ndim} and {input.ndim}"
-        )
+        raise RuntimeError(f"Index tensor must have the same number of dimensions as input: {index.ndim}, {input.ndim}")
     if not input.ndim or not index.ndim:
         return in_own_shape(gather(at_least_1d(input), 0, at_least_1d(index)), index.array.shape)
-    for d, (n, size) in enumerate(zip(index.array.shape, input.array.shape)):
-        if d != axis and n > size:
-            raise RuntimeError(
-                f"Size does not match at dimension {d} expected index {list(index.shape)} "
-                f"to be no larger than self {list(input.shape)} apart from dimension {axis}"
-            )
-    _check_bounds(index, input.array.shape[axis], axis)
     shape = index.array.shape
+    _require_within(shape, "self", input.array.shape, axis)
+    _check_bounds(index, input.array.shape[axis], axis)
     return _getitem(input, index=_grid(shape, (2,) * len(shape), axis, index.array.copy()))
 
 
@@ -53,20 +46,20 @@ def _scattered(name: str, input: Tensor, dim: int, index: Tensor, src: Tensor) -
     if input.dtype != src.dtype:
         raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype, but got {input.dtype} and {src.dtype}")
     if not max(input.ndim, 1) == max(index.ndim, 1) == max(src.ndim, 1):
-        raise RuntimeError(
-            "Index tensor must have the same number of dimensions as input and src, "
-            f"but got {index.ndim}, {input.ndim} and {src.ndim}"
-        )
+        raise RuntimeError(f"index, input and src: not the same number of dimensions: {index.ndim}, {input.ndim}, {src.ndim}")
     sizes, places, source = at_least_1d(input).array.shape, at_least_1d(index), at_least_1d(src)
     shape = places.array.shape
-    if any(n > m for n, m in zip(shape, source.array.shape)):
-        raise RuntimeError(f"Expected index {list(shape)} to be no larger than src {list(src.shape)}")
-    if any(n > m for d, (n, m) in enumerate(zip(shape, sizes)) if d != axis):
-        raise RuntimeError(
-            f"Expected index {list(shape)} to be no larger than self {list(input.shape)} apart from dimension {axis}"
-        )
+    _require_within(shape, "src", source.array.shape)
+    _require_within(shape, "self", sizes, axis)
     _check_bounds(places, sizes[axis], axis)
     return source[tuple(slice(n) for n in shape)], _grid(shape, (2,) * len(shape), axis, places.array.copy())
+
+
+def _require_within(shape: tuple[int, ...], name: str, sizes: tuple[int, ...], free: int | None = None) -> None:
+    """Raise RuntimeError where an index is larger than what it points into, but for one dimension."""
+    if any(n > m for d, (n, m) in enumerate(zip(shape, sizes)) if d != free):
+        but = "" if free is None else f" apart from dimension {free}"
+        raise RuntimeError(f"Expected index {list(shape)} to be no larger than {name} {list(sizes)}{but}")
 
 
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
@@ -122,18 +115,13 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     if dim is None:
         return take_along_dim(flatten(input), flatten(indices), 0)
     if input.ndim != indices.ndim:
-        raise RuntimeError(
-            "take_along_dim(): input and indices should have the same number of dimensions, "
-            f"but got {input.ndim} dimensions for input, and {indices.ndim} dimensions for indices"
-        )
+        raise RuntimeError(f"take_along_dim(): expected indices of {input.ndim} dimensions, but got {indices.ndim}")
     if not input.ndim:
         return in_own_shape(take_along_dim(at_least_1d(input), at_least_1d(indices), 0), ())
     axis, sizes = normalize_dim(input.ndim, dim), input.array.shape
     for d, (n, size) in enumerate(zip(indices.array.shape, sizes)):
         if d != axis and n != size and 1 not in (n, size):
-            raise RuntimeError(
-                f"The size of tensor a ({size}) must match the size of tensor b ({n}) at non-singleton dimension {d}"
-            )
+            raise RuntimeError(f"The size of tensor a ({size}) must match the size of tensor b ({n}) at dimension {d}")
     _check_bounds(indices, sizes[axis], axis)
     shape = tuple(n if d == axis else size if n == 1 else n for d, (n, size) in enumerate(zip(indices.array.shape, sizes)))
     return _getitem(input, index=_grid(shape, sizes, axis, xp(indices.array).broadcast_to(indices.array.copy(), shape)))

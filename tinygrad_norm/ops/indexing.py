@@ -88,10 +88,7 @@ def _raw_part(index: Any, array: Any) -> Any:
         index = tensor(list(index)).array if len(index) else xp(array).zeros(0, dtypes.int64)
     if not is_array(index):
         if isinstance(index, (str, bytes)) or not hasattr(index, "__index__"):
-            raise IndexError(
-                "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices "
-                f"(got {type(index).__name__})"
-            )
+            raise IndexError(f"only integers, slices, ..., None, lists and tensors are valid: got {type(index).__name__}")
         return index.__index__()
     if index.dtype.kind == "f":
         raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, but got {index.dtype}: use .long()")
@@ -158,10 +155,7 @@ def _check_parts(parts: tuple, kinds: str, shape: tuple[int, ...], named: int) -
             raise IndexError(f"index {i} is out of bounds for dimension {at} with size {sizes[at]}")
         for d, n in enumerate(i.shape if kind == "m" else ()):
             if n != sizes[at + d]:
-                raise IndexError(
-                    f"The shape of the mask {list(i.shape)} at index {d} does not match the shape of the indexed "
-                    f"tensor {list(shape)} at index {at + d}"
-                )
+                raise IndexError(f"The shape of the mask {i.shape} does not match that of the indexed tensor {shape} at {at + d}")
         at += {"e": skipped, "n": 0}.get(kind, 1) if kind != "m" else i.ndim
 
 

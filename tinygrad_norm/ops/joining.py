@@ -83,10 +83,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
             raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}")
         for d, (m, n) in enumerate(zip(first, shape)):
             if d != at and m != n:
-                raise RuntimeError(
-                    f"Sizes of tensors must match except in dimension {at}. "
-                    f"Expected size {m} but got size {n} for tensor number {i} in the list."
-                )
+                raise RuntimeError(f"Sizes of tensors must match except in dimension {at}: expected {m}, got {n} at {i}")
     return _cat(*joined, axis=at)
 
 
@@ -97,10 +94,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -
         raise RuntimeError("stack expects a non-empty TensorList")
     for i, t in enumerate(tensors):
         if t.array.shape != tensors[0].array.shape:
-            raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(tensors[0].shape)} at entry 0 "
-                f"and {list(t.shape)} at entry {i}"
-            )
+            raise RuntimeError(f"stack expects tensors of equal size: {tensors[0].shape} at entry 0, {t.shape} at entry {i}")
     return _stack(*in_one_dtype(tensors), axis=normalize_dim(tensors[0].array.ndim + 1, dim))
 
 
@@ -134,10 +128,7 @@ def split(tensor: Tensor, split_size_or_sections: Any = None, dim: int = 0, *, s
             raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
         sizes = tuple(min(size, length - start) for start in range(0, length, size)) if length else (0,)
     if sum(sizes) != length or any(n < 0 for n in sizes):
-        raise RuntimeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at dimension {axis}), "
-            f"but got split_sizes={list(sizes)}"
-        )
+        raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {length}, but got {list(sizes)}")
     stops = [sum(sizes[: k + 1]) for k in range(len(sizes))]
     lead = (slice(None),) * axis
     return _parts(tensor, [(*lead, slice(stop - size, stop)) for size, stop in zip(sizes, stops)])

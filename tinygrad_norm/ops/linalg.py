@@ -41,22 +41,23 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if not isinstance(input, Tensor) or not isinstance(other, Tensor):
         wrong = other if isinstance(input, Tensor) else input
         raise TypeError(f"matmul(): expected two Tensors, but got {type(wrong).__name__}: convert it with tensor()")
-    if input.ndim == 0 or other.ndim == 0:
-        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {input.ndim}D and {other.ndim}D")
-    _require_dtype("matmul", input, other)
-    a = unsqueeze(input, 0) if input.ndim == 1 else input
-    b = unsqueeze(other, 1) if other.ndim == 1 else other
-    (m, k), (k2, n) = a.array.shape[-2:], b.array.shape[-2:]
+    a, b = input.array, other.array
+    if not (a.ndim and b.ndim):
+        raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {a.ndim}D and {b.ndim}D")
+    if a.dtype is not b.dtype:
+        _require_dtype("matmul", input, other)
+    m, k = a.shape[-2:] if a.ndim > 1 else (1, *a.shape)
+    k2, n = b.shape[-2:] if b.ndim > 1 else (*b.shape, 1)
     if k != k2:
         raise RuntimeError(
             f"mat1 and mat2 shapes cannot be multiplied ({m}x{k} and {k2}x{n}): "
             "the columns of the first have to be the rows of the second"
         )
-    out = _matmul(a, b)
-    if input.ndim == 1 or other.ndim == 1:
-        shape = out.array.shape
-        return in_own_shape(out, (*shape[:-2], *shape[-2:-1] * (input.ndim > 1), *shape[-1:] * (other.ndim > 1)))
-    return out
+    if a.ndim > 1 and b.ndim > 1:
+        return _matmul(input, other)
+    out = _matmul(unsqueeze(input, 0) if a.ndim == 1 else input, unsqueeze(other, 1) if b.ndim == 1 else other)
+    shape = out.array.shape
+    return in_own_shape(out, (*shape[:-2], *shape[-2:-1] * (a.ndim > 1), *shape[-1:] * (b.ndim > 1)))
 
 
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
@@ -103,10 +104,7 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: 
 def _require_dtype(name: str, *tensors: Tensor) -> None:
     for t in tensors[1:]:
         if t.dtype != tensors[0].dtype:
-            raise RuntimeError(
-                f"{name}: expected m1 and m2 to have the same dtype, but got: {tensors[0].dtype} != {t.dtype}: "
-                "convert one with .to()"
-            )
+            raise RuntimeError(f"{name}: expected the same dtype, not {tensors[0].dtype} and {t.dtype}: convert one with .to()")
 
 
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
@@ -248,10 +246,7 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     for i, (t, s) in enumerate(zip(tensors, labels)):
         hidden = t.ndim - len(s.replace("...", ""))
         if hidden < 0 or (hidden and "..." not in s):
-            raise RuntimeError(
-                f"einsum(): the number of subscripts in the equation ({len(s)}) does not match the number of "
-                f"dimensions ({t.ndim}) for operand {i}"
-            )
+            raise RuntimeError(f"einsum(): {len(s)} subscripts: does not match the number of dimensions {t.ndim}, operand {i}")
         labels[i] = s.replace("...", "".join(spare[widest - hidden :]))
     if arrow:
         out = out.replace("...", "".join(spare))

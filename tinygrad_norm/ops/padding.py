@@ -35,10 +35,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     """
     numbers = sizes_of((tuple(pad),), None, "pad")
     if len(numbers) % 2 or len(numbers) > 2 * input.ndim:
-        raise RuntimeError(
-            f"Padding length must be divisible by 2 and at most twice the number of dimensions ({input.ndim}), "
-            f"but got {len(numbers)} numbers"
-        )
+        raise RuntimeError(f"Padding length must be even and at most {2 * input.ndim}, but got {len(numbers)} numbers")
     pairs = [(numbers[i], numbers[i + 1]) for i in range(0, len(numbers), 2)][::-1]
     pads = ((0, 0),) * (input.ndim - len(pairs)) + tuple(pairs)
     for n, (a, b) in zip(input.array.shape, pads):
@@ -51,10 +48,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     if value not in (None, 0):
         raise ValueError(f"Padding mode {mode!r} doesn't take in value argument")
     if input.ndim not in (len(pairs) + 1, len(pairs) + 2):
-        raise NotImplementedError(
-            f"Padding size {len(numbers)} is not supported for {input.ndim}D input tensor: mode {mode!r} pads all "
-            "dimensions of (N, C, *S) or (C, *S) but the first two or one"
-        )
+        raise NotImplementedError(f"mode {mode!r} with {len(numbers)} numbers is not supported for {input.ndim}D input")
     for axis, (a, b) in enumerate(pads):
         if a or b:
             input = _padded_along(input, axis, a, b, mode)
@@ -65,10 +59,7 @@ def _padded_along(input: Tensor, axis: int, before: int, after: int, mode: str) 
     n = input.array.shape[axis]
     limit = {"reflect": n - 1, "replicate": math.inf, "circular": n}[mode]
     if max(before, after) > limit or n == 0:
-        raise RuntimeError(
-            f"Padding size should be at most {limit} for mode {mode!r} and size {n}, but got ({before}, {after}) "
-            f"at dimension {axis} of input {list(input.shape)}"
-        )
+        raise RuntimeError(f"Padding size should be at most {limit} for mode {mode!r}, but got {before, after} for size {n}")
     if mode == "circular" and min(before, after) < 0:  # cropped first: what is left goes round
         input = narrow(input, axis, max(-before, 0), n + min(before, 0) + min(after, 0))
         return _padded_along(input, axis, max(before, 0), max(after, 0), mode)

@@ -116,10 +116,7 @@ def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = 
     """The mean; nan for no elements. Raises RuntimeError for integers: convert them first."""
     input = input if dtype is None else to(input, dtype=dtype)
     if input.array.dtype.kind != "f":
-        raise RuntimeError(
-            "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
-            f"Got: {input.dtype}: convert with .float()"
-        )
+        raise RuntimeError(f"mean(): could not infer output dtype of {input.dtype}: convert with .float(), or give a dtype")
     axes = axes_of(input, dim)
     if not input.array.size and count_of(input.array.shape, axes) == 0:
         return sum(input, dim, keepdim) * math.nan
@@ -155,9 +152,7 @@ _squares.vjp(x=_squares_vjp)
 def _variance(name: str, input: Tensor, dim: Any, unbiased: bool, keepdim: bool, correction: float | None) -> Tensor:
     """The variance in float64: neither overflow nor underflow of a float32's square."""
     if input.dtype.kind != "f":
-        raise RuntimeError(
-            f"{name} only support floating point and complex dtypes, but got {input.dtype}: convert with .float()"
-        )
+        raise RuntimeError(f"{name}: expected a floating point dtype, but got {input.dtype}: convert with .float()")
     input = to(input, dtype=dtypes.float64)
     if isinstance(dim, bool):
         unbiased, dim = dim, None
@@ -237,10 +232,7 @@ def norm(input: Tensor, p: float | str | None = "fro", dim: Dim = None, keepdim:
     """(sum |x|**p)**(1/p); the largest |x| for inf, the smallest for -inf; its derivative is 0 at 0."""
     input = input if dtype is None else to(input, dtype=dtype)
     if input.dtype.kind != "f":
-        raise RuntimeError(
-            "linalg.vector_norm: Expected a floating point or complex tensor as input. "
-            f"Got {input.dtype}: convert with .float(), or give a dtype"
-        )
+        raise RuntimeError(f"norm: expected a floating point dtype, but got {input.dtype}: convert with .float()")
     if isinstance(p, str) and p not in ("fro", "inf", "-inf"):
         raise RuntimeError(f"norm: expected a number, 'fro', inf or -inf for p, but got {p!r}")
     power = 2.0 if p in ("fro", None) else float(p)

@@ -75,9 +75,7 @@ def check_mask(name: str, argument: str, mask: Any) -> None:
     if not isinstance(mask, Tensor):
         raise TypeError(f"{name}(): argument {argument!r} must be Tensor, not {type(mask).__name__}")
     if mask.dtype != dtypes.bool:
-        raise RuntimeError(
-            f"{name} expected {argument} to be a boolean tensor, but got a tensor with dtype {mask.dtype}: use .bool()"
-        )
+        raise RuntimeError(f"{name}: expected {argument} to be a boolean tensor, but got dtype {mask.dtype}: use .bool()")
 
 
 def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
@@ -85,9 +83,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     check_mask("masked_fill", "mask", mask)
     if isinstance(value, Tensor):
         if value.ndim:
-            raise RuntimeError(
-                f"masked_fill only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimensions."
-            )
+            raise RuntimeError(f"masked_fill only supports a 0-dimensional value tensor, but got {value.ndim} dimensions")
         value = to(value, dtype=input.dtype)
     else:
         value = number_for(value, input.dtype)

@@ -75,10 +75,7 @@ def reshape(input: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
         if wanted.count(-1) > 1:
             raise RuntimeError("only one dimension can be inferred")
         if rest == 0 and size == 0:
-            raise RuntimeError(
-                f"cannot reshape tensor of 0 elements into shape {list(wanted)} because the unspecified dimension size -1 "
-                "can be any value and is ambiguous"
-            )
+            raise RuntimeError(f"cannot reshape tensor of 0 elements into shape {list(wanted)}: -1 is ambiguous")
         if rest > 0 and size % rest == 0:
             wanted = tuple(size // rest if n == -1 else n for n in wanted)
     if math.prod(wanted) != size or (wanted and min(wanted) < 0):
@@ -147,10 +144,7 @@ def permute(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
     """The dimensions in another order."""
     wanted = sizes_of(order, dims, "dims")
     if len(wanted) != input.ndim:
-        raise RuntimeError(
-            "permute: number of dimensions in the tensor input does not match the length of the desired ordering of "
-            f"dimensions i.e. input.dim() = {input.ndim} is not equal to len(dims) = {len(wanted)}"
-        )
+        raise RuntimeError(f"permute: number of dimensions {input.ndim} does not match the length of the ordering {wanted}")
     return _permute(input, dims=normalize_dims(input.ndim, wanted))
 
 
@@ -179,10 +173,7 @@ def movedim(input: Tensor, source: Ints, destination: Ints) -> Tensor:
     """The dimensions `source` moved to the places `destination`; the others keep their order."""
     sources, places = normalize_dims(input.ndim, source), normalize_dims(input.ndim, destination)
     if len(sources) != len(places):
-        raise RuntimeError(
-            f"movedim: Invalid source or destination dims: source ({list(sources)} dims) should contain the same number of "
-            f"dims as destination ({list(places)} dims)"
-        )
+        raise RuntimeError(f"movedim: expected as many destinations as sources, but got {list(places)} and {list(sources)}")
     moved = dict(zip(places, sources))
     rest = iter(d for d in range(input.ndim) if d not in sources)
     return _permute(input, dims=tuple(moved[d] if d in moved else next(rest) for d in range(input.ndim)))
@@ -216,25 +207,15 @@ def expand(input: Tensor, *sizes: Any, size: Any = None) -> Tensor:
     shape, old = list(sizes_of(sizes, size)), input.array.shape
     lead = len(shape) - len(old)
     if lead < 0:
-        raise RuntimeError(
-            f"expand(the number of sizes provided ({len(shape)}) must be greater or equal "
-            f"to the number of dimensions in the tensor ({len(old)}))"
-        )
+        raise RuntimeError(f"expand: expected at least {len(old)} sizes, one for each dimension, but got {shape}")
     for i, n in enumerate(shape):
         if n < 0 and (n != -1 or i < lead):
-            raise RuntimeError(
-                f"The expanded size of the tensor ({n}) isn't allowed in a leading, non-existing dimension {i}"
-                if n == -1
-                else f"expand: sizes have to be -1 or not negative, but got {shape}"
-            )
+            raise RuntimeError(f"expand: expected sizes >= 0, or -1 to keep one that is there, but got {shape}")
     for i, n in enumerate(old):
         if shape[lead + i] == -1:
             shape[lead + i] = n
         elif n not in (1, shape[lead + i]):
-            raise RuntimeError(
-                f"The expanded size of the tensor ({shape[lead + i]}) must match the existing size ({n}) "
-                f"at non-singleton dimension {lead + i}.  Target sizes: {shape}.  Tensor sizes: {list(old)}"
-            )
+            raise RuntimeError(f"expand: {shape[lead + i]} must match the existing size {n} at dimension {lead + i}")
     return _broadcast_to(input, shape=tuple(shape))
 
 
@@ -243,10 +224,7 @@ def repeat(input: Tensor, *sizes: Any, repeats: Any = None) -> Tensor:
     times = sizes_of(sizes, repeats, "repeats")
     lead = len(times) - input.ndim
     if lead < 0:
-        raise RuntimeError(
-            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor: "
-            f"expected at least {input.ndim}, but got {len(times)}"
-        )
+        raise RuntimeError(f"repeats can not be smaller in number: expected at least {input.ndim}, but got {len(times)}")
     if any(n < 0 for n in times):
         raise RuntimeError(f"repeat: expected repeats that are not negative, but got {list(times)}")
     old = (1,) * lead + input.array.shape

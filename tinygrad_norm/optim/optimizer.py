@@ -31,10 +31,7 @@ class Optimizer:
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         if isinstance(params, Tensor) or not isinstance(params, Iterable):
-            raise TypeError(
-                "params argument given to the optimizer should be an iterable of Tensors or dicts, "
-                f"but got {type(params).__name__}"
-            )
+            raise TypeError(f"params should be an iterable of Tensors or dicts, but got {type(params).__name__}")
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
@@ -51,10 +48,7 @@ class Optimizer:
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
         given = param_group["params"]
         if isinstance(given, set):
-            raise TypeError(
-                "optimizer parameters need to be organized in ordered collections, but the ordering of tensors in sets "
-                "will change between runs. Please use a list instead."
-            )
+            raise TypeError("optimizer parameters need to be organized in ordered collections. Please use a list instead")
         items = [given] if isinstance(given, Tensor) else list(given)
         param_group["params"] = items  # as PyTorch does: another optimizer may be given the same dict, and this was a generator
         params = [p[1] if isinstance(p, tuple) else p for p in items]

@@ -55,10 +55,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x where x > 0, else weight * x: one weight for all, or one for each channel, which is dimension 1."""
     channels = input.array.shape[1] if input.ndim > 1 else 1
     if weight.array.size not in (1, channels) or weight.ndim > 1:
-        raise RuntimeError(
-            f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {weight.array.size} and "
-            f"channel size = {channels}."
-        )
+        raise RuntimeError(f"Mismatch of parameter numbers and input channel size: {weight.array.size} and {channels}")
     if weight.array.size > 1:
         weight = weight.reshape((-1,) + (1,) * (input.ndim - 2))
     return where(input > 0, input, weight.reshape(()) * input if weight.array.size == 1 else weight * input)

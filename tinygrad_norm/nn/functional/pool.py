@@ -47,21 +47,14 @@ def _windows_over(
     shape: tuple[int, ...], kernels: Two, strides: Two, paddings: Two, dilations: Two, ceil_mode: bool
 ) -> tuple[Windows, ...]:
     if 0 in shape[-3:]:
-        raise RuntimeError(
-            f"Expected 3D or 4D (batch mode) tensor with optional 0 dim batch size for input, but got: {list(shape)}"
-        )
+        raise RuntimeError(f"Expected 3D or 4D (batch mode) tensor, of sizes above 0 but for the batch: {list(shape)}")
     for k, p in zip(kernels, paddings):
         if not 0 <= p <= k // 2:
-            raise RuntimeError(
-                f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k}: "
-                "a window could see nothing but padding"
-            )
+            raise RuntimeError(f"pad should be at most half of the kernel size, but got pad={p}, kernel_size={k}")
     each = zip(shape[-2:], kernels, strides, paddings, dilations)
     found = tuple(Windows(n, k, s, p, p, d, ceil_mode) for n, k, s, p, d in each)
     if min(w.count for w in found) <= 0:
-        raise RuntimeError(
-            f"Given input size: {list(shape)}. Calculated output size: {[w.count for w in found]}. Output size is too small"
-        )
+        raise RuntimeError(f"Output size is too small: {[w.count for w in found]}, for the input size {list(shape)}")
     return found
 
 

@@ -54,9 +54,7 @@ class LRScheduler:
         rates = (by_number or self.get_lr)()
         groups = self.optimizer.param_groups
         if len(rates) != len(groups):
-            raise ValueError(
-                f"{type(self).__name__}: expected a learning rate for each of {len(groups)} groups, but got {rates}"
-            )
+            raise ValueError(f"{type(self).__name__}: expected a rate for each of {len(groups)} groups, but got {rates}")
         for group, rate in zip(groups, rates):
             set_lr(group, rate)
         self._last_lr = self._rates()

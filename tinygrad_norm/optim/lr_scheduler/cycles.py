@@ -116,9 +116,7 @@ class OneCycleLR(LRScheduler):
     def get_lr(self) -> list[float]:
         """The learning rate of each group for this step; its momentum is set."""
         if self.last_epoch > self.total_steps:
-            raise ValueError(
-                f"Tried to step {self.last_epoch} times. The specified number of total steps is {self.total_steps}"
-            )
+            raise ValueError(f"Tried to step {self.last_epoch} times, but the number of total steps is {self.total_steps}")
         place = sum(self.last_epoch > end for end, *_ in self._phases[:-1])
         start = self._phases[place - 1][0] if place else 0.0
         end, rate_from, rate_to, momentum_from, momentum_to = self._phases[place]
@@ -126,9 +124,7 @@ class OneCycleLR(LRScheduler):
         rates = []
         for group in self.optimizer.param_groups:
             if rate_from not in group:
-                raise KeyError(
-                    f"a parameter group that came later has no {rate_from!r}: OneCycleLR is made for all groups at once"
-                )
+                raise KeyError(f"OneCycleLR is made for all groups at once: a group that came later has no {rate_from!r}")
             rates.append(self._between(group[rate_from], group[rate_to], share))
             if self.cycle_momentum:
                 _set_momentum(group, self._between(group[momentum_from], group[momentum_to], share))
@@ -157,9 +153,7 @@ class SequentialLR(LRScheduler):
         if not schedulers or any(s.optimizer is not optimizer for s in schedulers):
             raise ValueError("SequentialLR expects at least one scheduler, and all of them to belong to its optimizer")
         if len(milestones) != len(schedulers) - 1:
-            raise ValueError(
-                f"SequentialLR expects one milestone less than schedulers, but got {len(milestones)} for {len(schedulers)}"
-            )
+            raise ValueError(f"SequentialLR expects {len(schedulers) - 1} milestones, but got {len(milestones)}")
         self.optimizer, self._schedulers, self._milestones = optimizer, list(schedulers), list(milestones)
         self.last_epoch = last_epoch + 1
         for group in optimizer.param_groups:  # what making them has done is undone
