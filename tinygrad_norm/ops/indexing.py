@@ -155,7 +155,7 @@ def _check_parts(parts: tuple, kinds: str, shape: tuple[int, ...], named: int) -
             raise IndexError(f"index {i} is out of bounds for dimension {at} with size {sizes[at]}")
         for d, n in enumerate(i.shape if kind == "m" else ()):
             if n != sizes[at + d]:
-                raise IndexError(f"The shape of the mask {i.shape} does not match that of the indexed tensor {shape} at {at + d}")
+                raise IndexError(f"The shape of the mask {i.shape} does not match the indexed tensor {shape} at {at + d}")
         at += {"e": skipped, "n": 0}.get(kind, 1) if kind != "m" else i.ndim
 
 
