@@ -296,7 +296,7 @@ def test_what_keeps_cupy_from_working_is_named(monkeypatch) -> None:
     runtime = SimpleNamespace(CUDARuntimeError=CUDARuntimeError, getDeviceCount=lambda: 0)
     cupy = SimpleNamespace(__version__="13.4.1", cuda=SimpleNamespace(runtime=runtime), ndarray=object)
     monkeypatch.setattr(importlib, "import_module", lambda name: cupy)
-    with pytest.raises(ImportError, match=r"needs CuPy 14 or newer, but found 13\.4\.1"):
+    with pytest.raises(ImportError, match=r"expected CuPy 14 or newer, not 13\.4\.1"):
         _load_cupy()
     cupy.__version__ = "14.0.0"
     with pytest.raises(RuntimeError, match="finds no GPU"):

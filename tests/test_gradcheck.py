@@ -127,7 +127,7 @@ def test_check_op_rejects_what_gradcheck_cannot_see() -> None:
 def test_a_kink_at_the_input_is_named() -> None:
     jump = tn.op(lambda x: (x > 0.5) * 1.0)
     jump.vjp(x=lambda g: g * 0)
-    with pytest.raises(GradcheckError, match=r"no derivative near the value 0\.5 \(a kink or a jump"):
+    with pytest.raises(GradcheckError, match=r"no derivative near 0\.5 \(a kink or a jump"):
         tn.gradcheck(jump, leaf([0.5]))
 
 
@@ -332,7 +332,7 @@ class NotLinear(autograd.Function):
 
 def test_a_second_backward_has_to_give_the_same() -> None:
     x = leaf([1.0, 2.0])
-    with pytest.raises(GradcheckError, match="Backward is not reentrant.*input 0.*nondeterminism was 0.0"):
+    with pytest.raises(GradcheckError, match="Backward is not reentrant.*input 0.*nondet_tol=0.0"):
         tn.gradcheck(Spoiling.apply, (x,))
     assert not tn.gradcheck(Spoiling.apply, (x,), raise_exception=False)
     assert tn.gradcheck(Spoiling.apply, (x,), nondet_tol=100.0)
@@ -340,7 +340,7 @@ def test_a_second_backward_has_to_give_the_same() -> None:
 
 def test_a_backward_that_may_be_given_none_has_to_take_it() -> None:
     x = leaf([1.0, 2.0])
-    with pytest.raises(GradcheckError, match="handle undefined output grads.*WithoutNoneBackward.*failed with TypeError"):
+    with pytest.raises(GradcheckError, match="WithoutNoneBackward does not handle undefined.*failed with TypeError"):
         tn.gradcheck(WithoutNone.apply, (x,))
     assert tn.gradcheck(WithoutNone.apply, (x,), check_undefined_grad=False)
     assert tn.gradcheck(WithNone.apply, (x,))

@@ -518,7 +518,7 @@ WRONG_CALLS = [
     (lambda: F.cross_entropy(x(2, 3), ints(0, 1), x(3).double()), RuntimeError, "a weight of dtype float32"),
     (lambda: F.conv1d(x(1, 1, 4), x(1, 1, 2), stride=2, padding="same"), RuntimeError, "strided"),
     (lambda: F.unfold(x(1, 1, 2, 2), 3), RuntimeError, "larger than the input"),
-    (lambda: F.conv2d(x(1, 1, 4, 4), x(1, 1, 2, 2).double()), RuntimeError, "have to be the same"),
+    (lambda: F.conv2d(x(1, 1, 4, 4), x(1, 1, 2, 2).double()), RuntimeError, "input is float32 and weight is float64"),
     (lambda: F.embedding(ints(0), x(2, 2), sparse=True), NotImplementedError, "sparse"),
     (lambda: F.mse_loss(x(2), x(2), weight=x(3)), ValueError, "must have the same size"),
     (lambda: F.binary_cross_entropy(x(2), x(2).double()), RuntimeError, "input is float32 and target is float64"),

@@ -130,15 +130,9 @@ def _load_cupy() -> Backend:
     except ImportError as error:
         if getattr(error, "name", None) not in (None, "cupy"):
             raise ImportError(f"CuPy is installed, but cannot be imported: {error}") from error
-        raise ImportError(
-            "the backend 'cupy' needs CuPy, which is not installed. Install the extra that fits "
-            "the CUDA driver: pip install 'tinygrad_norm[cuda13]' or 'tinygrad_norm[cuda12]'"
-        ) from error
+        raise ImportError("the backend 'cupy' needs CuPy: pip install 'tinygrad_norm[cuda13]', or [cuda12]") from error
     if int(cupy.__version__.split(".")[0]) < _OLDEST_CUPY:
-        raise ImportError(
-            f"the backend 'cupy' needs CuPy {_OLDEST_CUPY} or newer, but found {cupy.__version__}: "
-            "pip install --upgrade cupy-cuda13x (or cupy-cuda12x; only one of them may be installed)"
-        )
+        raise ImportError(f"expected CuPy {_OLDEST_CUPY} or newer, not {cupy.__version__}: pip install --upgrade cupy-cuda13x")
     try:
         found = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:

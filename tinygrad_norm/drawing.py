@@ -122,11 +122,7 @@ def _size(name: str, x: Any) -> str:
 
 def _gradient(x: Any) -> dict[str, Any]:
     """A gradient, or None, as a step has it."""
-    return (
-        {"shape": None, "norm": None, "size": ""}
-        if x is None
-        else {"shape": list(x.shape), "norm": _norm(x), "size": _size("g", x)}
-    )
+    return dict(shape=None, norm=None, size="") if x is None else dict(shape=list(x.shape), norm=_norm(x), size=_size("g", x))
 
 
 def _in_words(value: Any) -> str:

@@ -162,6 +162,9 @@ class Started:
 _TELL = 1.0  # seconds that a process waits before it tells the others where
 
 
+_SAME = "all have to make the same calls in the same order, in the same mode, train() or eval(); set_timeout() waits longer"
+
+
 class _Timeout:
     seconds = 60.0
 
@@ -232,10 +235,7 @@ class _Farewells:
         if self.channel.Iprobe(tag=_FAREWELL, status=status):
             self.heard[status.Get_source()] = self.channel.recv(source=status.Get_source(), tag=_FAREWELL)
         if gone := sorted(rank for rank, count in self.heard.items() if count < number):
-            raise RuntimeError(
-                f"process {gone[0]} has left the program, and process {self.channel.rank} waits for it: all have to take the "
-                "same number of steps. DistributedSampler gives each process the same number of examples"
-            )
+            raise RuntimeError(f"process {gone[0]} has left the program: all have to take the same number of steps")
 
     def others(self) -> list[int]:
         """The numbers of the other processes."""
@@ -255,17 +255,11 @@ class _Farewells:
             self.waiting[status.Get_source()] = self.channel.recv(source=status.Get_source(), tag=_WAITS)
         for rank, (theirs, their_call) in self.waiting.items():
             if number and theirs == number and their_call != call:
-                raise RuntimeError(
-                    f"process {self.channel.rank} waits in {call}, and process {rank} in {their_call}: all have to make the "
-                    "same calls in the same order. Is one of them in eval(), and another in train()?"
-                )
+                raise RuntimeError(f"process {self.channel.rank} waits in {call}, and process {rank} in {their_call}: {_SAME}")
         if late:
             absent = [rank for rank in self.others() if self.waiting.get(rank, (0, ""))[0] < number]
             whom = f"for process {', '.join(map(str, absent))}" if number and absent else "for others of its group"
-            raise RuntimeError(
-                f"process {self.channel.rank} has waited {_Timeout.seconds:g} s in {call} {whom}: all have to make the same "
-                "calls in the same order, in the same mode, train() or eval(). distributed.set_timeout() lets it wait longer"
-            )
+            raise RuntimeError(f"process {self.channel.rank} has waited {_Timeout.seconds:g} s in {call} {whom}: {_SAME}")
 
     def say(self) -> None:
         """At the end of the program: tell all, and hear all."""

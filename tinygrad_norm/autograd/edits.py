@@ -63,10 +63,7 @@ def before_edit(x: Tensor, array: Array) -> Tensor:
 
 
 def _leaf_edited(kind: str, name: str) -> RuntimeError:
-    return RuntimeError(
-        f"{kind} that requires grad is being used in an in-place operation ({name}): "
-        "edit it under no_grad(), or edit .data or .detach()"
-    )
+    return RuntimeError(f"{kind} that requires grad is being used in an in-place operation ({name}): edit it under no_grad()")
 
 
 def require_writable(array: Array, name: str, overlap: bool = False) -> None:

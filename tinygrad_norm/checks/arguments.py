@@ -170,10 +170,7 @@ def _require_dtype(name: str, rule: Rule, dtype: np.dtype, first: str, like: np.
         if dtype.kind not in kinds:
             raise error(f"{name}(): not implemented for {dtype}: {rule.name} has to be {said}, convert with {cast_to}")
     elif dtype != like and not (rule.dtype == "SameOrFloat32" and (like, dtype) == ("float16", "float32")):
-        raise RuntimeError(
-            f"{name}(): mixed dtype: {first} is {like} and {rule.name} is {dtype}: they have to be the same. Convert {first} "
-            "with .to(dtype), or the module with .float() or .double()"
-        )
+        raise RuntimeError(f"{name}(): mixed dtype: {first} is {like} and {rule.name} is {dtype}: use .to(dtype)")
 
 
 def _match(name: str, rule: Rule, shape: tuple, known: dict[str, Any], origin: dict[str, str]) -> None:

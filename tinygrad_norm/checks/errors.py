@@ -89,9 +89,7 @@ def mixed_devices(name: str, arrays: list[Any]) -> RuntimeError | None:
         return None
     found = " and ".join(f"{b.device} ({b.name})" for b in backends.values())
     first = next(iter(backends.values())).device
-    return RuntimeError(
-        f'{name}: expected all tensors to be on the same device, but found {found}: move the others with .to("{first}") first'
-    )
+    return RuntimeError(f'{name}: expected all tensors to be on the same device, but found {found}: use .to("{first}")')
 
 
 def not_broadcastable(arrays: list[Any]) -> str | None:
@@ -100,12 +98,9 @@ def not_broadcastable(arrays: list[Any]) -> str | None:
         for b in arrays[i + 1 :]:
             ndim = max(a.ndim, b.ndim)
             for back in range(1, min(a.ndim, b.ndim) + 1):
-                m, n = a.shape[-back], b.shape[-back]
+                m, n, at = a.shape[-back], b.shape[-back], ndim - back
                 if m != n and 1 not in (m, n):
-                    return (
-                        f"The size of tensor a ({m}) must match the size of tensor b ({n}) "
-                        f"at non-singleton dimension {ndim - back}: the shapes are {list(a.shape)} and {list(b.shape)}"
-                    )
+                    return f"The size of tensor a ({m}) must match the size of tensor b ({n}) at non-singleton dimension {at}"
     return None
 
 
@@ -132,19 +127,14 @@ def not_its_shape(node: Any, gx: Any, shape: tuple[int, ...]) -> RuntimeError:
     """The error for a vjp that gave a gradient of another shape than its input's."""
     lead = gx.ndim - len(shape)
     along = [i for i, n in enumerate(gx.shape) if i < lead or (shape[i - lead] == 1 and n != 1)] if lead >= 0 else []
-    unsummed = f"not summed over the broadcast dims {tuple(along)}? " if along else ""
-    return RuntimeError(
-        f"{node.name()} returned a gradient of shape {list(gx.shape)} for an input of shape {list(shape)}: "
-        f"{unsummed}Its vjp has to give the input's shape, or the op has to be declared with broadcasts=True"
-    )
+    hint = f": not summed over the broadcast dims {tuple(along)}?" if along else ": its vjp has to give that shape"
+    found = f"{node.name()} returned a gradient of shape {list(gx.shape)}"
+    return RuntimeError(f"{found} for an input of shape {list(shape)}{hint}")
 
 
 def not_one_for_each(node: Any, given: Any) -> RuntimeError:
     """The error for a joint vjp that gave too many gradients, or too few."""
-    return RuntimeError(
-        f"{node.name()} returned {len(given)} gradients for the {node.plan.arity} inputs of {node.plan.op.name}: "
-        "a joint vjp gives one for each, None for those that have none"
-    )
+    return RuntimeError(f"{node.name()} returned {len(given)} gradients for {node.plan.arity} inputs: None for those without")
 
 
 def explain_vjp(error: AttributeError) -> None:
@@ -187,7 +177,4 @@ def require_sources(op: Any, names: Iterable[str]) -> None:
     """Raise TypeError if a vjp asks for a name that the op cannot give it."""
     for name in names:
         if name not in op.sources:
-            raise TypeError(
-                f"a vjp of {op.name} asks for {name!r}, which is neither an input, `out`, a keyword of the op "
-                f"nor `<input>_shape`: expected one of {[*op.inputs, 'out', *op.settings, *op.keeps]}"
-            )
+            raise TypeError(f"a vjp of {op.name} asks for {name!r}: expected one of {list(op.sources)}")

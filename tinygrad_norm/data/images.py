@@ -91,9 +91,7 @@ def _file(source: Source, root: Path, name: str, download: bool) -> Path:
         if path.exists():
             return path
     if not download:
-        raise FileNotFoundError(
-            f"{root / name} is not there: pass download=True to fetch it from {source.address}, or put the file there yourself"
-        )
+        raise FileNotFoundError(f"{root / name} is not there: pass download=True to fetch it from {source.address}")
     try:
         import pooch
     except ImportError:

@@ -189,10 +189,7 @@ def default_collate(batch: Sequence) -> Any:
         if any(len(item) != len(first) for item in batch):
             raise RuntimeError(f"the lists of a batch should be of equal size, but got {[len(item) for item in batch]}")
         return [default_collate(column) for column in zip(*batch)]
-    raise TypeError(
-        f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {type(first)}: "
-        "give the DataLoader a collate_fn"
-    )
+    raise TypeError(f"default_collate: expected tensors, arrays, numbers, dicts or lists, not {type(first)}: give a collate_fn")
 
 
 def _of_kind(mapping: Mapping, columns: dict) -> Any:

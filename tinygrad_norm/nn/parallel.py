@@ -74,10 +74,7 @@ class DistributedDataParallel(Module):
     def forward(self, *inputs: Any, **arguments: Any) -> Any:
         """What the module computes."""
         if self._reducing:
-            raise RuntimeError(
-                "Expected to have finished reduction in the prior iteration before starting a new one: an error ended the last "
-                "backward(), and the processes are no longer at the same place. Make the DistributedDataParallel anew"
-            )
+            raise RuntimeError("Expected to have finished reduction in the prior iteration: make the model anew after an error")
         output = self.module(*inputs, **arguments)
         if is_grad_enabled():
             self._watches = self.require_backward_grad_sync
@@ -111,10 +108,7 @@ class DistributedDataParallel(Module):
         if not self._watches:
             return
         if p.grad is not None and p.grad.requires_grad:
-            raise RuntimeError(
-                "DistributedDataParallel averages the values of gradients, not their histories: instead of "
-                "backward(create_graph=True) differentiate with autograd.grad, and sum over processes with all_reduce"
-            )
+            raise RuntimeError("create_graph=True: values are averaged, not their histories: use autograd.grad, all_reduce")
         self._begin()
         self._bucket_of[p].missing.discard(p)
         for started in self._on_its_way:
@@ -138,10 +132,7 @@ class DistributedDataParallel(Module):
         processes = self._channel.size
         without = [text for bucket in self._buckets for text in bucket.incomplete(processes)]
         if without and not self.find_unused_parameters:
-            raise RuntimeError(
-                f"{', '.join(without)}: each process has to use every parameter in computing its loss, so that all can be "
-                "averaged. Use find_unused_parameters=True to take what is missing for zeros, or freeze what is never used"
-            )
+            raise RuntimeError(f"{', '.join(without)}: each process has to use each parameter. Try find_unused_parameters=True")
         for bucket in self._buckets:
             bucket.leave_means(processes)
 

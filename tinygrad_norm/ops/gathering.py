@@ -98,11 +98,8 @@ def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     target, index, parts = at_least_1d(input), at_least_1d(index), at_least_1d(source)
     count, shape = index.array.shape[0], list(target.array.shape)
     _check_bounds(index, shape[axis], axis)
-    if list(parts.array.shape) != [*shape[:axis], count, *shape[axis + 1 :]]:
-        raise RuntimeError(
-            f"index_add_(): Number of indices ({count}) should be equal to source.size(dim), and the other sizes to those of "
-            f"self, but got a source of shape {list(source.shape)} and self of shape {list(input.shape)} for dim {axis}"
-        )
+    if (expected := [*shape[:axis], count, *shape[axis + 1 :]]) != list(parts.array.shape):
+        raise RuntimeError(f"index_add_(): expected a source of shape {expected}, but got {list(source.shape)}")
     at = (slice(None),) * axis + (index.array.copy(),)
     return input + reshape(_place(parts * alpha if alpha != 1 else parts, index=at, shape=tuple(shape)), input.array.shape)
 

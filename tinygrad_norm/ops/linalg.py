@@ -49,10 +49,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     m, k = a.shape[-2:] if a.ndim > 1 else (1, *a.shape)
     k2, n = b.shape[-2:] if b.ndim > 1 else (*b.shape, 1)
     if k != k2:
-        raise RuntimeError(
-            f"mat1 and mat2 shapes cannot be multiplied ({m}x{k} and {k2}x{n}): "
-            "the columns of the first have to be the rows of the second"
-        )
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({m}x{k} and {k2}x{n})")
     if a.ndim > 1 and b.ndim > 1:
         return _matmul(input, other)
     out = _matmul(unsqueeze(input, 0) if a.ndim == 1 else input, unsqueeze(other, 1) if b.ndim == 1 else other)
@@ -184,16 +181,12 @@ def _require_fitting(input: Tensor, weight: Tensor, bias: Tensor | None) -> None
     if len(size) != 2:
         raise RuntimeError(f"linear: expected a weight of shape (out, in), but got {size}")
     if not shape or shape[-1] != size[1]:
-        rows, features = math.prod(shape[:-1]), shape[-1] if shape else 0
-        raise RuntimeError(
-            f"mat1 and mat2 shapes cannot be multiplied ({rows}x{features} and {size[1]}x{size[0]}): "
-            f"the last dimension of the input, {shape}, has to be in_features={size[1]}"
-        )
+        given = f"{math.prod(shape[:-1])}x{shape[-1] if shape else 0}"
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({given} and {size[1]}x{size[0]})")
     for name, other in (("weight", weight), ("bias", bias)):
         if other is not None and input.dtype != other.dtype:
             raise RuntimeError(
-                f"mat1 and mat2 must have the same dtype, but got {input.dtype} and, for {name}, {other.dtype}: "
-                "convert the input with .to(dtype), or the module with .float() or .double()"
+                f"mat1 and mat2 must have the same dtype, not {input.dtype} and {other.dtype} ({name}): use .to()"
             )
     out, added = (*shape[:-1], size[0]), () if bias is None else bias.array.shape
     if len(added) > len(out) or any(n not in (1, m) for n, m in zip(added[::-1], out[::-1])):

@@ -161,10 +161,7 @@ def _variance(name: str, input: Tensor, dim: Any, unbiased: bool, keepdim: bool,
     freedom = count_of(input.array.shape, axes) - correction
     squares = _squares(input, axes=axes, keepdims=bool(keepdim))
     if freedom <= 0:
-        warn(
-            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor "
-            "(input numel divided by output numel)",
-        )
+        warn(f"{name}(): degrees of freedom is <= 0: correction should be less than the number of elements")
         return squares * where(squares > 0, math.inf, math.nan)
     return squares / freedom
 

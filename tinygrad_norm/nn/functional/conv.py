@@ -208,14 +208,10 @@ def _geometry(shape: Sizes, kernel: Sizes, stride: Pair, padding: Pair | str, di
             f"{kernel[1] * groups} channels, but got {shape[1]} channels instead"
         )
     around = padding_pairs(padding, kernel[2:], strides, dilations)
-    rows, columns = windows = [
+    rows, columns = [
         Windows(size, kernel_size, s, before, after, d)
         for size, kernel_size, s, (before, after), d in zip(shape[2:], kernel[2:], strides, around, dilations)
     ]
     if min(rows.count, columns.count) <= 0:
-        raise RuntimeError(
-            f"Calculated padded input size per channel: {tuple(w.size + w.before + w.after for w in windows)}. "
-            f"Kernel size: {tuple(w.dilation * (w.kernel - 1) + 1 for w in windows)}. "
-            "Kernel size can't be greater than actual input size"
-        )
+        raise RuntimeError(f"Kernel size can't be greater than actual input size: {kernel[2:]}, {shape[2:]} padded by {around}")
     return Geometry(rows, columns, groups)

@@ -45,10 +45,7 @@ def kl_div(
     """
     reduction = reduction if reduction == "batchmean" else reduction_of(reduction, size_average, reduce)
     if reduction == "mean":
-        warn(
-            "reduction: 'mean' divides the total loss by both the batch size and the support size. 'batchmean' divides only by "
-            "the batch size, and aligns with the KL math definition",
-        )
+        warn("reduction: 'mean' divides by the number of elements; 'batchmean', by the batch size, is the KL divergence")
     if log_target:
         losses = exp(target) * (target - input)
     else:

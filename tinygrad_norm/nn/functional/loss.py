@@ -49,10 +49,7 @@ def reduction_of(reduction: Reduction, size_average: bool | None, reduce: bool |
 
 def _warn_if_broadcast(name: str, input: Tensor, target: Tensor) -> None:
     if input.array.shape != target.array.shape:
-        warn(
-            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) in {name}. "
-            "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
-        )
+        warn(f"{name}: a target size ({target.shape}) that is different to the input size ({input.shape}): they are broadcast")
 
 
 # ---- regression ---------------------------------------------------------------------------
