@@ -61,10 +61,9 @@ def annotation(text: Any, default: str) -> str:
     """An annotation as a stub has it: names that the stub does not import become Any."""
     if text is inspect.Parameter.empty:
         return default
-    names = (
-        set(re.findall(r"[A-Za-z_.]+", str(text))) - KNOWN - {"int", "float", "bool", "str", "None", "tuple", "list", "dict"}
-    )
-    return "Any" if names else str(text)
+    shown = re.sub(r"\b(Num|Float|Int|Number|Same)\[Tensor, ", "Annotated[Tensor, ", str(text))
+    names = set(re.findall(r"[A-Za-z_.]+", re.sub(r"Annotated\[Tensor, ['\"].*?['\"]\]", "Tensor", shown))) - KNOWN
+    return "Any" if names else shown
 
 
 def plain(text: str) -> str:
@@ -103,7 +102,7 @@ def methods() -> str:
     imports = [
         "import builtins",
         "from collections.abc import Callable, Iterator, Sequence",
-        "from typing import Any",
+        "from typing import Annotated, Any",
         "",
         "import numpy as np",
         "",
@@ -137,7 +136,7 @@ def package() -> str:
     lines = [
         "import builtins",
         "from collections.abc import Callable, Iterator, Sequence",
-        "from typing import Any",
+        "from typing import Annotated, Any",
         "",
         "import numpy as np",
         "",

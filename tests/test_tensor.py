@@ -240,7 +240,7 @@ ERRORS = {
         r"mat1 and mat2 shapes cannot be multiplied \(2x5 and 3x4\)",
     ),
     "matmul_dtype": (lambda a: a @ tn.zeros(2, 2), RuntimeError, "same dtype"),
-    "mm": (lambda a: a.mm(a[0]), RuntimeError, "expected mat2 to have 2 dimension"),
+    "mm": (lambda a: a.mm(a[0]), RuntimeError, r"mat2 has shape \(2,\), expected \(L, M\)"),
     "reshape": (lambda a: a.reshape(3), RuntimeError, r"shape '\[3\]' is invalid for input of size 4"),
     "dim": (lambda a: a.sum(2), IndexError, r"Dimension out of range \(expected to be in range of \[-2, 1\], but got 2\)"),
     "dims": (lambda a: a.sum((0, 0)), RuntimeError, "appears multiple times"),

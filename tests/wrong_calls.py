@@ -279,7 +279,7 @@ WRONG_CALLS = [
     (lambda: F.one_hot(ints(3), 2), RuntimeError, "smaller than num_classes: got 3 of 2"),
     # linear algebra
     (lambda: tn.matmul(x(2), 3), TypeError, "int"),
-    (lambda: tn.bmm(x(2, 1, 1), x(3, 1, 1)), RuntimeError, "expected batches of one size"),
+    (lambda: tn.bmm(x(2, 1, 1), x(3, 1, 1)), RuntimeError, r"mat2 has shape \(3, 1, 1\), expected \(B, L, M\) with B = 2"),
     (lambda: tn.mv(x(2), x(2)), RuntimeError, "mv"),
     (lambda: tn.diagonal(x(2, 2), 0, 1, 1), RuntimeError, "cannot be identical"),
     (lambda: tn.diag(x(1, 1, 1)), RuntimeError, "Supports 1D or 2D tensors. Got 3D"),

@@ -8,6 +8,7 @@ from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.autograd.edits import write_view
 from tinygrad_norm.autograd.views import view_op
 from tinygrad_norm.backend import xp
+from tinygrad_norm.checks.kinds import Num
 from tinygrad_norm.checks.sizes import normalize_dim, sizes_of
 from tinygrad_norm.ops.indexing import _place
 
@@ -72,14 +73,6 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     return _place(input, index=(at + max(-k, 0), at + max(k, 0)), shape=(size, size))
 
 
-def trace(input: Tensor) -> Tensor:
+def trace(input: Num[Tensor, "N M"]) -> Tensor:
     """The sum of a matrix's diagonal."""
-    require_ndim("trace", input=(input, 2))
     return _diagonal(input, offset=0, axes=(0, 1)).sum()
-
-
-def require_ndim(name: str, **tensors: tuple[Tensor, int]) -> None:
-    """Raise RuntimeError unless each Tensor has so many dimensions."""
-    for argument, (t, ndim) in tensors.items():
-        if t.ndim != ndim:
-            raise RuntimeError(f"{name}: expected {argument} to have {ndim} dimension(s), but got the shape {list(t.shape)}")

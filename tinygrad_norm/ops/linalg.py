@@ -11,9 +11,9 @@ import numpy as np
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise, op
 from tinygrad_norm.backend import is_array, xp
+from tinygrad_norm.checks.kinds import Num
 from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.fast import before_product
-from tinygrad_norm.ops.diagonals import require_ndim
 from tinygrad_norm.ops.shape import _broadcast_to, expand, in_own_shape, reshape, unsqueeze
 from tinygrad_norm.sums import total
 
@@ -57,40 +57,28 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     return in_own_shape(out, (*shape[:-2], *shape[-2:-1] * (a.ndim > 1), *shape[-1:] * (b.ndim > 1)))
 
 
-def mm(input: Tensor, mat2: Tensor) -> Tensor:
+def mm(input: Num[Tensor, "N K"], mat2: Num[Tensor, "L M"]) -> Tensor:
     """The product of two matrices."""
-    require_ndim("mm", input=(input, 2), mat2=(mat2, 2))
     return matmul(input, mat2)
 
 
-def bmm(input: Tensor, mat2: Tensor) -> Tensor:
-    """The products of two batches of matrices, (B, M, K) and (B, K, N)."""
-    require_ndim("bmm", input=(input, 3), mat2=(mat2, 3))
-    if input.array.shape[0] != mat2.array.shape[0]:
-        raise RuntimeError(f"bmm: expected batches of one size, but got {list(input.shape)} and {list(mat2.shape)}")
+def bmm(input: Num[Tensor, "B N K"], mat2: Num[Tensor, "B L M"]) -> Tensor:
+    """The products of two batches of matrices, (B, N, K) and (B, K, M)."""
     return matmul(input, mat2)
 
 
-def mv(input: Tensor, vec: Tensor) -> Tensor:
+def mv(input: Num[Tensor, "N K"], vec: Num[Tensor, "L"]) -> Tensor:
     """The product of a matrix and a vector."""
-    require_ndim("mv", input=(input, 2), vec=(vec, 1))
     return matmul(input, vec)
 
 
-def dot(input: Tensor, tensor: Tensor) -> Tensor:
+def dot(input: Num[Tensor, "N"], tensor: Num[Tensor, "N"]) -> Tensor:
     """The sum of the products of two vectors' elements."""
-    require_ndim("dot", input=(input, 1), tensor=(tensor, 1))
-    if input.array.shape != tensor.array.shape:
-        raise RuntimeError(
-            f"inconsistent tensor size, expected tensor [{input.array.size}] and src [{tensor.array.size}] to have the same "
-            "number of elements"
-        )
     return matmul(input, tensor)
 
 
-def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+def addmm(input: Tensor, mat1: Num[Tensor, "N K"], mat2: Num[Tensor, "L M"], *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2)."""
-    require_ndim("addmm", mat1=(mat1, 2), mat2=(mat2, 2))
     _require_dtype("addmm", input, mat1)
     product = mm(mat1, mat2)
     product = product if alpha == 1 else product * alpha
@@ -104,9 +92,8 @@ def _require_dtype(name: str, *tensors: Tensor) -> None:
             raise RuntimeError(f"{name}: expected the same dtype, not {tensors[0].dtype} and {t.dtype}: convert one with .to()")
 
 
-def outer(input: Tensor, vec2: Tensor) -> Tensor:
+def outer(input: Num[Tensor, "N"], vec2: Num[Tensor, "M"]) -> Tensor:
     """out[i, j] = input[i] * vec2[j]."""
-    require_ndim("outer", input=(input, 1), vec2=(vec2, 1))
     return unsqueeze(input, 1) * vec2
 
 

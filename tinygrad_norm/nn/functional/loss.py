@@ -139,7 +139,7 @@ def _smooth_l1_vjp(g, d, beta):
 _smooth_l1.vjp(d=_smooth_l1_vjp)
 
 
-@checked
+@checked("beta >= 0")
 def smooth_l1_loss(
     input: Tensor,
     target: Tensor,
@@ -150,14 +150,12 @@ def smooth_l1_loss(
 ) -> Tensor:
     """d**2 / (2 beta) where d = |input - target| < beta, else d - beta/2. Girshick 2015, arXiv:1504.08083."""
     _warn_if_broadcast("smooth_l1_loss", input, target)
-    if beta < 0:
-        raise RuntimeError(f"smooth_l1_loss does not support negative values for beta, but got {beta}")
     difference = _difference(input, target)
     losses = abs(difference) if beta == 0 else _smooth_l1(difference, beta=beta)
     return reduced(losses, reduction_of(reduction, size_average, reduce))
 
 
-@checked
+@checked("delta > 0")
 def huber_loss(
     input: Tensor, target: Tensor, reduction: Reduction = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
@@ -166,8 +164,6 @@ def huber_loss(
     Times weight; the mean is over all elements, not over their weights.
     """
     _warn_if_broadcast("huber_loss", input, target)
-    if not delta > 0:
-        raise RuntimeError(f"huber_loss does not support non-positive values for delta, but got {delta}")
     losses = _smooth_l1(_difference(input, target), beta=delta) * delta
     return reduced(losses, reduction) if weight is None else reduced(_weighted(losses, weight, "none"), reduction)
 
