@@ -27,7 +27,7 @@ needs_numba = pytest.mark.skipif(
 WHERE = {  # the textbook functions
     "ops.special": "masked",
     "sums": "total",
-    "ops.unary": "sigmoid_of relu_gradient sigmoid_gradient tanh_gradient",
+    "ops.unary": "relu_of sigmoid_of relu_gradient sigmoid_gradient tanh_gradient",
     "optim.sgd": "sgd_step",
     "optim.adam": "adam_step",
     "nn.functional.dropout": "keep_and_scale",
@@ -105,7 +105,7 @@ def cases(name: str, new: Arrays, n: int) -> Iterator[tuple]:
     elif name == "keep_and_scale":
         for p in (0.3, 1.0):
             yield new(*image), new.random.random(image) > 0.5, p
-    elif name == "sigmoid_of":
+    elif name in ("relu_of", "sigmoid_of"):
         yield (30 * new(*image),)
     elif name == "exponentials_of":
         yield new(n, 9), 1

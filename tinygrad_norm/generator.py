@@ -89,7 +89,8 @@ class Generator:
         if module is not np:
             return self.uniform(shape, module=module) >= p
         bits, rest = divmod(256 * p, 1)
-        drawn = np.frombuffer(self.source().bytes(math.prod(shape)), np.uint8).reshape(shape)
+        size = math.prod(shape)
+        drawn = self.source().bit_generator.random_raw(-(-size // 8)).view(np.uint8)[:size].reshape(shape)
         kept = np.asarray(drawn >= int(bits))
         if rest:
             undecided = np.asarray(drawn == int(bits))

@@ -54,6 +54,7 @@ STAND_INS: dict[str, Any] = {
     "total": (2**14, StandIn("numpy_versions", "numpy")),
     "sgd_step": (2**12, *_STEPS, StandIn("numpy_versions", "numpy")),
     "adam_step": (2**12, *_STEPS),
+    "relu_of": (2**13, *_STEPS),
     "relu_gradient": (2**13, *_STEPS),
     "sigmoid_of": (2**13, *_STEPS),
     "sigmoid_gradient": (2**13, *_STEPS),

@@ -92,6 +92,13 @@ def adam_step(p, g, m, v, largest, rate, root, beta1, beta2, eps, decay, shrink,
 
 
 @compiled
+def _relu(y, x, part, lo, hi):
+    y, x = y[lo:hi], x[lo:hi]
+    for i in range(len(y)):
+        y[i] = 0 if x[i] <= 0 else x[i]
+
+
+@compiled
 def _relu_gradient(gx, g, y, part, lo, hi):
     gx, g, y = gx[lo:hi], g[lo:hi], y[lo:hi]
     for i in range(len(gx)):
@@ -120,28 +127,29 @@ def _sigmoid(y, x, part, lo, hi):
         y[i] = (one if x[i] >= 0 else e) / (one + e)
 
 
-def sigmoid_of(x):
-    """See ops/unary.py."""
-    y = np.empty_like(x)
-    if x.dtype != np.float32 or (flat := _flat(y, x)) is None:
-        return NotImplemented
-    parallel_for(_sigmoid, x.size, _LEAST // 2, *flat)
-    return y
-
-
-def _gradient(loop: Any, g: np.ndarray, y: np.ndarray) -> Any:
-    """See ops/unary.py."""
-    gx = np.empty_like(y)
-    flat = _flat(gx, g, y)
+def _elementwise(loop: Any, *arrays: np.ndarray, least: int = _LEAST, out: Any = None) -> Any:
+    """What the loop makes of these arrays, in `out` or in a new one."""
+    out = np.empty_like(arrays[-1]) if out is None else out
+    flat = _flat(out, *arrays)
     if flat is None:
         return NotImplemented
-    parallel_for(loop, y.size, _LEAST, *flat)
-    return gx
+    parallel_for(loop, out.size, least, *flat)
+    return out
 
 
-relu_gradient = functools.partial(_gradient, _relu_gradient)
-sigmoid_gradient = functools.partial(_gradient, _sigmoid_gradient)
-tanh_gradient = functools.partial(_gradient, _tanh_gradient)
+def relu_of(x, out=None):
+    """See ops/unary.py."""
+    return _elementwise(_relu, x, out=out)
+
+
+def sigmoid_of(x):
+    """See ops/unary.py."""
+    return _elementwise(_sigmoid, x, least=_LEAST // 2) if x.dtype == np.float32 else NotImplemented
+
+
+relu_gradient = functools.partial(_elementwise, _relu_gradient)
+sigmoid_gradient = functools.partial(_elementwise, _sigmoid_gradient)
+tanh_gradient = functools.partial(_elementwise, _tanh_gradient)
 
 
 @compiled

@@ -79,7 +79,7 @@ def relu_(input: Tensor) -> Tensor:
         raise RuntimeError("Boolean inputs not supported for relu")
     if recorded and input.view_of is not None:
         history = before_edit(input, array).node
-    xp(array).maximum(array, 0, out=array)
+    unary.relu_of(array, array)
     mark_edited(input, "relu_")
     if recorded:
         rebase(input, unary.relu.op.record(0b11, [history], (input,), [array], {}, input))

@@ -130,12 +130,21 @@ def sigmoid_gradient(g, y):
 sigmoid.vjp(input=lambda g, out: sigmoid_gradient(g, out))
 
 
+_FEW = 2**13  # elements for which it is not worth to look for something quicker
+
+
+@replaceable
+def relu_of(x, out=None):
+    """max(x, 0), in a new array or in `out`."""
+    return xp(x).maximum(x, 0, out=out)
+
+
 @elementwise
 def relu(input):
     """max(input, 0); the derivative at 0 is 0."""
     if input.dtype.kind == "b":
         raise RuntimeError("Boolean inputs not supported for relu")
-    return xp(input).maximum(input, 0)
+    return xp(input).maximum(input, 0) if input.size < _FEW else relu_of(input)
 
 
 @replaceable
