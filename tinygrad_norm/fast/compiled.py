@@ -73,6 +73,16 @@ def order_of(strides: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(range(len(strides)), key=lambda i: (-strides[i], i)))
 
 
+def place(i: int, n: int, along: bool | None) -> Any:
+    """What to look up for a row: numbers i to i + n, or number i where `along` is None. A loop is compiled for each."""
+    return i if along is None else slice(i, i + n)
+
+
+@overload(place)
+def _place(i, n, along):
+    return (lambda i, n, along: i) if along is types.none else (lambda i, n, along: slice(i, i + n))
+
+
 def at(v: Any, j: int) -> Any:
     """v[j], or v itself where it is one number for the whole row."""
     return v[j] if isinstance(v, np.ndarray) else v

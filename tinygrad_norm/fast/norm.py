@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_norm.fast.compiled import at, compiled, inlined, order_of
+from tinygrad_norm.fast.compiled import at, compiled, inlined, order_of, place
 from tinygrad_norm.fast.threads import LEAST as _LEAST
 from tinygrad_norm.fast.threads import get_num_threads, parallel_for
 
@@ -37,15 +37,15 @@ Axes = tuple[int, ...]
 
 class Runs(NamedTuple):
     """What the loops have to know of runs. groups, weights: the number of each run's group and weight, or of those of its first
-    element; first: where in memory each group begins; along_groups, along_weights: whether groups and weights change along a
-    row; per_block: how many runs are a block.
+    element; first: where in memory each group begins; along_groups, along_weights: True where groups and weights change along
+    a row, else None, so that loops are compiled for either; per_block: how many runs are a block.
     """
 
     groups: np.ndarray
     weights: np.ndarray
     first: np.ndarray
-    along_groups: bool
-    along_weights: bool
+    along_groups: bool | None
+    along_weights: bool | None
     per_block: int
 
 
@@ -74,7 +74,7 @@ def layout_of(shape: Axes, strides: Axes, axes: Axes, affine: Axes) -> Layout:
         if row and kinds[i] != kinds[row[0]]:
             break
         row.insert(0, i)
-    along_groups, along_weights = kinds[row[0]] if row else (False, False)
+    along_groups, along_weights = (along or None for along in (kinds[row[0]] if row else (None, None)))
 
     def numbers(changing: list[int]) -> np.ndarray:
         """For each row, the number in memory order of what changes along these dimensions, at its first element."""
@@ -86,13 +86,13 @@ def layout_of(shape: Axes, strides: Axes, axes: Axes, affine: Axes) -> Layout:
     weights = numbers([i for i in order if affine[i] > 1])
     length = math.prod(shape[i] for i in row)
     _, starts = np.unique(groups, return_index=True)
-    first = starts[:, None] * length + (np.arange(length) if along_groups else np.arange(1))
+    first = (starts[:, None] * length + np.arange(length if along_groups else 1)).reshape(-1)
     blocks = len(starts) if (np.diff(groups) >= 0).all() else 1
     per_block = len(groups) // blocks
     sizes = [n for n in range(1, 65 if along_groups else 2) if per_block % n == 0]
     rows = max(n for n in sizes if all((np.diff(v.reshape(-1, n)) == 0).all() for v in (groups, weights)))
     of_groups = tuple(1 if i in axes else shape[i] for i in order)
-    runs = Runs(groups[::rows], weights[::rows], first.reshape(-1), along_groups, along_weights, per_block // rows)
+    runs = Runs(groups[::rows].copy(), weights[::rows].copy(), first, along_groups, along_weights, per_block // rows)
     return Layout(order, back, (len(groups) // rows, rows, length), first.size, blocks, of_groups, runs)
 
 
@@ -149,7 +149,7 @@ class Forward(NamedTuple):
 def _guess(x, t, lo, hi):
     """The centres of groups lo to hi, before their means are known: of their first elements, 0 where those are not finite."""
     n = x.shape[2]
-    few = 1 if t.runs.along_groups else min(n, 16)
+    few = min(n, 16) if t.runs.along_groups is None else 1
     for g in range(lo, hi):
         row, start, total = t.runs.first[g] // n, t.runs.first[g] % n, 0.0
         for j in range(start, start + few):
@@ -202,7 +202,7 @@ def _add_runs(x, t, part, lo, hi):
     total, squares, n = t.sums[part, 0], t.sums[part, 1], x.shape[2]
     for r in range(lo, hi):
         g = t.runs.groups[r]
-        if t.runs.along_groups:
+        if t.runs.along_groups is not None:
             G = slice(g, g + n)
             _add_columns(x[r], t.centre[G], total[G], squares[G], t.work[part, 0], t.work[part, 1])
         else:
@@ -237,7 +237,7 @@ def _set_moments(x, t, lo, hi):
         rest, squares = of_all_parts(t.sums, 0, g) / count, of_all_parts(t.sums, 1, g) / count
         t.mean[g] = t.centre[g] + rest
         t.variance[g] = max(squares - rest * rest, 0.0) if squares < np.inf else np.nan
-        far |= rest * rest > 4 * t.variance[g] and not t.runs.along_groups
+        far |= rest * rest > 4 * t.variance[g] and t.runs.along_groups is None
         for part in range(len(t.sums)):
             t.sums[part, 0, g] = t.sums[part, 1, g] = 0
     for g in range(lo, hi if far else lo):
@@ -260,18 +260,10 @@ def _write_run(y, x, centre, scale, offset, weight, bias):
 @inlined
 def _write_runs(x, t, part, lo, hi):
     """y = ((x - centre) * scale + offset) * weight + bias."""
-    n, y, centre, scale, offset, weight, bias = x.shape[2], t.y, t.centre, t.scale, t.offset, t.weight, t.bias
     for r in range(lo, hi):
-        g, w = t.runs.groups[r], t.runs.weights[r]
-        G, W = slice(g, g + n), slice(w, w + n)
-        if t.runs.along_groups and t.runs.along_weights:
-            _write_run(y[r], x[r], centre[G], scale[G], offset[G], weight[W], bias[W])
-        elif t.runs.along_groups:
-            _write_run(y[r], x[r], centre[G], scale[G], offset[G], weight[w], bias[w])
-        elif t.runs.along_weights:
-            _write_run(y[r], x[r], centre[g], scale[g], offset[g], weight[W], bias[W])
-        else:
-            _write_run(y[r], x[r], centre[g], scale[g], offset[g], weight[w], bias[w])
+        G = place(t.runs.groups[r], x.shape[2], t.runs.along_groups)
+        W = place(t.runs.weights[r], x.shape[2], t.runs.along_weights)
+        _write_run(t.y[r], x[r], t.centre[G], t.scale[G], t.offset[G], t.weight[W], t.bias[W])
 
 
 @inlined

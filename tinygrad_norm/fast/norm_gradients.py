@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_norm.fast import norm
-from tinygrad_norm.fast.compiled import at, compiled, inlined
+from tinygrad_norm.fast.compiled import at, compiled, inlined, place
 from tinygrad_norm.fast.norm import Runs, as_lines, flat, layout_of, of_all_parts, packed, set_coefficients
 from tinygrad_norm.fast.threads import get_num_threads, parallel_for
 
@@ -115,18 +115,17 @@ def _add_run(x, t, part, r):
     g, X, n, p, w = t.g[r], x[r], x.shape[2], t.runs.groups[r], t.runs.weights[r]
     sums, affine, recent, centre, scale, offset = t.sums[part], t.affine[part], t.recent[part], t.centre, t.scale, t.offset
     P, W = slice(p, p + n), slice(w, w + n)
-    if t.runs.along_groups:
+    if t.runs.along_groups is not None:
         T, S = recent[0, :n], recent[1, :n]
         _column_sums(g, X, centre[P], T, S)
-        if t.runs.along_weights:
-            _add_to_groups(T, S, t.weight[W], sums[0, P], sums[1, P])
+        _add_to_groups(T, S, t.weight[place(w, n, t.runs.along_weights)], sums[0, P], sums[1, P])
+        if t.runs.along_weights is not None:
             _add_to_weights(T, S, scale[P], offset[P], affine[0, W], affine[1, W])
         else:
-            _add_to_groups(T, S, t.weight[w], sums[0, P], sums[1, P])
             gweight, gbias = _weight_sums(T, S, scale[P], offset[P])
             affine[0, w] += gweight
             affine[1, w] += gbias
-    elif t.runs.along_weights:
+    elif t.runs.along_weights is not None:
         G, R, c, a, b = g[0], X[0], centre[p], scale[p], offset[p]
         total, with_c = _row_sums_with_weights(G, R, c, a, b, t.weight[W], recent[0, W], recent[1, W])
         sums[0, p] += total
@@ -145,7 +144,7 @@ def _add_run(x, t, part, r):
 @inlined
 def _move(t, part):
     """Add the recent sums for weights to those in float64, and begin anew."""
-    for k in range(0 if t.runs.along_groups else 2):
+    for k in range(2 if t.runs.along_groups is None else 0):
         total, recent = t.affine[part, k], t.recent[part, k]
         for j in range(len(recent)):
             total[j] += np.float64(recent[j])
@@ -156,7 +155,7 @@ def _move(t, part):
 def _add_runs(x, t, part, lo, hi):
     for r in range(lo, hi):
         _add_run(x, t, part, r)
-        if t.runs.along_weights and r % 64 == 63:
+        if t.runs.along_weights is not None and r % 64 == 63:
             _move(t, part)
 
 
@@ -191,18 +190,10 @@ def _write_run(gx, g, x, centre, scale, slope, shift, weight):
 
 @inlined
 def _write_runs(x, t, part, lo, hi):
-    n, gx, centre, scale, slope, shift, weight = x.shape[2], t.gx, t.centre, t.scale, t.slope, t.shift, t.weight
     for r in range(lo, hi):
-        g, p, w = t.g[r], t.runs.groups[r], t.runs.weights[r]
-        P, W = slice(p, p + n), slice(w, w + n)
-        if t.runs.along_groups and t.runs.along_weights:
-            _write_run(gx[r], g, x[r], centre[P], scale[P], slope[P], shift[P], weight[W])
-        elif t.runs.along_groups:
-            _write_run(gx[r], g, x[r], centre[P], scale[P], slope[P], shift[P], weight[w])
-        elif t.runs.along_weights:
-            _write_run(gx[r], g, x[r], centre[p], scale[p], slope[p], shift[p], weight[W])
-        else:
-            _write_run(gx[r], g, x[r], centre[p], scale[p], slope[p], shift[p], weight[w])
+        P = place(t.runs.groups[r], x.shape[2], t.runs.along_groups)
+        W = place(t.runs.weights[r], x.shape[2], t.runs.along_weights)
+        _write_run(t.gx[r], t.g[r], x[r], t.centre[P], t.scale[P], t.slope[P], t.shift[P], t.weight[W])
 
 
 @compiled
