@@ -173,10 +173,16 @@ def roots_of(outputs: list[Tensor], cotangents: Any, create_graph: bool) -> list
     for i, (out, g) in enumerate(zip(outputs, given)):
         target = target_of(out)
         if not out.needs_grad or (out.view_of is not None and out.view_of.inherits):
-            raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn: it is a constant")
+            raise RuntimeError(
+                f"element {i} of tensors does not require grad and does not have a grad_fn: "
+                "nothing it was computed from has requires_grad=True, or it was computed under no_grad()"
+            )
         if g is None:
             if out.array.size != 1:
-                raise RuntimeError(f"grad can be implicitly created only for scalar outputs, not {list(out.shape)}: .sum() it")
+                raise RuntimeError(
+                    f"grad can be implicitly created only for scalar outputs, but got shape {list(out.shape)}: "
+                    "give backward() a gradient of that shape, or reduce with .sum() or .mean() first"
+                )
             g = wrap(xp(out.array).ones(out.array.shape, out.array.dtype))
         elif not (
             isinstance(g, Tensor)

@@ -40,6 +40,13 @@ def normalize_dim(ndim: int, dim: Any) -> int:
     return (normalize_dims(ndim, dim) or (0,))[0]
 
 
+def dim_of(name: str, ndim: int, dim: Any, error: type[Exception] = RuntimeError) -> int:
+    """As normalize_dim, where a tensor without dimensions will not do."""
+    if not ndim:
+        raise error(f"{name}: dimension specified as {dim}, but the tensor has no dimensions")
+    return normalize_dim(ndim, dim)
+
+
 def sizes_of(sizes: tuple, given: Any = None, name: str = "size") -> tuple[int, ...]:
     """Sizes given as separate arguments, as one sequence, or by name."""
     if given is not None:

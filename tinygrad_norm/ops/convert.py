@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, is_grad_enabled, op
 from tinygrad_norm.backend import backend_of, load, transfer
-from tinygrad_norm.checks.sizes import normalize_dim, sizes_of
+from tinygrad_norm.checks.sizes import dim_of, sizes_of
 from tinygrad_norm.ops.creation import full, tensor
 from tinygrad_norm.ops.joining import unbind
 from tinygrad_norm.promotion import NUMBERS
@@ -262,11 +262,7 @@ def __dlpack_device__(input: Tensor) -> Any:
 
 def size(input: Tensor, dim: int | None = None) -> Any:
     """The shape, or its entry `dim`."""
-    if dim is None:
-        return input.shape
-    if not input.ndim:
-        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
-    return input.array.shape[normalize_dim(input.ndim, dim)]
+    return input.shape if dim is None else input.array.shape[dim_of("size", input.ndim, dim, IndexError)]
 
 
 def numel(input: Tensor) -> int:

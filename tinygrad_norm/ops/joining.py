@@ -9,7 +9,7 @@ from typing import Any
 from tinygrad_norm.autograd import Tensor, op
 from tinygrad_norm.autograd.views import view_op
 from tinygrad_norm.backend import xp
-from tinygrad_norm.checks.sizes import Ints, normalize_dim, normalize_dims, sizes_of
+from tinygrad_norm.checks.sizes import Ints, dim_of, normalize_dim, normalize_dims, sizes_of
 from tinygrad_norm.engine.tensor import wrap
 from tinygrad_norm.ops.shape import flatten, unsqueeze
 from tinygrad_norm.promotion import promote
@@ -117,9 +117,7 @@ def _parts(input: Tensor, indices: Sequence[Any]) -> tuple[Tensor, ...]:
 
 def split(tensor: Tensor, split_size_or_sections: Any = None, dim: int = 0, *, split_size: Any = None) -> tuple[Tensor, ...]:
     """Views of consecutive parts along dim: of one size (the last may be smaller), or of the sizes listed."""
-    if not tensor.ndim:
-        raise RuntimeError("split expects at least a 1-dimensional tensor")
-    axis = normalize_dim(tensor.ndim, dim)
+    axis = dim_of("split", tensor.ndim, dim)
     length, wanted = tensor.array.shape[axis], split_size_or_sections if split_size is None else split_size
     sizes = sizes_of((wanted,), None, "split_size")
     if not isinstance(wanted, (list, tuple)):
@@ -136,29 +134,23 @@ def split(tensor: Tensor, split_size_or_sections: Any = None, dim: int = 0, *, s
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most so many parts of equal size along dim; the last may be smaller."""
-    if not input.ndim:
-        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
-    (chunks,) = sizes_of((chunks,), None, "chunks")
+    axis, (chunks,) = dim_of("chunk", input.ndim, dim), sizes_of((chunks,), None, "chunks")
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
-    length = input.array.shape[normalize_dim(input.ndim, dim)]
+    length = input.array.shape[axis]
     return split(input, [0] * chunks, dim) if not length else split(input, -(-length // chunks), dim)
 
 
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along dim, without that dimension."""
-    if not input.ndim:
-        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
-    axis = normalize_dim(input.ndim, dim)
+    axis = dim_of("unbind", input.ndim, dim, IndexError)
     lead = (slice(None),) * axis
     return _parts(input, [(*lead, i) for i in range(input.array.shape[axis])])
 
 
 def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """`length` elements along dim, from start on."""
-    if not input.ndim:
-        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
-    axis = normalize_dim(input.ndim, dim)
+    axis = dim_of("narrow", input.ndim, dim)
     size = input.array.shape[axis]
     first = int(start) + (size if start < 0 else 0)
     if length < 0 or not 0 <= first <= first + length <= size:
@@ -168,9 +160,7 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
 
 def select(input: Tensor, dim: int, index: int) -> Tensor:
     """The slice at one index along dim, without that dimension."""
-    if not input.ndim:
-        raise IndexError("select() cannot be applied to a 0-dim tensor.")
-    return input[(slice(None),) * normalize_dim(input.ndim, dim) + (sizes_of((index,), None, "index")[0],)]
+    return input[(slice(None),) * dim_of("select", input.ndim, dim, IndexError) + (sizes_of((index,), None, "index")[0],)]
 
 
 # ---- flipped, rolled, repeated ------------------------------------------------------------
@@ -213,9 +203,7 @@ def roll(input: Tensor, shifts: Ints, dims: Ints | None = None) -> Tensor:
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(moves)}, dims:{len(axes)}")
     if not axes:
         return _roll(input, shifts=moves[0], dims=None)
-    if not input.ndim:
-        raise IndexError(f"Dimension specified as {axes[0]} but tensor has no dimensions")
-    return _roll(input, shifts=moves, dims=tuple(normalize_dim(input.ndim, d) for d in axes))
+    return _roll(input, shifts=moves, dims=tuple(dim_of("roll", input.ndim, d, IndexError) for d in axes))
 
 
 def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Tensor:

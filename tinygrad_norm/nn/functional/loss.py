@@ -49,7 +49,8 @@ def reduction_of(reduction: Reduction, size_average: bool | None, reduce: bool |
 
 def _warn_if_broadcast(name: str, input: Tensor, target: Tensor) -> None:
     if input.array.shape != target.array.shape:
-        warn(f"{name}: a target size ({target.shape}) that is different to the input size ({input.shape}): they are broadcast")
+        sizes = f"a target size ({target.shape}) that is different to the input size ({input.shape})"
+        warn(f"Using {sizes} in {name}: they are broadcast, which is hardly ever meant. Give them the same size")
 
 
 # ---- regression ---------------------------------------------------------------------------
