@@ -339,6 +339,46 @@ def test_the_loops_of_the_norms_stay_within_their_arrays() -> None:
             assert layout.runs.weights.max() + width == t.weight.size == t.bias.size
 
 
+RUNS = {  # shape, the order in memory, what the moments run over, the weight's shape
+    **{f"batch of {n}": ((n, 7), (0, 1), (0,), (1, 7)) for n in (2, 63, 64, 65, 97, 128, 200)},
+    "batch, innermost": ((6, 4, 5, 3), (1, 2, 3, 0), (0, 2, 3), (1, 4, 1, 1)),
+    "batch, channels last": ((6, 4, 5, 3), (0, 2, 3, 1), (0, 2, 3), (1, 4, 1, 1)),
+    "layer, innermost": ((6, 4, 5, 3), (1, 2, 3, 0), (1, 2, 3), (1, 4, 5, 3)),
+    "instance, innermost": ((6, 4, 15, 13), (1, 2, 3, 0), (2, 3), (1, 4, 1, 1)),
+    "instance, channels last": ((6, 4, 15, 13), (0, 2, 3, 1), (2, 3), (1, 4, 1, 1)),
+    "group, innermost": ((6, 2, 3, 15, 13), (1, 2, 3, 4, 0), (2, 3, 4), (1, 2, 3, 1, 1)),
+    "group, channels last": ((6, 2, 3, 15, 13), (0, 3, 4, 1, 2), (2, 3, 4), (1, 2, 3, 1, 1)),
+    "group of one channel": ((70, 5, 1), (0, 1, 2), (2,), (1, 5, 1)),
+}
+
+
+@needs_numba
+@pytest.mark.parametrize("shared", [False, True], ids=["alone", "runs shared by threads"])
+@pytest.mark.parametrize("mean", [0.5, 3e5])
+@pytest.mark.parametrize("name", RUNS)
+def test_runs_of_rows_in_every_order_of_memory(name, mean, shared, monkeypatch) -> None:
+    if shared:
+        monkeypatch.setattr(importlib.import_module("tinygrad_norm.fast.norm"), "_LEAST", 1)
+        monkeypatch.setattr(threads, "_count", 3)
+    shape, order, axes, affine = RUNS[name]
+    random = np.random.default_rng(0)
+    back = sorted(range(len(order)), key=order.__getitem__)
+    x, g = (random.normal(m, 1, [shape[i] for i in order]).astype(np.float32).transpose(back) for m in (mean, 0.0))
+    weight, bias = (random.normal(1, 1, affine).astype(np.float32) for _ in range(2))
+    with fast.level("numba", share=0):
+        found = TEXTBOOK["normalize"](x, weight, bias, axes, 1e-5)
+        found += TEXTBOOK["normalize_gradients"](g, x, weight, *found[1:], axes, 1e-5, (True, True, True))
+    wide = [v.astype(np.float64) for v in (x, g, weight, bias)]
+    expected = TEXTBOOK["normalize"].textbook(wide[0], *wide[2:], axes, 1e-5)
+    _, centre, variance = expected
+    expected += TEXTBOOK["normalize_gradients"].textbook(
+        wide[1], wide[0], wide[2], centre, variance, axes, 1e-5, (True, True, True)
+    )
+    terms = abs(g * weight / np.sqrt(variance + 1e-5)).max()  # of which the gradient of x is a difference
+    for i, (a, b) in enumerate(zip(found, expected, strict=True)):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * (terms if i == 3 else abs(b).max()))
+
+
 @needs_numba
 @pytest.mark.parametrize("shape", [(16, 4, 10, 10), (64, 4), (400, 4, 30, 30)])
 def test_numbers_whose_squares_are_too_large_for_float32(shape) -> None:
