@@ -15,7 +15,7 @@ from tinygrad_norm import dtypes
 from tinygrad_norm.autograd import Tensor, elementwise
 from tinygrad_norm.backend import raw, xp
 from tinygrad_norm.engine.tensor import wrap
-from tinygrad_norm.fast import replaceable
+from tinygrad_norm.fast import STAND_INS, replaceable
 from tinygrad_norm.ops import special
 
 
@@ -130,7 +130,7 @@ def sigmoid_gradient(g, y):
 sigmoid.vjp(input=lambda g, out: sigmoid_gradient(g, out))
 
 
-_FEW = 2**13  # elements for which it is not worth to look for something quicker
+_FEW = STAND_INS["relu_of"][0]  # elements below which it is not worth to look for something quicker
 
 
 @replaceable
