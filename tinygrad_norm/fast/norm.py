@@ -14,7 +14,8 @@ in the cache. Blocks are shared among threads; where there are few blocks, runs 
 
 Sums are float64, those of 256 elements of a row, and of the rows of a run, in x's precision. Before anything is squared, the
 group's centre is taken off, the mean of its first few elements, so that a large mean does no harm; where that was far from the
-mean, all is added up again from there. Where groups change along a row the centre is one element: once is enough.
+mean, by 2 standard deviations, all is added up again from there; by 4 where groups change along a row, and the centre is one
+element.
 """
 
 from __future__ import annotations
@@ -232,12 +233,12 @@ def of_all_parts(sums, k, g):
 @inlined
 def _set_moments(x, t, lo, hi):
     """The moments of groups lo to hi. True if a centre was far from the mean: they have to be added up again, from there."""
-    count, far = x.size // len(t.mean), False
+    count, far, most = x.size // len(t.mean), False, 4 if t.runs.along_groups is None else 16
     for g in range(lo, hi):
         rest, squares = of_all_parts(t.sums, 0, g) / count, of_all_parts(t.sums, 1, g) / count
         t.mean[g] = t.centre[g] + rest
         t.variance[g] = max(squares - rest * rest, 0.0) if squares < np.inf else np.nan
-        far |= rest * rest > 4 * t.variance[g] and t.runs.along_groups is None
+        far |= rest * rest > most * t.variance[g]
         for part in range(len(t.sums)):
             t.sums[part, 0, g] = t.sums[part, 1, g] = 0
     for g in range(lo, hi if far else lo):
