@@ -333,7 +333,7 @@ def test_the_loops_of_the_norms_stay_within_their_arrays() -> None:
         ((1, 2, 3), (1, 1, 1, 1)),
     ):
         layout = norm.layout_of(x.shape, x.strides, axes, affine)
-        width = layout.lines[2] if layout.runs.along_weights else 1
+        width = layout.lines[1] if layout.runs.along_weights else 1
         for weight in (np.ones(affine, np.float32), None)[: 1 + (affine == (1, 1, 1, 1))]:
             _, t = norm._prepared(x, norm.as_lines(x, layout), weight, None, layout, 1e-5)
             assert layout.runs.weights.max() + width == t.weight.size == t.bias.size

@@ -37,11 +37,13 @@ Axes = tuple[int, ...]
 
 
 class Runs(NamedTuple):
-    """What the loops have to know of runs. groups, weights: the number of each run's group and weight, or of those of its first
-    element; first: where in memory each group begins; along_groups, along_weights: True where groups and weights change along
-    a row, else None, so that loops are compiled for either; per_block: how many runs are a block.
+    """What the loops have to know of runs. starts: the first row of each, and the end; groups, weights: the number of its group
+    and weight, or of those of its first element; first: where in memory each group begins; along_groups, along_weights: True
+    where groups and weights change along a row, else None, so that loops are compiled for either; per_block: how many runs are
+    a block.
     """
 
+    starts: np.ndarray
     groups: np.ndarray
     weights: np.ndarray
     first: np.ndarray
@@ -51,7 +53,7 @@ class Runs(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How memory is runs. order: the dimensions, slowest first; back: undoes it; lines: the shape (runs, rows of each, length);
+    """How memory is runs. order: the dimensions, slowest first; back: undoes it; lines: the shape (rows, length);
     groups, blocks: how many; of_groups: the shape of a number for each group, in memory order.
     """
 
@@ -86,15 +88,18 @@ def layout_of(shape: Axes, strides: Axes, axes: Axes, affine: Axes) -> Layout:
     groups = numbers([i for i in order if i not in axes])
     weights = numbers([i for i in order if affine[i] > 1])
     length = math.prod(shape[i] for i in row)
-    _, starts = np.unique(groups, return_index=True)
-    first = (starts[:, None] * length + np.arange(length if along_groups else 1)).reshape(-1)
-    blocks = len(starts) if (np.diff(groups) >= 0).all() else 1
-    per_block = len(groups) // blocks
-    sizes = [n for n in range(1, 65 if along_groups else 2) if per_block % n == 0]
-    rows = max(n for n in sizes if all((np.diff(v.reshape(-1, n)) == 0).all() for v in (groups, weights)))
+    _, begins = np.unique(groups, return_index=True)
+    first = (begins[:, None] * length + np.arange(length if along_groups else 1)).reshape(-1)
+    blocks = len(begins) if (np.diff(groups) >= 0).all() else 1
+    starts = rows = np.arange(len(groups) + 1)
+    if along_groups:  # a run ends where groups or weights change, and after so many rows
+        changes = np.append(np.flatnonzero(np.diff(groups) | np.diff(weights)) + 1, 0)
+        since = rows - np.maximum.accumulate(np.where(np.isin(rows, changes), rows, 0))
+        starts = np.append(np.flatnonzero(since[:-1] % min(64, max(4, 2**18 // length)) == 0), len(groups))
     of_groups = tuple(1 if i in axes else shape[i] for i in order)
-    runs = Runs(groups[::rows].copy(), weights[::rows].copy(), first, along_groups, along_weights, per_block // rows)
-    return Layout(order, back, (len(groups) // rows, rows, length), first.size, blocks, of_groups, runs)
+    groups, weights = groups[starts[:-1]], weights[starts[:-1]]
+    runs = Runs(starts, groups, weights, first, along_groups, along_weights, len(groups) // blocks)
+    return Layout(order, back, (len(rows) - 1, length), first.size, blocks, of_groups, runs)
 
 
 def packed(x: np.ndarray) -> np.ndarray:
@@ -104,7 +109,7 @@ def packed(x: np.ndarray) -> np.ndarray:
 
 
 def as_lines(x: np.ndarray, layout: Layout) -> np.ndarray:
-    """x as its runs."""
+    """x as its rows."""
     return x.transpose(layout.order).reshape(layout.lines)
 
 
@@ -149,12 +154,12 @@ class Forward(NamedTuple):
 @inlined
 def _guess(x, t, lo, hi):
     """The centres of groups lo to hi, before their means are known: of their first elements, 0 where those are not finite."""
-    n = x.shape[2]
+    n = x.shape[1]
     few = min(n, 16) if t.runs.along_groups is None else 1
     for g in range(lo, hi):
         row, start, total = t.runs.first[g] // n, t.runs.first[g] % n, 0.0
         for j in range(start, start + few):
-            total += x[row // x.shape[1], row % x.shape[1], j]
+            total += x[row, j]
         t.centre[g] = total / few if abs(total) < np.inf else 0
 
 
@@ -200,14 +205,14 @@ def _add_columns(x, centre, total, squares, t, s):
 
 @inlined
 def _add_runs(x, t, part, lo, hi):
-    total, squares, n = t.sums[part, 0], t.sums[part, 1], x.shape[2]
+    total, squares, n = t.sums[part, 0], t.sums[part, 1], x.shape[1]
     for r in range(lo, hi):
-        g = t.runs.groups[r]
+        g, start, end = t.runs.groups[r], t.runs.starts[r], t.runs.starts[r + 1]
         if t.runs.along_groups is not None:
             G = slice(g, g + n)
-            _add_columns(x[r], t.centre[G], total[G], squares[G], t.work[part, 0], t.work[part, 1])
+            _add_columns(x[start:end], t.centre[G], total[G], squares[G], t.work[part, 0], t.work[part, 1])
         else:
-            c, s = _row_sums(x[r, 0], t.centre[g])
+            c, s = _row_sums(x[start], t.centre[g])
             total[g] += c
             squares[g] += s
 
@@ -262,14 +267,14 @@ def _write_run(y, x, centre, scale, offset, weight, bias):
 def _write_runs(x, t, part, lo, hi):
     """y = ((x - centre) * scale + offset) * weight + bias."""
     for r in range(lo, hi):
-        G = place(t.runs.groups[r], x.shape[2], t.runs.along_groups)
-        W = place(t.runs.weights[r], x.shape[2], t.runs.along_weights)
-        _write_run(t.y[r], x[r], t.centre[G], t.scale[G], t.offset[G], t.weight[W], t.bias[W])
+        R, n = slice(t.runs.starts[r], t.runs.starts[r + 1]), x.shape[1]
+        G, W = place(t.runs.groups[r], n, t.runs.along_groups), place(t.runs.weights[r], n, t.runs.along_weights)
+        _write_run(t.y[R], x[R], t.centre[G], t.scale[G], t.offset[G], t.weight[W], t.bias[W])
 
 
 @inlined
 def _moments_of_blocks(x, t, part, lo, hi):
-    runs, groups = t.runs.per_block, len(t.mean) * t.runs.per_block // len(x)
+    runs, groups = t.runs.per_block, len(t.mean) * t.runs.per_block // len(t.runs.groups)
     _guess(x, t, lo * groups, hi * groups)
     for b in range(lo, hi):
         for _ in range(2):
@@ -293,7 +298,7 @@ def _prepared(x: np.ndarray, y: Any, weight: Any, bias: Any, layout: Layout, eps
     lines, groups, threads = as_lines(x, layout), layout.groups, get_num_threads()
     weight = flat(weight, 1, 1, x.dtype, layout)
     bias, sums = flat(bias, 0, weight.size, x.dtype, layout), np.zeros((threads, 2, groups))
-    work = np.empty((threads, 2, lines.shape[2] if layout.runs.along_groups else 0), x.dtype)
+    work = np.empty((threads, 2, lines.shape[1] if layout.runs.along_groups else 0), x.dtype)
     coefficients = *np.empty((2, groups)), *np.empty((3, groups), x.dtype)
     return lines, Forward._make((layout.runs, y, weight, bias, *coefficients, sums, work, float(eps)))
 
@@ -304,8 +309,9 @@ def _add_up(lines: np.ndarray, t: Forward, layout: Layout) -> None:
         parallel_for(_moments_of_blocks, layout.blocks, _LEAST * layout.blocks // lines.size, lines, t, most=len(t.sums))
         return
     _guess(lines, t, 0, layout.groups)
+    runs = len(layout.runs.groups)
     for _ in range(2):
-        parallel_for(_add_runs, len(lines), _LEAST * len(lines) // lines.size, lines, t, most=len(t.sums))
+        parallel_for(_add_runs, runs, _LEAST * runs // lines.size, lines, t, most=len(t.sums))
         if not _set_moments(lines, t, 0, layout.groups):
             break
     set_coefficients(t, 0, layout.groups)
@@ -338,5 +344,6 @@ def normalize(x, weight, bias, axes, eps, known=None):
         else:
             t.mean[:], t.variance[:] = (v.transpose(layout.order).reshape(-1) for v in known)
             set_coefficients(t, 0, layout.groups)
-        parallel_for(_write_runs, len(lines), _LEAST * len(lines) // x.size, lines, t)
+        runs = len(layout.runs.groups)
+        parallel_for(_write_runs, runs, _LEAST * runs // x.size, lines, t)
     return y, of_groups(t.mean, layout), of_groups(t.variance, layout)

@@ -112,12 +112,12 @@ def _add_to_weights(t, s, scale, offset, gweight, gbias):
 @inlined
 def _add_run(x, t, part, r):
     """What run r adds to the sums of its groups and to the gradients of its weights."""
-    g, X, n, p, w = t.g[r], x[r], x.shape[2], t.runs.groups[r], t.runs.weights[r]
+    start, end, n, p, w = t.runs.starts[r], t.runs.starts[r + 1], x.shape[1], t.runs.groups[r], t.runs.weights[r]
     sums, affine, recent, centre, scale, offset = t.sums[part], t.affine[part], t.recent[part], t.centre, t.scale, t.offset
     P, W = slice(p, p + n), slice(w, w + n)
     if t.runs.along_groups is not None:
         T, S = recent[0, :n], recent[1, :n]
-        _column_sums(g, X, centre[P], T, S)
+        _column_sums(t.g[start:end], x[start:end], centre[P], T, S)
         _add_to_groups(T, S, t.weight[place(w, n, t.runs.along_weights)], sums[0, P], sums[1, P])
         if t.runs.along_weights is not None:
             _add_to_weights(T, S, scale[P], offset[P], affine[0, W], affine[1, W])
@@ -126,12 +126,12 @@ def _add_run(x, t, part, r):
             affine[0, w] += gweight
             affine[1, w] += gbias
     elif t.runs.along_weights is not None:
-        G, R, c, a, b = g[0], X[0], centre[p], scale[p], offset[p]
+        G, R, c, a, b = t.g[start], x[start], centre[p], scale[p], offset[p]
         total, with_c = _row_sums_with_weights(G, R, c, a, b, t.weight[W], recent[0, W], recent[1, W])
         sums[0, p] += total
         sums[1, p] += with_c
     else:
-        total, with_c = _row_sums(g[0], X[0], centre[p])
+        total, with_c = _row_sums(t.g[start], x[start], centre[p])
         sums[0, p] += total * t.weight[w]
         sums[1, p] += with_c * t.weight[w]
         affine[0, w] += with_c * scale[p] + total * offset[p]
@@ -191,15 +191,15 @@ def _write_run(gx, g, x, centre, scale, slope, shift, weight):
 @inlined
 def _write_runs(x, t, part, lo, hi):
     for r in range(lo, hi):
-        P = place(t.runs.groups[r], x.shape[2], t.runs.along_groups)
-        W = place(t.runs.weights[r], x.shape[2], t.runs.along_weights)
-        _write_run(t.gx[r], t.g[r], x[r], t.centre[P], t.scale[P], t.slope[P], t.shift[P], t.weight[W])
+        R, n = slice(t.runs.starts[r], t.runs.starts[r + 1]), x.shape[1]
+        P, W = place(t.runs.groups[r], n, t.runs.along_groups), place(t.runs.weights[r], n, t.runs.along_weights)
+        _write_run(t.gx[R], t.g[R], x[R], t.centre[P], t.scale[P], t.slope[P], t.shift[P], t.weight[W])
 
 
 @compiled
 def _gradients_of_blocks(x, t, part, lo, hi):
     per_block = t.runs.per_block
-    groups = len(t.mean) * per_block // len(x)
+    groups = len(t.mean) * per_block // len(t.runs.groups)
     set_coefficients(t, lo * groups, hi * groups)
     for b in range(lo, hi):
         _add_runs(x, t, part, b * per_block, (b + 1) * per_block)
@@ -222,16 +222,17 @@ def normalize_gradients(g, x, weight, mean, variance, axes, eps, needs):
     weights = flat(weight, 1, 1, x.dtype, layout)
     moments = [v.transpose(layout.order).reshape(-1) for v in (mean, variance)]
     sums, affine = np.zeros((threads, 2, groups)), np.zeros((threads, 2, weights.size))
-    length = lines.shape[2] if layout.runs.along_groups else weights.size if layout.runs.along_weights else 0
+    length = lines.shape[1] if layout.runs.along_groups else weights.size if layout.runs.along_weights else 0
     recent, coefficients = np.zeros((threads, 2, length), x.dtype), np.empty((5, groups), x.dtype)
     t = Backward._make((layout.runs, of_g, of_gx, weights, *moments, *coefficients, sums, affine, recent, float(eps)))
     size = 2 * x.size  # twice as many elements are read as by normalize
     if norm.shares_runs(layout, size):
         set_coefficients(t, 0, groups)
-        least = norm._LEAST * len(lines) // size
-        parallel_for(_add_part, len(lines), least, lines, t, most=threads)
+        runs = len(layout.runs.groups)
+        least = norm._LEAST * runs // size
+        parallel_for(_add_part, runs, least, lines, t, most=threads)
         _set_slopes(lines, t, 0, groups)
-        parallel_for(_write_runs, len(lines), least, lines, t)
+        parallel_for(_write_runs, runs, least, lines, t)
     else:
         least = norm._LEAST * layout.blocks // size
         parallel_for(_gradients_of_blocks, layout.blocks, least, lines, t, most=threads)
