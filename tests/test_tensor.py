@@ -255,7 +255,7 @@ ERRORS = {
     "permute": (lambda a: a.permute(0), RuntimeError, "does not match the length"),
     "flatten": (lambda a: a.flatten(1, 0), RuntimeError, "cannot come after"),
     "gather": (lambda a: a.gather(0, constant([0])), RuntimeError, "same number of dimensions"),
-    "einsum": (lambda a: tn.einsum("ijk->i", a), RuntimeError, "does not match the number of dimensions"),
+    "einsum": (lambda a: tn.einsum("ijk->i", a), RuntimeError, "3 subscripts do not match the 2 dimensions"),
     "clamp": (lambda a: a.clamp(), RuntimeError, "at least one of"),
     "one_hot": (lambda a: tn.nn.functional.one_hot(a), RuntimeError, "LongTensor"),
     "pad": (lambda a: tn.nn.functional.pad(a, (5, 5), mode="reflect"), RuntimeError, "Padding size should be at most 1"),

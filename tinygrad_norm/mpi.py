@@ -235,7 +235,7 @@ class _Farewells:
         if self.channel.Iprobe(tag=_FAREWELL, status=status):
             self.heard[status.Get_source()] = self.channel.recv(source=status.Get_source(), tag=_FAREWELL)
         if gone := sorted(rank for rank, count in self.heard.items() if count < number):
-            raise RuntimeError(f"process {gone[0]} has left the program: all have to take the same number of steps")
+            raise RuntimeError(f"process {gone[0]} has left the program: all have to take as many steps (DistributedSampler)")
 
     def others(self) -> list[int]:
         """The numbers of the other processes."""

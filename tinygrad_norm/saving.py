@@ -143,7 +143,7 @@ def load(
     try:
         tensors, metadata = from_bytes(raw), _metadata(raw)
     except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{name}: not a complete safetensors file ({error}): convert a .pt file in PyTorch") from error
+        raise ValueError(f"{name}: not a complete safetensors file ({error}); of a .pt: safetensors.torch.save_file") from error
     for key, array in tensors.items():
         if array.dtype not in dtypes.SUPPORTED and _KEY not in metadata:
             raise ValueError(f"{name}: {key} is {array.dtype}, expected one of {', '.join(d.name for d in dtypes.SUPPORTED)}")

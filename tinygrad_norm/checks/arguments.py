@@ -170,7 +170,7 @@ def _require_dtype(name: str, rule: Rule, dtype: np.dtype, first: str, like: np.
         if dtype.kind not in kinds:
             raise error(f"{name}(): not implemented for {dtype}: {rule.name} has to be {said}, convert with {cast_to}")
     elif dtype != like and not (rule.dtype == "SameOrFloat32" and (like, dtype) == ("float16", "float32")):
-        raise RuntimeError(f"{name}(): mixed dtype: {first} is {like} and {rule.name} is {dtype}: use .to(dtype)")
+        raise RuntimeError(f"{name}(): mixed dtype: {first} is {like} and {rule.name} is {dtype}: {first}.to({dtype})?")
 
 
 def _match(name: str, rule: Rule, shape: tuple, known: dict[str, Any], origin: dict[str, str]) -> None:
@@ -188,7 +188,8 @@ def _match(name: str, rule: Rule, shape: tuple, known: dict[str, Any], origin: d
                 known[letter], origin[letter] = size, f" (from {rule.name} {tuple(shape)})"
             fits = fits and (letter == "..." or size == (int(letter) if letter.isdigit() else known[letter]))
     if not fits:
-        bound = [letter for letter in (letter.lstrip("*") for letter in letters) if letter in known]
+        mine = f" (from {rule.name} "
+        bound = [n for n in (letter.lstrip("*") for letter in letters) if not origin.get(n, mine).startswith(mine)]
         where = ", ".join(f"{letter} = {known[letter]}{origin[letter]}" for letter in bound)
         expected = "(" + ", ".join(letters) + ("," if len(letters) == 1 else "") + ")"
         text = f"{rule.name} has shape {tuple(shape)}, expected {expected}" + (f" with {where}" if where else "")

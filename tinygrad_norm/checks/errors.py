@@ -98,9 +98,12 @@ def not_broadcastable(arrays: list[Any]) -> str | None:
         for b in arrays[i + 1 :]:
             ndim = max(a.ndim, b.ndim)
             for back in range(1, min(a.ndim, b.ndim) + 1):
-                m, n, at = a.shape[-back], b.shape[-back], ndim - back
+                m, n = a.shape[-back], b.shape[-back]
                 if m != n and 1 not in (m, n):
-                    return f"The size of tensor a ({m}) must match the size of tensor b ({n}) at non-singleton dimension {at}"
+                    return (
+                        f"The size of tensor a ({m}) must match the size of tensor b ({n}) "
+                        f"at non-singleton dimension {ndim - back}: the shapes are {list(a.shape)} and {list(b.shape)}"
+                    )
     return None
 
 

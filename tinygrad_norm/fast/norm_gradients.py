@@ -144,7 +144,7 @@ def _add_run(x, t, part, r):
 @inlined
 def _move(t, part):
     """Add the recent sums for weights to those in float64, and begin anew."""
-    for k in range(2 if t.runs.along_groups is None else 0):
+    for k in range(2 if t.runs.along_groups is None else 0):  # of a run nothing is left to add
         total, recent = t.affine[part, k], t.recent[part, k]
         for j in range(len(recent)):
             total[j] += np.float64(recent[j])

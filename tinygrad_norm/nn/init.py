@@ -90,12 +90,15 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | Non
 
 
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
-    if not tensor.numel():
-        warn("Initializing zero-element tensors is a no-op")
-        return 0.0
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"Mode {mode} not supported, please use one of ['fan_in', 'fan_out']")
-    return calculate_gain(nonlinearity, a) / math.sqrt(_fans(tensor)[mode == "fan_out"])
+    fan = _fans(tensor)[mode == "fan_out"]
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+
+
+def _nothing_to_do(tensor: Tensor) -> Tensor:
+    warn("Initializing zero-element tensors is a no-op")
+    return tensor
 
 
 @checked
@@ -103,6 +106,8 @@ def kaiming_uniform_(
     tensor: Tensor, a: Any = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Generator | None = None
 ) -> Tensor:
     """Uniform in +-gain * sqrt(3 / fan). He et al. 2015, arXiv:1502.01852."""
+    if not tensor.numel():
+        return _nothing_to_do(tensor)
     bound = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity)
     return uniform_(tensor, -bound, bound, generator)
 
@@ -112,6 +117,8 @@ def kaiming_normal_(
     tensor: Tensor, a: Any = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Generator | None = None
 ) -> Tensor:
     """Normal with std gain / sqrt(fan). He et al. 2015, arXiv:1502.01852."""
+    if not tensor.numel():
+        return _nothing_to_do(tensor)
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 

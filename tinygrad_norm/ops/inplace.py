@@ -27,7 +27,7 @@ from tinygrad_norm.promotion import NUMBERS
 def overwrite(target: Tensor, result: Tensor, name: str) -> Tensor:
     """Give target the values and the history of result, which has its shape and dtype, or one that can be cast to it."""
     if result.array.shape != target.array.shape:
-        raise RuntimeError(f"{name}: output with shape {target.shape} doesn't match the broadcast shape {result.shape}")
+        raise RuntimeError(f"{name}: shape {list(target.shape)} doesn't match the broadcast shape {list(result.shape)}")
     if dtypes.RANK[result.dtype.kind] > dtypes.RANK[target.dtype.kind]:
         raise RuntimeError(f"result type {result.dtype} can't be cast to the desired output type {target.dtype} ({name})")
     result = to(result, dtype=target.dtype)
@@ -244,7 +244,7 @@ def _assign_at(input: Tensor, index: Any, value: Any) -> None:
     if isinstance(value, Tensor):
         masks = [i for i in (index if isinstance(index, tuple) else (index,)) if is_array(i) and i.dtype.kind == "b"]
         if value.dtype != input.dtype and not (masks and not value.ndim):
-            raise RuntimeError(f"Index put requires the source and destination dtypes match: {value.dtype}, {input.dtype}")
+            raise RuntimeError(f"Index put requires the source and destination dtypes match: {value.dtype}.to({input.dtype})")
         value = to(_fitting(value, input.array[index].shape), dtype=input.dtype)
     else:
         value = number_for(value, input.dtype, True)

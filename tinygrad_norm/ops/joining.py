@@ -83,7 +83,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> 
             raise RuntimeError(f"Tensors must have same number of dimensions: got {len(first)} and {len(shape)}")
         for d, (m, n) in enumerate(zip(first, shape)):
             if d != at and m != n:
-                raise RuntimeError(f"Sizes of tensors must match except in dimension {at}: expected {m}, got {n} at {i}")
+                raise RuntimeError(f"Sizes of tensors must match except in dimension {at}: expected {m}, tensor {i} has {n}")
     return _cat(*joined, axis=at)
 
 
@@ -94,7 +94,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -
         raise RuntimeError("stack expects a non-empty TensorList")
     for i, t in enumerate(tensors):
         if t.array.shape != tensors[0].array.shape:
-            raise RuntimeError(f"stack expects tensors of equal size: {tensors[0].shape} at entry 0, {t.shape} at entry {i}")
+            raise RuntimeError(f"stack expects equal sizes: {list(tensors[0].shape)} at entry 0, {list(t.shape)} at entry {i}")
     return _stack(*in_one_dtype(tensors), axis=normalize_dim(tensors[0].array.ndim + 1, dim))
 
 

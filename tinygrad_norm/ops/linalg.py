@@ -169,12 +169,13 @@ def _require_fitting(input: Tensor, weight: Tensor, bias: Tensor | None) -> None
         raise RuntimeError(f"linear: expected a weight of shape (out, in), but got {size}")
     if not shape or shape[-1] != size[1]:
         given = f"{math.prod(shape[:-1])}x{shape[-1] if shape else 0}"
-        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({given} and {size[1]}x{size[0]})")
-    for name, other in (("weight", weight), ("bias", bias)):
+        raise RuntimeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({given} and {size[1]}x{size[0]}): "
+            f"the last dimension of the input, {shape}, has to be in_features={size[1]}"
+        )
+    for other in (weight, bias):
         if other is not None and input.dtype != other.dtype:
-            raise RuntimeError(
-                f"mat1 and mat2 must have the same dtype, not {input.dtype} and {other.dtype} ({name}): use .to()"
-            )
+            raise RuntimeError(f"mat1 and mat2 must have the same dtype: input.to({other.dtype}), or net.to({input.dtype})")
     out, added = (*shape[:-1], size[0]), () if bias is None else bias.array.shape
     if len(added) > len(out) or any(n not in (1, m) for n, m in zip(added[::-1], out[::-1])):
         raise RuntimeError(f"linear: expected a bias of shape [{size[0]}], but got {list(added)}")
@@ -226,7 +227,7 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     for i, (t, s) in enumerate(zip(tensors, labels)):
         hidden = t.ndim - len(s.replace("...", ""))
         if hidden < 0 or (hidden and "..." not in s):
-            raise RuntimeError(f"einsum(): {len(s)} subscripts: does not match the number of dimensions {t.ndim}, operand {i}")
+            raise RuntimeError(f"einsum(): {len(s)} subscripts do not match the {t.ndim} dimensions of operand {i}")
         labels[i] = s.replace("...", "".join(spare[widest - hidden :]))
     if arrow:
         out = out.replace("...", "".join(spare))

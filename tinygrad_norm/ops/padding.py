@@ -48,7 +48,10 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     if value not in (None, 0):
         raise ValueError(f"Padding mode {mode!r} doesn't take in value argument")
     if input.ndim not in (len(pairs) + 1, len(pairs) + 2):
-        raise NotImplementedError(f"mode {mode!r} with {len(numbers)} numbers is not supported for {input.ndim}D input")
+        raise NotImplementedError(
+            f"mode {mode!r} with {len(numbers)} numbers is not supported for {input.ndim}D input: "
+            "expected (N, C, *S) or (C, *S), and two numbers for each dimension of *S"
+        )
     for axis, (a, b) in enumerate(pads):
         if a or b:
             input = _padded_along(input, axis, a, b, mode)

@@ -215,7 +215,7 @@ def expand(input: Tensor, *sizes: Any, size: Any = None) -> Tensor:
         if shape[lead + i] == -1:
             shape[lead + i] = n
         elif n not in (1, shape[lead + i]):
-            raise RuntimeError(f"expand: {shape[lead + i]} must match the existing size {n} at dimension {lead + i}")
+            raise RuntimeError(f"expand {list(old)} to {shape}: the size at {lead + i} must match the existing size {n}")
     return _broadcast_to(input, shape=tuple(shape))
 
 
@@ -224,7 +224,7 @@ def repeat(input: Tensor, *sizes: Any, repeats: Any = None) -> Tensor:
     times = sizes_of(sizes, repeats, "repeats")
     lead = len(times) - input.ndim
     if lead < 0:
-        raise RuntimeError(f"repeats can not be smaller in number: expected at least {input.ndim}, but got {len(times)}")
+        raise RuntimeError(f"repeat: repeats can not be smaller in number: at least {input.ndim}, but got {len(times)}")
     if any(n < 0 for n in times):
         raise RuntimeError(f"repeat: expected repeats that are not negative, but got {list(times)}")
     old = (1,) * lead + input.array.shape

@@ -213,5 +213,6 @@ def _geometry(shape: Sizes, kernel: Sizes, stride: Pair, padding: Pair | str, di
         for size, kernel_size, s, (before, after), d in zip(shape[2:], kernel[2:], strides, around, dilations)
     ]
     if min(rows.count, columns.count) <= 0:
-        raise RuntimeError(f"Kernel size can't be greater than actual input size: {kernel[2:]}, {shape[2:]} padded by {around}")
+        reach, room = zip(*((w.dilation * (w.kernel - 1) + 1, w.size + w.before + w.after) for w in (rows, columns)))
+        raise RuntimeError(f"Kernel size can't be greater than actual input size: {reach} (dilated), {room} (padded)")
     return Geometry(rows, columns, groups)

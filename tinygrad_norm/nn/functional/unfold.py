@@ -45,7 +45,7 @@ def unfold(input: Num[Tensor, "..."], kernel_size: Pair, dilation: Pair = 1, pad
     sides = zip(input.array.shape[2:], kernels, strides, paddings, dilations)
     rows, columns = (Windows(size, k, s, p, p, d) for size, k, s, p, d in sides)
     if min(rows.count, columns.count) <= 0:
-        raise RuntimeError(f"unfold: windows of {kernel_size} are larger than the input with padding, {input.shape[2:]}")
+        raise RuntimeError(f"unfold: windows of {kernel_size}, dilated, are larger than the input, {list(input.shape[2:])}")
     x = pad(input, (columns.before, columns.after, rows.before, rows.after))
     seen = [x[:, :, places(i, rows), places(j, columns)] for i in range(rows.kernel) for j in range(columns.kernel)]
     batch, channels = input.array.shape[:2]
