@@ -340,7 +340,8 @@ def test_a_second_backward_has_to_give_the_same() -> None:
 
 def test_a_backward_that_may_be_given_none_has_to_take_it() -> None:
     x = leaf([1.0, 2.0])
-    with pytest.raises(GradcheckError, match="WithoutNoneBackward does not handle undefined.*failed with TypeError"):
+    said = "WithoutNoneBackward does not handle undefined output grads: it failed with TypeError"
+    with pytest.raises(GradcheckError, match=said):
         tn.gradcheck(WithoutNone.apply, (x,))
     assert tn.gradcheck(WithoutNone.apply, (x,), check_undefined_grad=False)
     assert tn.gradcheck(WithNone.apply, (x,))

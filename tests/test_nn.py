@@ -93,11 +93,11 @@ def test_names_are_checked() -> None:
     for name, error in {"": KeyError, "a.b": KeyError, "forward": KeyError, 3: TypeError}.items():
         with pytest.raises(error):
             net.register_buffer(name, None)
-    with pytest.raises(TypeError, match="Parameter or None"):
+    with pytest.raises(TypeError, match=r"to parameter .p. \(Parameter or None\)"):
         net.register_parameter("p", tn.zeros(1))
-    with pytest.raises(TypeError, match="Tensor or None"):
+    with pytest.raises(TypeError, match=r"to buffer .b. \(Tensor or None\)"):
         net.register_buffer("b", 3)
-    with pytest.raises(TypeError, match="Module or None"):
+    with pytest.raises(TypeError, match=r"to module .m. \(Module or None\)"):
         net.add_module("m", 3)
 
 

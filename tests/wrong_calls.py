@@ -582,7 +582,7 @@ WRONG_CALLS = [
     (lambda: tn.repeat_interleave(x(2), ints(1, 2), output_size=4), RuntimeError, "add up to 3"),
     (lambda: tn.cat([tn.tensor(1.0), x(1)]), RuntimeError, "zero-dimensional"),
     (lambda: tn.cat([x(1, 2), x(1, 3)]), RuntimeError, "must match except in dimension 0: expected 2, tensor 1 has 3"),
-    (lambda: tn.stack([x(2), x(3)]), RuntimeError, r"\[2\].* at entry 0, .*\[3\].* at entry 1"),
+    (lambda: tn.stack([x(2), x(3)]), RuntimeError, r"\[2\] at entry 0, \[3\] at entry 1"),
     (lambda: x(2) @ 3, TypeError, "two Tensors, but got int"),
     (lambda: 3 @ x(2), TypeError, "two Tensors, but got int"),
     (lambda: tn.t(x(1, 1, 1)), RuntimeError, "3D"),

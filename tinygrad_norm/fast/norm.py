@@ -91,15 +91,15 @@ def layout_of(shape: Axes, strides: Axes, axes: Axes, affine: Axes) -> Layout:
     _, begins = np.unique(groups, return_index=True)
     first = (begins[:, None] * length + np.arange(length if along_groups else 1)).reshape(-1)
     blocks = len(begins) if (np.diff(groups) >= 0).all() else 1
-    starts = rows = np.arange(len(groups) + 1)
+    starts = rows = np.arange(len(groups))
     if along_groups:  # a run ends where groups or weights change, and after so many rows
-        changes = np.append(np.flatnonzero(np.diff(groups) | np.diff(weights)) + 1, 0)
-        since = rows - np.maximum.accumulate(np.where(np.isin(rows, changes), rows, 0))
-        starts = np.append(np.flatnonzero(since[:-1] % min(64, max(4, 2**18 // length)) == 0), len(groups))
+        change = np.diff(groups, prepend=-1) | np.diff(weights, prepend=-1)
+        since = rows - np.maximum.accumulate(np.where(change, rows, 0))
+        starts = np.flatnonzero(since % min(64, max(4, 2**18 // length)) == 0)
     of_groups = tuple(1 if i in axes else shape[i] for i in order)
-    groups, weights = groups[starts[:-1]], weights[starts[:-1]]
-    runs = Runs(starts, groups, weights, first, along_groups, along_weights, len(groups) // blocks)
-    return Layout(order, back, (len(rows) - 1, length), first.size, blocks, of_groups, runs)
+    bounds = np.append(starts, len(rows))
+    runs = Runs(bounds, groups[starts], weights[starts], first, along_groups, along_weights, len(starts) // blocks)
+    return Layout(order, back, (len(rows), length), first.size, blocks, of_groups, runs)
 
 
 def packed(x: np.ndarray) -> np.ndarray:
@@ -128,7 +128,7 @@ def of_groups(v: np.ndarray, layout: Layout) -> np.ndarray:
 
 def shares_runs(layout: Layout, size: int) -> bool:
     """Whether threads, which are woken twice then, share the runs of a block, since there are fewer blocks than threads."""
-    return size >= 2 * _LEAST and min(get_num_threads(), size // (2 * _LEAST)) > layout.blocks
+    return min(get_num_threads(), size // (2 * _LEAST)) > layout.blocks
 
 
 # ---- the loops ----------------------------------------------------------------------------

@@ -151,9 +151,7 @@ _squares.vjp(x=_squares_vjp)
 
 def _variance(name: str, input: Tensor, dim: Any, unbiased: bool, keepdim: bool, correction: float | None) -> Tensor:
     """The variance in float64: neither overflow nor underflow of a float32's square."""
-    if input.dtype.kind != "f":
-        raise RuntimeError(f"{name}: expected a floating point dtype, but got {input.dtype}: convert with .float()")
-    input = to(input, dtype=dtypes.float64)
+    input = to(floating(name, input), dtype=dtypes.float64)
     if isinstance(dim, bool):
         unbiased, dim = dim, None
     correction = int(unbiased) if correction is None else correction
@@ -227,9 +225,7 @@ _norm.vjp(x=_norm_vjp)
 @numpy_names
 def norm(input: Tensor, p: float | str | None = "fro", dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """(sum |x|**p)**(1/p); the largest |x| for inf, the smallest for -inf; its derivative is 0 at 0."""
-    input = input if dtype is None else to(input, dtype=dtype)
-    if input.dtype.kind != "f":
-        raise RuntimeError(f"norm: expected a floating point dtype, but got {input.dtype}: convert with .float()")
+    input = floating("norm", input, dtype)
     if isinstance(p, str) and p not in ("fro", "inf", "-inf"):
         raise RuntimeError(f"norm: expected a number, 'fro', inf or -inf for p, but got {p!r}")
     power = 2.0 if p in ("fro", None) else float(p)
