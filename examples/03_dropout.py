@@ -89,7 +89,7 @@ def main(argv: list[str] | None = None) -> dict[str, dict]:
         middle = np.median(of_runs)
         axis.set(ylabel=f"{part} accuracy", xticks=RATES, ylim=(middle - 0.03, min(middle + 0.03, 1.003)))
     axes[1].set_xlabel("probability to drop")
-    axes[0].set_title(f"200 digits, 500 hidden units: median and range of {runs} runs")
+    axes[0].set_title(f"200 digits, 500 hidden units:\nmedian and range of {runs} runs")
     save_figure(figure, arguments.out / "rates.png")
     for rate, (train, test), (_, spread) in zip(RATES, found.mean(0), np.ptp(found, axis=0)):
         print(f"digits, p = {rate:4}: training accuracy {train:.1%}, validation accuracy {test:.1%} in a range of {spread:.1%}")
